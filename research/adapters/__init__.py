@@ -1,0 +1,1 @@
+"""Adapters as transforms of models: Model -> Model."""

@@ -1,0 +1,45 @@
+"""`adapt`: a model with an adapter is again a model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax import Array
+
+from research.adapters import forms, lora
+from research.adapters.merging import merge
+from research.adapters.sites import find_sites
+from research.models.model import Batch, Model, Output, Variables
+
+
+def adapt(model: Model, spec: lora.LoRA) -> Model:
+    """Returns `model` with a low-rank adapter at the matrices that `spec` targets; at initialization it computes what `model` does.
+
+    Its variables are the base's 'params', untouched, with 'adapter' (A and B) and 'constants' (the scale) beside them.
+    Raises UsageError at init for targets that do not exist, ranks that do not fit, and tied matrices.
+    """
+
+    def init(key: Array, batch: Batch) -> Variables:
+        base = model.init(key, batch)
+        return {**base, **attach(key, model, base["params"], batch, spec)}
+
+    def apply(variables: Variables, batch: Batch, *, key: Array | None = None, capture: Sequence[str] = ()) -> Output:
+        if spec.form == "merged":
+            return model.apply(merge(variables), batch, key=key, capture=capture)
+        interceptor = forms.fused if spec.form == "fused" else forms.factored(spec.dropout, key is not None)
+        with nn.intercept_methods(interceptor):
+            return model.apply(variables, batch, key=key, capture=capture)
+
+    return Model(init, apply, model.tied)
+
+
+def attach(
+    key: Array, model: Model, params: Mapping[str, Any], batch: Batch, spec: lora.LoRA, *, rank: Array | None = None
+) -> dict[str, Any]:
+    """Returns the collections 'adapter' and 'constants' that `adapt(model, spec)` needs beside an existing base.
+
+    `rank` may be traced and stands for `spec.rank`, to which the factors are padded: see `lora.initialize`.
+    """
+    targets = lora.targeted(find_sites(model, params, batch), spec, model.tied)
+    return lora.initialize(jax.random.fold_in(key, 1), targets, spec, rank)

@@ -1,0 +1,98 @@
+"""Three ways to compute y = x (W + s A B) inside a model, all equal to `merge`.
+
+factored  y = x W + s (x A) B. Works everywhere: dropout, forward-mode differentiation, a W that moves as well.
+fused     y = [x, s x A] [W; B] in one product, with a backward pass that never forms dW.
+merged    W + s A B is added up in every step, and the model runs as if it had no adapter: fewest operations, all FLOPs of full training.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from research.adapters.sites import LINEAR, input_axes, kernel_name
+from research.errors import UsageError
+
+
+def _low_rank(module: nn.Module) -> tuple[Array, Array, Array]:
+    return module.get_variable("adapter", "A"), module.get_variable("adapter", "B"), module.get_variable("constants", "scale")
+
+
+def _is_adapted(context: nn.module.InterceptorContext) -> bool:
+    module = context.module
+    return isinstance(module, LINEAR) and context.method_name == "__call__" and module.has_variable("adapter", "A")
+
+
+def _flat_inputs(module: nn.Module, x: Array) -> Array:
+    axes = input_axes(module)
+    return x.reshape(*x.shape[: x.ndim - axes], -1)
+
+
+def factored(dropout: float, train: bool) -> Callable[..., Any]:
+    """Returns the interceptor that adds s (x A) B to what an adapted module returns; dropout acts on the adapter's input."""
+
+    def intercept(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
+        y = next_fun(*args, **kwargs)
+        if not _is_adapted(context):
+            return y
+        a, b, scale = _low_rank(context.module)
+        a, b = a.astype(y.dtype), b.astype(y.dtype)
+        if isinstance(context.module, nn.Embed):
+            hidden = jnp.take(a, args[0], axis=0)
+        else:
+            x = _flat_inputs(context.module, args[0].astype(y.dtype))
+            if dropout and train:
+                keep = jax.random.bernoulli(context.module.make_rng("dropout"), 1.0 - dropout, x.shape)
+                x = jnp.where(keep, x / (1.0 - dropout), 0.0).astype(y.dtype)
+            hidden = x @ a
+        return y + (scale.astype(y.dtype) * (hidden @ b)).reshape(y.shape)
+
+    return intercept
+
+
+def _fused_forward(x: Array, w: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    z = x @ a
+    return jnp.concatenate([x, z], axis=-1) @ jnp.concatenate([w, b], axis=0), z
+
+
+@jax.custom_vjp
+def fused_product(x: Array, w: Array, a: Array, b: Array) -> Array:
+    """Returns x W + (x A) B for x (n, inputs) as one product; its backward pass treats W as frozen."""
+    return _fused_forward(x, w, a, b)[0]
+
+
+def _fwd(x: Any, w: Any, a: Any, b: Any) -> tuple[Array, tuple]:
+    if w.perturbed:
+        raise UsageError("adapter.form = 'fused' never forms dW, but an adapted matrix itself moves here; choose adapter.form=factored")
+    y, z = _fused_forward(x.value, w.value, a.value, b.value)
+    return y, (x.value, w.value, a.value, b.value, z)
+
+
+def _bwd(saved: tuple, g: Array) -> tuple:
+    x, w, a, b, z = saved
+    if isinstance(g, jax.custom_derivatives.SymbolicZero):
+        return jnp.zeros_like(x), None, jnp.zeros_like(a), jnp.zeros_like(b)
+    both = g @ jnp.concatenate([w, b], axis=0).T
+    dx, dz = both[:, : x.shape[1]], both[:, x.shape[1] :]
+    return dx + dz @ a.T, jnp.zeros_like(w), x.T @ dz, z.T @ g
+
+
+fused_product.defvjp(_fwd, _bwd, symbolic_zeros=True)
+
+
+def fused(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
+    """Intercepts an adapted Dense or DenseGeneral with `fused_product`; other modules, Embed among them, keep the factored form."""
+    module = context.module
+    if not _is_adapted(context) or isinstance(module, nn.Embed):
+        return factored(0.0, False)(next_fun, args, kwargs, context)
+    a, b, scale = _low_rank(module)
+    kernel = module.get_variable("params", kernel_name(module))
+    dtype = module.dtype or args[0].dtype
+    x = _flat_inputs(module, args[0].astype(dtype))
+    w = kernel.reshape(x.shape[-1], -1).astype(dtype)
+    flat = fused_product(x.reshape(-1, x.shape[-1]), w, (scale * a).astype(dtype), b.astype(dtype))
+    y = flat.reshape(*x.shape[:-1], *kernel.shape[input_axes(module) :])
+    return y + module.get_variable("params", "bias").astype(dtype) if module.has_variable("params", "bias") else y

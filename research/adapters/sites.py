@@ -1,0 +1,64 @@
+"""Where an adapter can sit: the linear maps that a model calls, found by tracing it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+
+from research import tree
+from research.models.model import Batch, Model
+
+LINEAR = (nn.Dense, nn.DenseGeneral, nn.Embed)
+
+
+class Site(NamedTuple):
+    """A linear map W of shape stack + (inputs) + (outputs); `stack` is the layer axis of nn.scan, or empty."""
+
+    module: str
+    kernel: str
+    inputs: int
+    outputs: int
+    stack: tuple[int, ...]
+
+    @property
+    def max_rank(self) -> int:
+        """Returns min(inputs, outputs), above which a factorization is no restriction."""
+        return min(self.inputs, self.outputs)
+
+
+def kernel_name(module: nn.Module) -> str:
+    """Returns the name of the matrix among the module's parameters."""
+    return "embedding" if isinstance(module, nn.Embed) else "kernel"
+
+
+def input_axes(module: nn.Module) -> int:
+    """Returns how many leading axes of the module's matrix are inputs."""
+    return len(module.axis) if isinstance(module, nn.DenseGeneral) and isinstance(module.axis, tuple | list) else 1
+
+
+def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[str, Site]:
+    """Returns the sites of `model` by the path of their matrix ('params/layers_0/mlp/up/kernel'), without computing anything.
+
+    The sites are read off a trace of `model.apply`, so modules inside nn.scan and nn.remat, and models written elsewhere, are found as well.
+    `params` may hold arrays or shapes.
+    """
+    leaves = tree.flatten({"params": params})
+    found: dict[str, Site] = {}
+
+    def note(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
+        module = context.module
+        if isinstance(module, LINEAR) and context.method_name == "__call__":
+            path = "/".join(module.path)
+            name = f"params/{path}/{kernel_name(module)}"
+            local = module.get_variable("params", kernel_name(module)).shape
+            split = input_axes(module)
+            stack = leaves[name].shape[: leaves[name].ndim - len(local)]
+            found[name] = Site(path, name, math.prod(local[:split]), math.prod(local[split:]), stack)
+        return next_fun(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        # A new function each time: JAX remembers the trace of a function it has seen, and would not run the interceptor again.
+        jax.eval_shape(lambda p, b: model.apply({"params": p}, b).logits, params, batch)
+    return dict(sorted(found.items()))

@@ -1,0 +1,1 @@
+"""From records to estimates: intervals over seeds, learning rates, rank curves, spectra and costs."""

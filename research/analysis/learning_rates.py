@@ -1,0 +1,144 @@
+"""The learning rate of each arm, chosen on the validation part, and how LoRA's best compares with full training's."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from research.analysis.intervals import join_notes, log_t_interval
+from research.findings import Estimate
+
+ARM = ["init", "arm", "trains", "rank"]
+CHOICE_COLUMNS = [*ARM, "learning_rate", "on_edge", "note"]
+RATIO_COLUMNS = ["init", "arm", "rank", "reference", "value", "low", "high", "n", "method", "note"]
+
+
+class Optimum(NamedTuple):
+    """The learning rate at a loss's minimum, None where it is censored, and the rates between which it lies if the loss has one minimum."""
+
+    learning_rate: float | None
+    low: float
+    high: float
+    note: str = ""
+
+
+def choose(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
+    """Returns per (init, arm, trains, rank) the learning rate of the lowest mean validation loss over the selection seeds.
+
+    `selection` has records' columns; only its metric "validation_loss" is read, at `step` (None: the last one). A diverged run (null)
+    counts as infinitely bad. Columns init, arm, trains, rank, learning_rate, on_edge, note; where all rates diverged learning_rate is
+    null and note says so.
+    """
+    rows = []
+    for key, losses in _mean_losses(selection, step):
+        best = losses.idxmin() if np.isfinite(losses).any() else None
+        on_edge = best is not None and best in (losses.index[0], losses.index[-1])
+        rows.append((*key, best, on_edge, _choice_note(losses, best)))
+    return pd.DataFrame(rows, columns=CHOICE_COLUMNS).astype({"learning_rate": float, "on_edge": bool})
+
+
+def parabola_optimum(learning_rates: Sequence[float] | np.ndarray, losses: Sequence[float] | np.ndarray) -> Optimum:
+    """Returns the vertex of the parabola in log learning rate through the best point and its two neighbors.
+
+    None with a note where the best point is on the grid's edge, where a neighbor diverged, or where the three do not bend upward; `low` and
+    `high` then still bracket the optimum (0 and inf where the grid gives no bound).
+    """
+    order = np.argsort(learning_rates)
+    rates, values = np.asarray(learning_rates, dtype=float)[order], np.asarray(losses, dtype=float)[order]
+    values = np.where(np.isnan(values), np.inf, values)
+    if not np.isfinite(values).any():
+        return Optimum(None, 0.0, np.inf, "diverged at every learning rate")
+    best = int(values.argmin())
+    low, high = rates[best - 1] if best > 0 else 0.0, rates[best + 1] if best + 1 < rates.size else np.inf
+    if best in (0, rates.size - 1):
+        side = "smallest" if best == 0 else "largest"
+        return Optimum(None, float(low), float(high), f"best at the {side} learning rate tried ({rates[best]:g})")
+    near = slice(best - 1, best + 2)
+    if not np.isfinite(values[near]).all():
+        return Optimum(None, float(low), float(high), f"a neighbor of the best learning rate ({rates[best]:g}) diverged")
+    curvature, slope, _ = np.polyfit(np.log(rates[near] / rates[best]), values[near], 2)
+    if curvature <= 0:
+        return Optimum(None, float(low), float(high), "the loss does not bend upward around its best learning rate")
+    return Optimum(float(rates[best] * np.exp(-slope / (2 * curvature))), float(low), float(high))
+
+
+def lr_ratio(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
+    """Returns LoRA's best learning rate over full training's, and over the same matrices' full training, per (init, arm, rank).
+
+    Columns init, arm, rank, reference ("full" | "matched"), value, low, high, n, method, note. The optimum is a parabola's in log rate.
+    With two or more selection seeds the interval is the log-t interval of the seeds' ratios; where the optimum is censored at an edge,
+    the value is null and the note states the bound that follows. (Published: about 10 at alpha 32; Thinking Machines 2025, "LoRA Without
+    Regret".)
+    """
+    seeds = _seed_losses(selection, step)
+    rows = []
+    for (init, arm, trains, rank), table in seeds.items():
+        if trains != "lora":
+            continue
+        for reference, key in (("full", (init, None, "full", None)), ("matched", (init, arm, "matched", None))):
+            if key in seeds:
+                rows.append((init, arm, rank, reference, *_ratio(table, seeds[key])))
+    return pd.DataFrame(rows, columns=RATIO_COLUMNS)
+
+
+def _ratio(lora: pd.DataFrame, full: pd.DataFrame) -> Estimate:
+    """The ratio of the optima of two tables of losses (learning rate by seed)."""
+    method = "ratio of parabola optima in log learning rate"
+    above, below = _optimum_of_mean(lora), _optimum_of_mean(full)
+    if above.learning_rate is None or below.learning_rate is None:
+        return Estimate(None, None, None, lora.shape[1], method, _bound_note(above, below))
+    ratio = above.learning_rate / below.learning_rate
+    shared = lora.columns.intersection(full.columns)
+    optima = [(parabola_optimum(lora.index, lora[seed]), parabola_optimum(full.index, full[seed])) for seed in shared]
+    ratios = [a.learning_rate / b.learning_rate for a, b in optima if a.learning_rate is not None and b.learning_rate is not None]
+    if len(shared) < 2:
+        return Estimate(ratio, None, None, 1, method, "one selection seed: no interval")
+    if len(ratios) < len(shared):
+        note = f"censored in {len(shared) - len(ratios)} of {len(shared)} seeds: value from the mean losses, no interval"
+        return Estimate(ratio, None, None, len(shared), method, note)
+    found = log_t_interval(ratios)
+    return found._replace(method=f"{method}; {found.method}")
+
+
+def _optimum_of_mean(table: pd.DataFrame) -> Optimum:
+    return parabola_optimum(table.index, table.mean(axis=1, skipna=False))
+
+
+def _bound_note(lora: Optimum, full: Optimum) -> str:
+    """Why the ratio is censored, and the bounds that the brackets of both optima leave."""
+    reasons = [f"{name}: {optimum.note}" for name, optimum in (("LoRA", lora), ("full", full)) if optimum.note]
+    low = (lora.learning_rate or lora.low) / (full.learning_rate or full.high)
+    smallest = full.learning_rate or full.low
+    high = (lora.learning_rate or lora.high) / smallest if smallest else np.inf
+    bounds = [f"above {low:.3g}" if low > 0 else "", f"below {high:.3g}" if np.isfinite(high) else ""]
+    stated = " and ".join(bound for bound in bounds if bound)
+    return join_notes(*reasons, f"ratio {stated}" if stated else "no bound on the ratio")
+
+
+def _choice_note(losses: pd.Series, best: float | None) -> str:
+    if best is None:
+        return "diverged at every learning rate"
+    diverged = int((~np.isfinite(losses)).sum())
+    edges = [side for side, rate in (("smallest", losses.index[0]), ("largest", losses.index[-1])) if rate == best]
+    edge = f"best at the {' and '.join(edges)} learning rate tried: the optimum may lie beyond" if edges else ""
+    return join_notes(edge, f"diverged at {diverged} of {losses.size} learning rates" if diverged else "")
+
+
+def _mean_losses(selection: pd.DataFrame, step: int | None) -> list[tuple[tuple, pd.Series]]:
+    """Mean loss by ascending learning rate, of each arm; inf where a seed diverged."""
+    tables = _seed_losses(selection, step)
+    return [(key, table.mean(axis=1, skipna=False).fillna(np.inf)) for key, table in tables.items()]
+
+
+def _seed_losses(selection: pd.DataFrame, step: int | None) -> dict[tuple, pd.DataFrame]:
+    """Validation loss (learning rate by seed) of each (init, arm, trains, rank), whose absent coordinates are None."""
+    losses = selection[selection["metric"] == "validation_loss"].astype({"value": float})
+    losses = losses[losses["step"] == (losses["step"].max() if step is None else step)]
+    groups = losses.groupby(ARM, dropna=False, sort=False)
+    return {_plain(key): group.pivot(index="learning_rate", columns="seed", values="value") for key, group in groups}
+
+
+def _plain(key: tuple) -> tuple:
+    init, arm, trains, rank = (None if pd.isna(part) else part for part in key)
+    return init, arm, trains, None if rank is None else int(rank)

@@ -1,0 +1,55 @@
+"""Singular values of updates, and of noise of the same size."""
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from research.tree import first_match
+
+INPUT_AXES: tuple[tuple[str, int], ...] = ((r"/attention/out/kernel$", 2), (r"", 1))
+
+
+def as_matrix(path: str, array: np.ndarray, input_axes: Sequence[tuple[str, int]] = INPUT_AXES) -> np.ndarray:
+    """Returns a parameter or its update as a matrix (inputs, outputs).
+
+    `input_axes` are rules (pattern over the path, number of leading axes that are inputs), of which the first match holds. The default
+    knows the decoder's unrolled layers: attention/out maps (heads, head size), every other matrix one axis. Raises ValueError for a
+    vector.
+    """
+    array = np.asarray(array, dtype=np.float64)
+    split = first_match(input_axes, path, "rule of input axes")
+    if array.ndim <= split:
+        raise ValueError(f"{path} of shape {array.shape} is not a matrix with {split} input axes")
+    return array.reshape(math.prod(array.shape[:split]), -1)
+
+
+def singular_values(deltas: Mapping[str, np.ndarray], input_axes: Sequence[tuple[str, int]] = INPUT_AXES) -> dict[str, np.ndarray]:
+    """Returns the singular values, descending, of each update by path; (min(inputs, outputs),) each."""
+    return {path: np.linalg.svd(as_matrix(path, delta, input_axes), compute_uv=False) for path, delta in deltas.items()}
+
+
+def mean_spectrum(deltas: Mapping[str, np.ndarray], input_axes: Sequence[tuple[str, int]] = INPUT_AXES) -> np.ndarray:
+    """Returns singular values divided by the update's Frobenius norm, averaged over the matrices; as many as the smallest one has.
+
+    The squares of one full spectrum sum to 1. Raises ValueError for no update and for one that is zero, which has no direction.
+    """
+    spectra = singular_values(deltas, input_axes)
+    if not spectra:
+        raise ValueError("no update to take a spectrum of")
+    still = [path for path, values in spectra.items() if values[0] == 0]
+    if still:
+        raise ValueError(f"the update of {', '.join(still)} is zero")
+    common = min(values.size for values in spectra.values())
+    return np.mean([values[:common] / np.linalg.norm(values) for values in spectra.values()], axis=0)
+
+
+def noise_like(deltas: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Returns Gaussian noise of each update's shape and Frobenius norm, a pure function of (seed, path)."""
+    return {path: _noise(np.asarray(delta), np.random.default_rng([seed, zlib.crc32(path.encode())])) for path, delta in deltas.items()}
+
+
+def _noise(delta: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    drawn = generator.standard_normal(delta.shape)
+    return drawn * (np.linalg.norm(delta) / np.linalg.norm(drawn))

@@ -1,0 +1,53 @@
+"""Batches whose content is a pure function of (seed, step): a resumed run needs the step alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from research.data.vocabulary import BYTES
+from research.errors import UsageError
+
+
+def windows(stream: np.ndarray, length: int) -> np.ndarray:
+    """Returns (n, length + 1) windows of `stream`; neighbors share one token, so each token but the first is a target once.
+
+    What is left at the end, fewer than `length` tokens, is dropped. UsageError if the stream is shorter than one window.
+    """
+    if length < 1 or len(stream) < length + 1:
+        raise UsageError(f"a part of {len(stream)} tokens is shorter than a window of {length} + 1; give more text or a smaller length")
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(stream, length + 1)[::length])
+
+
+def order(seed: int, step: int, batch_size: int, n: int) -> np.ndarray:
+    """Returns (batch_size,) int32: which of `n` windows step `step` sees, a pure function of its arguments."""
+    return orders([seed], step, 1, batch_size, n)[0, 0]
+
+
+def orders(seeds: Sequence[int], first_step: int, steps: int, batch_size: int, n: int) -> np.ndarray:
+    """Returns (len(seeds), steps, batch_size) int32: the windows that each seed's steps `first_step`, ... see.
+
+    An epoch is a permutation of the `n` windows; step s takes the positions s * batch_size, ... of the epochs in a row, so that a batch
+    may reach into the next epoch.
+    """
+    first, last = first_step * batch_size, (first_step + steps) * batch_size
+    epochs = range(first // n, -(-last // n))
+    chosen = slice(first - epochs.start * n, last - epochs.start * n)
+    rows = [np.concatenate([_permutation(seed, epoch, n) for epoch in epochs])[chosen] for seed in seeds]
+    return np.stack(rows).reshape(len(seeds), steps, batch_size)
+
+
+def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
+    """Returns a permutation by sorting Philox's raw words: unlike `Generator.permutation`, NumPy keeps those from version to version."""
+    words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(n)
+    return np.argsort(words, kind="stable").astype(np.int32)
+
+
+def batch(windows_bt: Any, separator: int = BYTES.separator) -> dict[str, Any]:
+    """Returns inputs (b, t) int32, targets (b, t) int32 and weights (b, t) float32 of windows (b, t + 1), NumPy's or JAX's, also under jit.
+
+    A weight is 0 where the target is the separator, else 1.
+    """
+    tokens = windows_bt.astype("int32")
+    targets = tokens[..., 1:]
+    return {"inputs": tokens[..., :-1], "targets": targets, "weights": (targets != separator).astype("float32")}

@@ -1,0 +1,33 @@
+"""Source words: `stdlib:code`, `stdlib:docs`, `tfds:NAME[/CONFIG][/FIELD]`, `text:GLOB`."""
+
+import difflib
+
+from research.data.documents import Documents
+from research.data.files import text_documents
+from research.data.stdlib import code_documents, docs_documents
+from research.data.tensorflow_datasets_source import tfds_documents
+from research.errors import UsageError
+
+FORMS = ("stdlib:code", "stdlib:docs", "tfds:NAME[/CONFIG][/FIELD]", "text:GLOB")
+
+
+def read_documents(source: str, max_bytes: int | None = None) -> Documents:
+    """Returns the documents that `source` names; UsageError for a word that is none of `FORMS`, or for a source that is not there.
+
+    `max_bytes` spares the reading of rows that would not be used; it is no promise about the size of what is returned.
+    """
+    if source == "stdlib:code":
+        return code_documents()
+    if source == "stdlib:docs":
+        return docs_documents()
+    kind, _, rest = source.partition(":")
+    if kind == "tfds" and rest:
+        return tfds_documents(rest, max_bytes)
+    if kind == "text" and rest:
+        return text_documents(rest)
+    raise UsageError(f"unknown data source {source!r}; use one of {', '.join(FORMS)}{_nearest(source)}")
+
+
+def _nearest(source: str) -> str:
+    near = difflib.get_close_matches(source, FORMS, 1, 0.4)
+    return f" (nearest: {near[0]})" if near else ""

@@ -1,0 +1,1 @@
+"""Figures and the report: pure functions of the records; importing JAX here is an error."""

@@ -1,0 +1,158 @@
+"""Figure (a): loss against rank, with its nulls and references."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from research.figures import style
+from research.figures.intervals import (
+    arms_of,
+    at_last_step,
+    entropies_of,
+    inits_of,
+    over_seeds,
+    ranks_of,
+    seeds_sentence,
+    select,
+    spread,
+    tidy,
+)
+
+COLUMNS = {"nothing": "untouched", "matched": "same\nmatrices", "full": "everything"}
+LINES = {"nothing": (0, (1, 2)), "matched": style.MATCHED.line, "full": style.FULL.line}
+HEADROOM = 1.0
+
+
+class Scale(NamedTuple):
+    """Where a rank or a reference stands on the x axis, and the y range with the height of off-axis marks."""
+
+    places: Mapping[str | int, float]
+    low: float
+    top: float
+
+
+def loss_against_rank(results: pd.DataFrame) -> Figure:
+    """Returns target loss (bits/byte) at the last step against rank, a panel per arm: low rank, the nulls, and full-rank references.
+
+    What is untouched stands left of rank 1, full-rank training of the same matrices and of everything right of the last rank; each
+    has a thin horizontal line. A point above the axis is written at its top as a number with an arrow.
+    """
+    frame = tidy(results)
+    trained = at_last_step(select(frame, phase="result", metric="target_loss"))
+    inits, ranks = inits_of(trained), ranks_of(trained)
+    if not inits:
+        return style.sentence("No target losses of trained cells yet: this figure needs records of the phase 'result'.")
+    (table, untouched), entropies = _tables(frame), entropies_of(frame)
+    with style.context():
+        arms = arms_of(trained)
+        figure = style.blank(6.4, 3.9 * len(arms) + 0.3)
+        scale = _scale(table, untouched, entropies, ranks)
+        for axes, arm in zip(figure.subplots(len(arms), 1, squeeze=False, sharex=True).ravel(), arms, strict=True):
+            rows = pd.concat([table[table["arm"].isin([arm, ""])], untouched])
+            _panel(axes, rows, inits, scale)
+            _axes(axes, scale)
+            for name, value in entropies.items():
+                axes.axhline(value, color=style.GRAY, linewidth=1.1, zorder=0.9)
+                style.name_line(axes, value, name)
+            if len(arms) > 1:
+                axes.set_title(f"adapters: {arm}", loc="left")
+        axes.set_xlabel("rank of the update (log scale); left: no training, right: full-rank training")
+        words = style.looks(inits)
+        handles = [style.handle(words[init], init, linestyle="-") for init in inits]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(inits), 5))
+        return figure
+
+
+def caption(results: pd.DataFrame, bases: int = 1) -> str:
+    """Returns what the figure shows, n, and what its intervals cover and leave out."""
+    trained = at_last_step(select(tidy(results), phase="result", metric="target_loss"))
+    step = f" after {int(trained['step'].max())} steps" if len(trained) else ""
+    return (
+        f"Loss on the target's test text{step} against the rank of the update, learning rate tuned per arm. Left: untouched; right: "
+        "full-rank training of the same matrices and of everything. Gray: the target's unigram and bigram entropy. "
+        + seeds_sentence(trained, ["init", "arm", "trains", "rank"], bases)
+    )
+
+
+def _tables(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns means over seeds of what was trained and of what was untouched."""
+    by = ["init", "arm", "trains", "rank"]
+    trained = over_seeds(at_last_step(select(frame, phase="result", metric="target_loss")), by)
+    untouched = over_seeds(select(frame, phase="reference", metric="target_loss"), by)
+    return trained, untouched[untouched["init"] != ""]
+
+
+def _scale(table: pd.DataFrame, untouched: pd.DataFrame, entropies: Mapping[str, float], ranks: list[int]) -> Scale:
+    """Returns the x places and a y range that no untouched or failed run can stretch beyond the unigram's neighborhood."""
+    places: dict[str | int, float] = {rank: np.log2(rank) if rank else np.log2(min([r for r in ranks if r] or [1])) - 1 for rank in ranks}
+    first, last = min(places.values(), default=0.0), max(places.values(), default=0.0)
+    step = max(1.0, (last - first) / 6)
+    places = {"nothing": first - 1.2 * step, **places, "matched": last + 1.15 * step, "full": last + 2.4 * step}
+    seen = table["mean"].dropna()
+    if "unigram" in entropies:
+        seen = seen[seen <= entropies["unigram"] + HEADROOM]
+    ends = table.loc[seen.index, ["low", "high"]].stack().clip(seen.min() - HEADROOM, seen.max() + HEADROOM)
+    everything = [*seen, *ends.dropna(), *entropies.values()] or [1.0]
+    return Scale(places, min([*everything, *untouched["mean"].dropna()]), max(everything))
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, inits: list[str], scale: Scale) -> None:
+    """Draws every initialization's points, intervals, reference lines and off-axis marks."""
+    words, marks = style.looks(inits), dict.fromkeys(scale.places, 0)
+    for init in inits:
+        own = rows[rows["init"] == init]
+        low_rank = own[(own["trains"] == "lora") & (own["mean"] <= scale.top)].sort_values("rank")
+        _points(axes, low_rank, [scale.places[int(rank)] for rank in low_rank["rank"]], words[init], "-")
+        for trains in COLUMNS:
+            one = own[(own["trains"] == trains) & (own["mean"] <= scale.top)]
+            if len(one):
+                _points(axes, one, [scale.places[trains]] * len(one), words[init], "none")
+                x = [scale.places["nothing"], scale.places["full"]]
+                axes.plot(
+                    x, [one["mean"].iloc[0]] * 2, color=words[init].color, linestyle=LINES[trains], linewidth=0.9, alpha=0.65, zorder=1
+                )
+        for _, row in own[~(own["mean"] <= scale.top)].iterrows():
+            place = int(row["rank"]) if row["trains"] == "lora" else row["trains"]
+            _off_axis(axes, scale.places[place], row["mean"], words[init].color, marks[place])
+            marks[place] += 1
+
+
+def _points(axes: Axes, table: pd.DataFrame, x: list[float], look: style.Look, line: str) -> None:
+    """Draws means with their intervals at the places `x`; untouched models are hollow."""
+    face = "white" if (table["trains"] == "nothing").all() else look.color
+    axes.errorbar(
+        x,
+        table["mean"],
+        yerr=spread(table),
+        color=look.color,
+        marker=look.marker,
+        linestyle=line,
+        markerfacecolor=face,
+        elinewidth=1,
+        zorder=3,
+    )
+
+
+def _off_axis(axes: Axes, x: float, value: float, color: str, above: int) -> None:
+    """Writes a value that lies above the axis, or a diverged one, at the top of its column; `above` counts those already there."""
+    text = f"{value:.1f} ↑" if np.isfinite(value) else "div. ×"
+    spot = (x, 0.985 - 0.055 * above)
+    axes.annotate(text, spot, xycoords=axes.get_xaxis_transform(), ha="center", va="top", color=color, fontsize=8.5)
+
+
+def _axes(axes: Axes, scale: Scale) -> None:
+    """Names the places on the x axis, parts the references from the ranks, and leaves room for the off-axis marks."""
+    span = max(scale.top - scale.low, 0.1)
+    axes.set_ylim(scale.low - 0.05 * span, scale.top + 0.17 * span)
+    axes.set_xlim(scale.places["nothing"] - 0.6, scale.places["full"] + 0.5)
+    axes.set_xticks(list(scale.places.values()), [COLUMNS.get(str(name), str(name)) for name in scale.places])
+    axes.grid(visible=False, axis="x")
+    ranks = [x for name, x in scale.places.items() if isinstance(name, int)]
+    if ranks:
+        for edge in ((min(ranks) + scale.places["nothing"]) / 2, (max(ranks) + scale.places["matched"]) / 2):
+            axes.axvline(edge, color="#bbbbbb", linewidth=0.8)
+    axes.set_ylabel(f"target loss ({style.BITS})")

@@ -1,0 +1,41 @@
+"""The records' scalars as TensorBoard reads them, one run per cell; TensorFlow is not needed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tensorboard.summary import Writer
+
+from research.figures.intervals import tidy
+
+CURVES = ("result", "select")
+CELL = ["phase", "init", "arm", "trains", "rank", "learning_rate", "seed"]
+
+
+def write_scalars(results: pd.DataFrame, folder: Path) -> int:
+    """Writes every finite scalar with a step of the phases `result` and `select` below `folder`; returns the number of runs.
+
+    A run is a cell, named phase/init/what is trained/learning rate and seed. Files of an earlier call are replaced, so the same
+    records give the same curves however often they are written. Scalars carry float32 values (TensorBoard's own).
+    """
+    folder = Path(folder)
+    for old in folder.glob("**/events.out.tfevents.*"):
+        old.unlink()
+    count = 0
+    for name, cell in _cells(tidy(results)):
+        writer = Writer(str(folder / name))
+        for metric, step, value in zip(cell["metric"], cell["step"], cell["value"], strict=True):
+            writer.add_scalar(metric, value, int(step), wall_time=0.0)
+        writer.close()
+        count += 1
+    return count
+
+
+def _cells(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yields (run name, its rows by step) of every cell that has something to show."""
+    rows = frame[frame["phase"].isin(CURVES) & np.isfinite(frame["value"]) & np.isfinite(frame["step"])]
+    for (phase, init, arm, trains, rank, rate, seed), cell in rows.groupby(CELL, dropna=False):
+        moved = "-".join(filter(None, [arm, trains, f"r{int(rank)}" if np.isfinite(rank) else ""]))
+        trial = "-".join([f"lr{rate:g}"] * bool(np.isfinite(rate)) + [f"seed{int(seed)}"] * bool(np.isfinite(seed)))
+        yield "/".join(filter(None, [phase, init, moved, trial])), cell.sort_values("step", kind="stable")

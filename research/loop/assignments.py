@@ -1,0 +1,55 @@
+"""Which cells train together, written down before they do, so that a resumed run is the same program."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from research.records import Journal
+from research.sweeps import canonical, fingerprint
+
+
+class Population(NamedTuple):
+    """Cells that train as members of one program; `id` and the order of `cells` never change once written."""
+
+    id: str
+    shape_key: Any
+    cells: tuple[str, ...]
+
+
+class Assignments:
+    """The append-only plan of a workdir, one population a line."""
+
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        self._journal = Journal(path, writes)
+
+    def assign(self, cells: Sequence[tuple[str, Any]], size_of: Callable[[Any], int]) -> list[Population]:
+        """Returns the populations that hold `cells`, pairs of a cell's fingerprint and its shape key (hashable, JSON-able).
+
+        A cell that has a population keeps it, whole and in its order; the others are cut, shape by shape in the order given, into new
+        ones of at most `size_of(shape_key)` cells, which are on disk before this returns. ValueError for a cell given twice or a
+        size below 1.
+        """
+        shapes = dict(cells)
+        if len(shapes) < len(cells):
+            raise ValueError("a cell is given twice")
+        placed = {cell for row in self._journal.rows for cell in row["cells"]}
+        by_shape: dict[Any, list[str]] = {}
+        for cell, shape in cells:
+            # A shape keeps its turn though its cells are placed, so that a plan torn while written is completed in the same order.
+            new = by_shape.setdefault(shape, [])
+            if cell not in placed:
+                new.append(cell)
+        self._journal.append([row for shape, new in by_shape.items() if new for row in _cut(shape, new, size_of(shape))])
+        rows = [row for row in self._journal.rows if shapes.keys() & set(row["cells"])]
+        return [Population(row["id"], shapes[_first(row["cells"], shapes)], tuple(row["cells"])) for row in rows]
+
+
+def _first(members: Sequence[str], shapes: dict[str, Any]) -> str:
+    return next(cell for cell in members if cell in shapes)
+
+
+def _cut(shape: Any, cells: list[str], size: int) -> list[dict[str, Any]]:
+    if size < 1:
+        raise ValueError(f"a population needs at least one cell, not {size}")
+    groups = [cells[start : start + size] for start in range(0, len(cells), size)]
+    return [{"id": fingerprint([shape, group]), "shape": canonical(shape), "cells": group} for group in groups]

@@ -1,0 +1,142 @@
+"""What must be settled before JAX looks for devices, and what is said once it has found them."""
+
+import glob
+import logging
+import math
+import os
+import shutil
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+import jax
+
+from research.errors import UsageError
+
+_log = logging.getLogger(__name__)
+_GPU_NAMES = ("cuda", "gpu", "rocm")
+_TPU_SIGNS = ("TPU_NAME", "TPU_WORKER_ID", "TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES", "TPU_ACCELERATOR_TYPE", "TPU_LIBRARY_PATH")
+_COUNTS = ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+_PIP = "pip install -r requirements.txt"
+
+
+def nvidia_present() -> bool:
+    """Returns whether this machine shows an NVIDIA GPU: a device node, or nvidia-smi where device nodes are hidden (WSL)."""
+    return bool(glob.glob("/dev/nvidia[0-9]*")) or (shutil.which("nvidia-smi") is not None and os.path.exists("/dev/dxg"))
+
+
+def accelerator_present(environ: Mapping[str, str]) -> bool:
+    """Returns whether an NVIDIA or AMD GPU or a TPU may be here."""
+    nodes = glob.glob("/dev/accel*") + glob.glob("/dev/kfd") + glob.glob("/dev/vfio/[0-9]*")
+    return nvidia_present() or bool(nodes) or any(sign in environ for sign in _TPU_SIGNS)
+
+
+def usable_cores() -> int:
+    """Returns how many cores this process may use: its affinity, and the container's quota where one is set."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    if quota.exists():
+        allowed, _, period = quota.read_text().partition(" ")
+        if allowed.isdigit():
+            cores = min(cores, math.ceil(int(allowed) / int(period)))
+    return max(cores, 1)
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Returns $XDG_CACHE_HOME/lowlands, by default ~/.cache/lowlands: compiled programs and pretrained bases live there."""
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowlands"
+
+
+def prepare(environ: MutableMapping[str, str]) -> None:
+    """Returns after JAX is set up and before it is initialized; what the user set in the environment stays.
+
+    Without an accelerator the platform is the CPU, so that no plugin complains; a CPU becomes one device per usable core; compiled
+    programs are kept on disk. UsageError when JAX_PLATFORMS asks for a GPU and none is there.
+    """
+    asked = environ.get("JAX_PLATFORMS", "").lower()
+    if asked.split(",")[0] in _GPU_NAMES and not accelerator_present(environ):
+        raise UsageError(f"JAX_PLATFORMS={asked} asks for a GPU and none is there; unset it, or set JAX_PLATFORMS=cpu")
+    if not asked and not accelerator_present(environ):
+        environ["JAX_PLATFORMS"] = "cpu"
+        _update("jax_platforms", "cpu")
+    if "JAX_NUM_CPU_DEVICES" not in environ and "host_platform_device_count" not in environ.get("XLA_FLAGS", ""):
+        _update("jax_num_cpu_devices", usable_cores())
+    if "JAX_COMPILATION_CACHE_DIR" not in environ:
+        _update("jax_compilation_cache_dir", str(cache_folder(environ) / "xla"))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in environ:
+        _update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _update(option: str, value: str | int | float) -> None:
+    try:
+        jax.config.update(option, value)
+    except RuntimeError:
+        _log.debug("JAX already runs; %s stays as it is", option)
+
+
+def cluster_present(environ: Mapping[str, str]) -> bool:
+    """Returns whether a launcher started several processes of this run: Slurm, Open MPI, a TPU pod, or JAX's own variables."""
+    counts = [environ.get(name, "") for name in _COUNTS]
+    hosts = environ.get("TPU_WORKER_HOSTNAMES", "").split(",")
+    return any(count.isdigit() and int(count) > 1 for count in counts) or len(hosts) > 1
+
+
+def join(environ: Mapping[str, str], asked: bool) -> None:
+    """Returns after this process joined its cluster, where one is present or `asked` for. UsageError when it cannot be joined."""
+    if not (asked or cluster_present(environ)) or jax.distributed.is_initialized():
+        return
+    count, own = environ.get("JAX_NUM_PROCESSES"), environ.get("JAX_PROCESS_ID")
+    try:
+        jax.distributed.initialize(num_processes=int(count) if count else None, process_id=int(own) if own else None)
+    except (ValueError, RuntimeError) as error:
+        words = "set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or start it with srun or mpirun"
+        raise UsageError(f"cannot join a cluster ({error}); {words}") from error
+
+
+def found() -> str:
+    """Returns the platform JAX chose: 'cpu', 'gpu' or 'tpu'. UsageError when the platform asked for cannot start."""
+    try:
+        return jax.default_backend()
+    except RuntimeError as error:
+        raise UsageError(f"JAX cannot start: {error}; install the packages ({_PIP}), or set JAX_PLATFORMS=cpu") from error
+
+
+def describe(platform: str, variant: str, variants: Mapping[str, str], config_path: str) -> None:
+    """Returns after one line names the devices, and the variant made for an accelerator when another one is about to run.
+
+    A GPU that JAX does not see is a loud warning with the mending command, unless the user chose the platform.
+    """
+    kinds = sorted({device.device_kind for device in jax.devices()})
+    _log.info("%d %s device(s): %s; JAX %s", jax.device_count(), platform, ", ".join(kinds), jax.__version__)
+    made_for = platform if platform in variants else "gpu"
+    if platform != "cpu" and made_for in variants and variant != made_for:
+        _log.info("an accelerator is in use; made for it: --config=%s:%s", config_path, made_for)
+    chosen = os.environ.get("JAX_PLATFORMS", "")
+    if platform == "cpu" and not chosen and nvidia_present():
+        _log.warning("AN NVIDIA GPU IS HERE BUT JAX SEES ONLY THE CPU. Mend it with:  %s", _PIP)
+
+
+def names() -> list[str]:
+    """Returns the kind of every device, for the provenance."""
+    return [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
+
+
+def leads() -> bool:
+    """Returns whether this is process 0, the one that writes."""
+    return jax.process_index() == 0
+
+
+def anywhere(flag: bool) -> bool:
+    """Returns whether `flag` holds in any process of the run; every process must ask."""
+    if not jax.distributed.is_initialized() or jax.process_count() == 1:
+        return flag
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(jax.numpy.asarray(flag)).any())
+
+
+def barrier(name: str) -> None:
+    """Returns once every process of the run is here; at once when there is one."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)

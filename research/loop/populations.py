@@ -1,0 +1,200 @@
+"""Running cells: cut into populations, trained chunk by chunk, measured at the budgets, resumed where they stopped."""
+
+import dataclasses
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from research import tree
+from research.data.batches import orders
+from research.loop.assignments import Population as Assigned
+from research.loop.progress import Interrupted, Progress, stop_requested
+from research.loop.workdir import Workdir
+from research.training import checkpoints
+from research.training.mesh import P, shardings
+from research.training.population import Members, Population, Task, build, place
+
+SAVE_SECONDS = 30.0
+BITS = 1.0 / np.log(2.0)
+_log = logging.getLogger(__name__)
+
+
+class Cell(NamedTuple):
+    """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member."""
+
+    fingerprint: str
+    coordinates: Mapping[str, Any]
+    shape: str
+    base: int
+    rank: int
+    learning_rate: float
+    seed: int
+
+
+class Measure(NamedTuple):
+    """A loss on held-out batches (k, batch, time + 1), at every budget or at the last one only."""
+
+    metric: str
+    batches: np.ndarray
+    last_only: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
+
+    widths: members of one program, by shape. keep: the values of `trains` whose final weights become artifacts.
+    """
+
+    experiment: str
+    mesh: Mesh
+    bases: Any
+    data: np.ndarray
+    batch_size: int
+    budgets: tuple[int, ...]
+    measures: Mapping[str, tuple[Measure, ...]]
+    widths: Mapping[str, int]
+    keep: tuple[str, ...] = ()
+
+    @property
+    def chunk(self) -> int:
+        """Returns the steps of one compiled chunk: the greatest that divides every budget."""
+        return int(np.gcd.reduce(self.budgets))
+
+
+def is_done(workdir: Workdir, cell: Cell, setting: Setting) -> bool:
+    """Returns whether all of a cell's records stand in the workdir: its last one does."""
+    return (cell.fingerprint, setting.budgets[-1]) in {
+        (row.get("cell"), row.get("step")) for row in workdir.records.rows if row.get("metric") == "train_loss"
+    }
+
+
+class Runner:
+    """Runs cells in a workdir; compiled programs are kept from population to population of the same shape."""
+
+    def __init__(self, tasks: Mapping[str, Task], setting: Setting, workdir: Workdir, progress: Progress) -> None:
+        self.tasks, self.setting, self.workdir, self.progress = tasks, setting, workdir, progress
+        self.bases = place(setting.mesh, setting.bases)
+        everywhere = shardings(setting.mesh, P())
+        self.data = jax.device_put(setting.data, everywhere)
+        self.held_out = {m.metric: jax.device_put(m.batches, everywhere) for ms in setting.measures.values() for m in ms}
+        self._built: dict[str, Population] = {}
+
+    def run(self, cells: Sequence[Cell], name: str) -> Iterator[list[dict[str, Any]]]:
+        """Yields the records of one population after another; populations whose records all stand are passed over.
+
+        Raises Interrupted, after saving, when a stop is requested.
+        """
+        by_name = {cell.fingerprint: cell for cell in cells}
+        assigned = self.workdir.assign([(cell.fingerprint, cell.shape) for cell in cells], lambda shape: self.setting.widths[shape])
+        with self.progress.task(name, len(cells) * self.setting.budgets[-1]) as task:
+            for population in assigned:
+                mine = [by_name[cell] for cell in population.cells if cell in by_name]
+                if all(is_done(self.workdir, cell, self.setting) for cell in mine):
+                    task.advance(len(mine) * self.setting.budgets[-1])
+                    continue
+                yield _InFlight(self, population, mine).finish(task)
+                shutil.rmtree(self.workdir.state_dir(population.id), ignore_errors=True)
+
+    def built(self, shape: str) -> Population:
+        """Returns the compiled functions of a shape."""
+        if shape not in self._built:
+            self._built[shape] = build(self.tasks[shape], self.bases, self.setting.mesh)
+        return self._built[shape]
+
+
+class _InFlight:
+    """One population while it trains: its members' states on the devices, and what was measured so far on the host."""
+
+    def __init__(self, runner: Runner, assigned: Assigned, cells: list[Cell]) -> None:
+        self.runner, self.setting, self.cells = runner, runner.setting, cells
+        self.folder = runner.workdir.state_dir(assigned.id)
+        self.functions = runner.built(cells[0].shape)
+        width = self.setting.widths[cells[0].shape]
+        rows = [cells[min(i, len(cells) - 1)] for i in range(max(width, len(cells)))]
+        self.seeds = [cell.seed for cell in rows]
+        self.members = Members(
+            np.array([cell.base for cell in rows], np.int32),
+            np.array([cell.rank for cell in rows], np.int32),
+            np.array([cell.learning_rate for cell in rows], np.float32),
+            np.array(self.seeds, np.uint32),
+        )
+        self.measures = self.setting.measures[cells[0].coordinates["phase"]]
+        self.measured = {m.metric: np.full((len(rows), len(self.setting.budgets)), np.nan) for m in self.measures}
+        self.train = np.full((len(rows), self.setting.budgets[-1]), np.nan, np.float32)
+
+    def finish(self, task: Any) -> list[dict[str, Any]]:
+        start = time.monotonic()
+        states, done = self._begin()
+        task.advance(done * len(self.cells))
+        saved = time.monotonic()
+        while done < self.setting.budgets[-1]:
+            states = self._chunk(states, done)
+            done += self.setting.chunk
+            task.advance(self.setting.chunk * len(self.cells), step=done)
+            stop = stop_requested()
+            if done < self.setting.budgets[-1] and (stop or time.monotonic() - saved > SAVE_SECONDS):
+                checkpoints.save(self.folder, done, (states, self.measured, self.train))
+                saved = time.monotonic()
+            if stop and done < self.setting.budgets[-1]:
+                raise Interrupted(f"{len(self.cells)} cells are saved at step {done} of {self.setting.budgets[-1]}")
+        self._keep(states)
+        seconds = time.monotonic() - start
+        self.runner.workdir.timings.append([{"stage": "population", "shape": self.cells[0].shape, "cells": len(self.cells), "seconds": seconds}])
+        return [row for index, cell in enumerate(self.cells) for row in self._records(index, cell)]
+
+    def _begin(self) -> tuple[Any, int]:
+        states = self.functions.init(self.members, self.runner.bases)
+        found = checkpoints.restore(self.folder, (states, self.measured, self.train))
+        if found is None:
+            return states, 0
+        done, (states, measured, train) = found
+        self.measured, self.train = {name: np.array(values) for name, values in measured.items()}, np.array(train)
+        _log.info("continuing %d cells at step %d", len(self.cells), done)
+        return states, done
+
+    def _chunk(self, states: Any, done: int) -> Any:
+        """Dispatches a chunk and its measurements before any result is read."""
+        setting, runner = self.setting, self.runner
+        rows = orders(self.seeds, done, setting.chunk, setting.batch_size, len(setting.data))
+        states, losses = self.functions.train(states, self.members, rows, runner.bases, runner.data)
+        done += setting.chunk
+        pending = {}
+        if done in setting.budgets:
+            due = [m for m in self.measures if done == setting.budgets[-1] or not m.last_only]
+            pending = {m.metric: self.functions.evaluate(states, self.members, runner.bases, runner.held_out[m.metric]) for m in due}
+        self.train[:, done - setting.chunk : done] = np.asarray(losses)
+        for metric, (nll, weight) in pending.items():
+            self.measured[metric][:, setting.budgets.index(done)] = np.asarray(nll, np.float64) / np.asarray(weight, np.float64) * BITS
+        return states
+
+    def _keep(self, states: Any) -> None:
+        kept = [(index, cell) for index, cell in enumerate(self.cells) if cell.coordinates["trains"] in self.setting.keep]
+        if kept:
+            weights = {path: np.asarray(leaf) for path, leaf in tree.flatten(states.trainable).items()}
+            for index, cell in kept:
+                self.runner.workdir.save_artifact(cell.fingerprint, {path: leaf[index].astype(np.float32) for path, leaf in weights.items()})
+
+    def _records(self, index: int, cell: Cell) -> Iterator[dict[str, Any]]:
+        finite = np.cumprod(np.isfinite(self.train[index])).astype(bool)
+        first = 0
+        for position, step in enumerate(self.setting.budgets):
+            alive = finite[:step].all()
+            values = {metric: series[index, position] for metric, series in self.measured.items()}
+            values = {metric: value for metric, value in values.items() if self._was_due(metric, step)}
+            values["train_loss"] = float(self.train[index, first:step].mean()) * BITS
+            first = step
+            for metric, value in values.items():
+                healthy = alive and np.isfinite(value)
+                row = {"experiment": self.setting.experiment, "cell": cell.fingerprint, **cell.coordinates, "step": step, "metric": metric}
+                row |= {"value": round(float(value), 7) if healthy else None, "unit": "bits/byte"}
+                yield row if healthy else row | {"note": "diverged"}
+
+    def _was_due(self, metric: str, step: int) -> bool:
+        return step == self.setting.budgets[-1] or not next(m for m in self.measures if m.metric == metric).last_only

@@ -1,0 +1,172 @@
+"""Pretraining, a stage of its own: resumed when interrupted, kept by fingerprint, reused by every experiment."""
+
+import dataclasses
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from research.data.batches import batch, orders, windows
+from research.data.corpus import Corpus
+from research.errors import UsageError
+from research.files import explained
+from research.loop.progress import Interrupted, Progress, stop_requested
+from research.losses import cross_entropy
+from research.models.decoder import DecoderConfig, decoder
+from research.models.model import Model, Variables
+from research.optimizers import OptimizerSpec, adamw
+from research.sweeps import fingerprint
+from research.training import checkpoints
+from research.training.mesh import P, check_divisible, jit_step, shardings, specs
+from research.training.step import TrainState, init_state, make_train_step
+
+STAGE = 1  # raise by hand when the meaning of a pretrained base changes
+CHUNK = 50
+SAVE_SECONDS = 30.0
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """How a base is made: model, optimizer, peak learning rate, batch (windows of `model.max_length` tokens), seed."""
+
+    model: DecoderConfig
+    optimizer: OptimizerSpec
+    learning_rate: float
+    batch_size: int
+    seed: int
+
+
+class Base(NamedTuple):
+    """A pretrained base: its parameters, the fingerprint of what made them, and the seconds this call spent (0 from the cache)."""
+
+    params: Variables
+    fingerprint: str
+    seconds: float
+
+
+def cache_folder() -> Path:
+    """Returns where pretrained bases are kept: $XDG_CACHE_HOME/lowlands/bases, by default under ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowlands" / "bases"
+
+
+def example_batch() -> dict[str, Any]:
+    """Returns the smallest batch, to initialize or to trace a model with; parameters do not depend on a batch's shape."""
+    return batch(jnp.zeros((1, 3), jnp.int32))
+
+
+def initial_params(model: Model, seed: int, mesh: Mesh) -> Variables:
+    """Returns freshly initialized parameters, made under jit in their shardings: no device and no host ever holds them whole."""
+    shapes = jax.eval_shape(lambda key: model.init(key, example_batch()), jax.random.key(seed))
+    spec_tree = specs(shapes)
+    check_divisible(mesh, shapes, spec_tree)
+    init = jit_step(lambda key: model.init(key, example_batch()), P(), spec_tree, mesh, donate=())
+    return init(jax.random.key(seed))["params"]
+
+
+def pretrain(spec: Pretraining, corpus: Corpus, mesh: Mesh, progress: Progress) -> Base:
+    """Returns the base that `spec` makes from `corpus`, from the cache when it stands there.
+
+    Raises UsageError when the loss becomes non-finite, naming the step; Interrupted, after saving, when a stop is requested.
+    """
+    name = fingerprint({"stage": STAGE, "spec": dataclasses.asdict(spec), "data": corpus.fingerprint})
+    folder = cache_folder() / name
+    start = time.monotonic()
+    with _alone(folder):
+        run = _Run(spec, corpus, mesh)
+        state = run.restored(folder)
+        done = int(state.step)
+        if done < spec.optimizer.steps:
+            state = run.advance(state, done, folder, progress)
+            return Base(state.trainable["params"], name, time.monotonic() - start)
+    _log.info("pretrained base %s from the cache", name)
+    return Base(state.trainable["params"], name, 0.0)
+
+
+class _Run:
+    """One pretraining in flight: its compiled chunk and its data on the devices."""
+
+    def __init__(self, spec: Pretraining, corpus: Corpus, mesh: Mesh) -> None:
+        self.spec, self.mesh = spec, mesh
+        examples = mesh.shape["data"] * mesh.shape["fsdp"]
+        if spec.batch_size % examples:
+            raise UsageError(f"pretraining.batch_size = {spec.batch_size} is not divisible by the {examples} devices that share a batch")
+        self.windows = windows(corpus.parts["train"], spec.model.max_length)
+        self.model = decoder(spec.model)
+        self.tx = adamw(spec.optimizer, spec.learning_rate)
+
+    def fresh(self) -> TrainState:
+        params = initial_params(self.model, self.spec.seed, self.mesh)
+        return init_state({"params": params}, {}, self.tx)
+
+    def restored(self, folder: Path) -> TrainState:
+        like = self.fresh()
+        found = checkpoints.restore(folder, like)
+        return like if found is None else found[1]
+
+    def chunk(self, like: TrainState) -> Any:
+        """The compiled chunk of steps: (state, rows (step, batch, time + 1)) -> (state, losses)."""
+        step = make_train_step(self.model, cross_entropy, self.tx)
+        key = jax.random.key(self.spec.seed) if self.spec.model.dropout else None
+
+        def run(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:
+            def one(carry: TrainState, row: jax.Array) -> tuple[TrainState, jax.Array]:
+                carry, metrics = step(carry, batch(row), key)
+                return carry, metrics["loss"]
+
+            return jax.lax.scan(one, state, rows)
+
+        state_specs = specs(like)
+        return jit_step(run, (state_specs, P(None, ("data", "fsdp"))), (state_specs, P()), self.mesh)
+
+    def rows(self, first: int, steps: int) -> jax.Array:
+        order = orders([self.spec.seed], first, steps, self.spec.batch_size, len(self.windows))[0]
+        return jax.device_put(self.windows[order], shardings(self.mesh, P(None, ("data", "fsdp"))))
+
+    def advance(self, state: TrainState, done: int, folder: Path, progress: Progress) -> TrainState:
+        state = jax.device_put(state, shardings(self.mesh, specs(state)))
+        chunk, total, saved = self.chunk(state), self.spec.optimizer.steps, time.monotonic()
+        with progress.task("pretraining", total) as task:
+            task.advance(done)
+            while done < total:
+                steps = min(CHUNK, total - done)
+                state, losses = chunk(state, self.rows(done, steps))
+                losses = np.asarray(losses)
+                if not np.isfinite(losses).all():
+                    step = done + int(np.argmin(np.isfinite(losses)))
+                    raise UsageError(f"the pretraining loss is not finite at step {step}; lower pretraining.learning_rate and run again")
+                done += steps
+                task.advance(steps, bits=float(losses[-1] / np.log(2)))
+                stop = stop_requested()
+                if done == total or stop or time.monotonic() - saved > SAVE_SECONDS:
+                    checkpoints.save(folder, done, state)
+                    saved = time.monotonic()
+                if stop and done < total:
+                    raise Interrupted(f"pretraining is saved at step {done} of {total}")
+        return state
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds a kernel lock on a base, so that two experiments that need the same one make it once; the second waits."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.info("another process is making the base %s; waiting for it", folder.name)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,26 @@
+"""Losses: (apply, variables, batch, reference) -> (loss in nats, metrics). A coefficient of a loss is an array, bound by functools.partial."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from research.models.model import Batch, Output, Variables
+
+Metrics = dict[str, Array]
+Apply = Callable[[Variables, Batch], Output]
+Loss = Callable[[Apply, Variables, Batch, Any], tuple[Array, Metrics]]
+
+
+def cross_entropy(apply: Apply, variables: Variables, batch: Batch, reference: Any = None) -> tuple[Array, Metrics]:
+    """Returns the mean negative log-likelihood per weighted token, in nats.
+
+    batch: inputs, targets (batch, time) and weights (batch, time). Metrics: `nll`, the weighted sum in nats, and `weight`, the sum of
+    weights, from which means over several batches are made. `reference` (frozen variables) is not used by this loss.
+    """
+    logits_btv = apply(variables, batch).logits.astype(jnp.float32)
+    nll_bt = optax.softmax_cross_entropy_with_integer_labels(logits_btv, batch["targets"]) * batch["weights"]
+    nll, weight = nll_bt.sum(), batch["weights"].sum()
+    return nll / jnp.maximum(weight, 1.0), {"nll": nll, "weight": weight}

@@ -1,0 +1,59 @@
+"""A model: a pair of pure functions over linen collections."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+from jax import Array
+
+from research import tree
+
+Variables = dict[str, Any]
+Batch = Mapping[str, Array]
+
+
+class Output(NamedTuple):
+    """What a model returns: logits (batch, time, vocabulary) and the captured activations by module path."""
+
+    logits: Array
+    captured: dict[str, Array]
+
+
+class Model(NamedTuple):
+    """A pair of pure functions, and the parameters that are used twice.
+
+    init:  (key, batch) -> variables, collections of linen: 'params' the base, 'adapter' what is added, 'constants' what an adapter freezes.
+    apply: (variables, batch, *, key=None, capture=()) -> Output; a key turns dropout on; `capture` holds patterns of module paths.
+    tied:  patterns of parameters that serve two sites (a tied head), which an adapter of one site must not touch.
+    """
+
+    init: Callable[[Array, Batch], Variables]
+    apply: Callable[..., Output]
+    tied: tuple[str, ...] = ()
+
+
+def from_linen(module: nn.Module, tied: tuple[str, ...] = ()) -> Model:
+    """Returns the pair of pure functions of a linen module whose call is (batch, deterministic) -> logits."""
+
+    def init(key: Array, batch: Batch) -> Variables:
+        return dict(module.init(key, batch, deterministic=True))
+
+    def apply(variables: Variables, batch: Batch, *, key: Array | None = None, capture: Sequence[str] = ()) -> Output:
+        def wanted(submodule: nn.Module, method: str) -> bool:
+            return method == "__call__" and any(re.search(pattern, "/".join(submodule.path)) for pattern in capture)
+
+        rngs = {} if key is None else {"dropout": key}
+        logits, state = module.apply(
+            variables, batch, deterministic=key is None, rngs=rngs, capture_intermediates=wanted, mutable=["intermediates"]
+        )
+        captured = {path.removesuffix("/__call__"): calls[0] for path, calls in tree.flatten(state.get("intermediates", {})).items()}
+        return Output(logits, captured)
+
+    return Model(init, apply, tied)
+
+
+def count(variables: Mapping[str, Any]) -> int:
+    """Returns the number of scalars in a tree of arrays (or of shapes)."""
+    return sum(leaf.size for leaf in jax.tree.leaves(variables))

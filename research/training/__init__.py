@@ -1,0 +1,1 @@
+"""The machine: meshes, steps, populations, checkpoints."""

@@ -1,0 +1,72 @@
+"""How many members fit: an estimate from the config and the kind of device, never from what happens to be free."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+
+from research.models.decoder import DecoderConfig
+
+CPU_BYTES = 2**30  # of all host devices together: a run shares its machine
+ACCELERATOR_SHARE = 0.6
+FLOAT = 4
+
+
+class Footprint(NamedTuple):
+    """Bytes of a population: what all members share, what one carries, what one needs while it is in a step."""
+
+    shared: int
+    member: int
+    in_step: int
+
+    def total(self, members: int, at_once: int) -> int:
+        """Returns the bytes of a population of `members`, `at_once` of them in a step at the same time."""
+        return self.shared + members * self.member + at_once * self.in_step
+
+
+def nbytes(tree: Any) -> int:
+    """Returns the bytes of a tree of arrays or of shapes."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def footprint(config: DecoderConfig, batch_size: int, bases: Any, state: Any, data_bytes: int) -> Footprint:
+    """Returns the bytes of members with this `state` (shapes of one member) on these `bases` and so much data.
+
+    In a step a member needs its activations and, at most, gradients and a merged copy of the base; remat is not credited.
+    """
+    tokens = batch_size * config.max_length
+    per_layer = 10 * config.d_model + 3 * config.d_mlp + 2 * config.n_heads * config.max_length
+    activations = tokens * (config.n_layers * per_layer + 3 * config.vocab_size) * FLOAT
+    count = jax.tree.leaves(bases)[0].shape[0]
+    return Footprint(nbytes(bases) + data_bytes, nbytes(state), activations + 2 * nbytes(bases) // count)
+
+
+def budget(device: jax.Device) -> int:
+    """Returns the bytes a population may take on all devices of this kind and process."""
+    if device.platform == "cpu":
+        return CPU_BYTES
+    stats = device.memory_stats() or {}
+    return int(ACCELERATOR_SHARE * stats.get("bytes_limit", 16 * 2**30)) * jax.local_device_count()
+
+
+def members_side_by_side(size: Footprint, device: jax.Device, most: int) -> int:
+    """Returns how many members a device trains by vmap: one on a CPU, where a core is full with one, as many as fit elsewhere."""
+    if device.platform == "cpu":
+        return 1
+    room = (budget(device) - size.shared) // jax.local_device_count()
+    return max(1, min(most, room // max(1, size.member + size.in_step)))
+
+
+def width(counts: list[int], most: int, multiple: int) -> int:
+    """Returns how many members one program has, for batches of cells of these counts that it must serve.
+
+    It is a multiple of the devices along the member axis and at most `most`; it wastes the fewest padded members, where each further
+    population counts as half a member.
+    """
+    largest = max(multiple, min(most, -(-max(counts) // multiple) * multiple) // multiple * multiple)
+
+    def waste(size: int) -> float:
+        populations = sum(-(-count // size) for count in counts)
+        return populations * size + 0.5 * populations
+
+    return min(range(largest, 0, -multiple), key=waste)

@@ -1,0 +1,191 @@
+"""Populations: cells that share shapes, trained as members of one compiled program.
+
+The member axis is a mesh axis. Each device maps over its own members (`jax.shard_map`, so that nothing is gathered), a few at a time by
+vmap, and each member scans over steps. Bases are stacked, shared and frozen; a member picks its own by index and carries only what moves.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.sharding import Mesh
+
+from research import tree
+from research.adapters.adapt import adapt, attach
+from research.adapters.lora import LoRA
+from research.losses import Loss, cross_entropy
+from research.models.model import Batch, Model, Variables
+from research.optimizers import OptimizerSpec, adamw
+from research.training.mesh import P, check_divisible, jit_step, shardings, specs
+from research.training.step import TrainState, make_train_step
+
+ToBatch = Callable[[Array], Batch]
+
+
+class Members(NamedTuple):
+    """What members differ in, one row each: index of the base, rank of the adapter, peak learning rate, seed of everything drawn."""
+
+    base: Any
+    rank: Any
+    learning_rate: Any
+    seed: Any
+
+
+class MemberState(NamedTuple):
+    """What a member carries from step to step; every leaf has a leading member axis outside of the program."""
+
+    step: Array
+    trainable: Variables
+    constants: Variables
+    opt_state: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What all members of a population share.
+
+    model: the plain model. adapter: its adapter, padded to the largest rank, or None. moves: patterns of what may move.
+    to_batch: rows of the data -> batch. vmap: how many members a device trains side by side.
+    """
+
+    model: Model
+    adapter: LoRA | None
+    moves: tuple[str, ...]
+    optimizer: OptimizerSpec
+    to_batch: ToBatch
+    loss: Loss = cross_entropy
+    vmap: int = 1
+    dropout: bool = False
+
+    @property
+    def adapted(self) -> Model:
+        """Returns the model that is trained."""
+        return self.model if self.adapter is None else adapt(self.model, self.adapter)
+
+
+class Population(NamedTuple):
+    """The compiled functions of one population shape; members, states and results have a leading member axis.
+
+    init:     (members, bases) -> states.
+    train:    (states, members, rows (member, step, batch), bases, data (n, time + 1)) -> (states, loss in nats (member, step)).
+    evaluate: (states, members, bases, batches (k, batch, time + 1)) -> (nll in nats, weight), each (member,).
+    """
+
+    init: Callable[..., MemberState]
+    train: Callable[..., tuple[MemberState, Array]]
+    evaluate: Callable[..., tuple[Array, Array]]
+
+
+def pick(bases: Any, index: Array) -> Any:
+    """Returns the base of a member; a single base is not indexed, so that under vmap it stays one shared matrix for all members."""
+    return jax.tree.map(lambda x: x[0] if x.shape[0] == 1 else jax.lax.dynamic_index_in_dim(x, index, keepdims=False), bases)
+
+
+def split(task: Task, params: Any, member: Members) -> tuple[Variables, Variables]:
+    """Returns (what moves, the member's constants) at a member's beginning, from its base."""
+    key = jax.random.key(member.seed)
+    added = {}
+    if task.adapter is not None:
+        example = task.to_batch(jnp.zeros((1, 9), jnp.int32))
+        added = attach(key, task.model, params, example, task.adapter, rank=member.rank)
+    moves, stays = tree.partition({"params": params, **added}, task.moves)
+    return moves, {name: stays[name] for name in stays if name != "params"}
+
+
+def join(params: Any, state: MemberState) -> tuple[Variables, Variables]:
+    """Returns (what moves, what stays) of a member, the latter taken from its base."""
+    moving = tree.flatten(state.trainable)
+    stays = {path: leaf for path, leaf in tree.flatten({"params": params}).items() if path not in moving}
+    return state.trainable, tree.unflatten({**stays, **tree.flatten(state.constants)})
+
+
+def init_member(task: Task, member: Members, bases: Any) -> MemberState:
+    """Returns a member's state before its first step."""
+    moves, constants = split(task, pick(bases, member.base), member)
+    return MemberState(jnp.zeros((), jnp.int32), moves, constants, adamw(task.optimizer, 0.0).init(moves))
+
+
+def train_member(task: Task, state: MemberState, member: Members, rows: Array, bases: Any, data: Array) -> tuple[MemberState, Array]:
+    """Returns a member's state after a chunk of steps, and the loss of each step; rows (step, batch) index `data` (n, time + 1)."""
+    trainable, frozen = join(pick(bases, member.base), state)
+    step = make_train_step(task.adapted, task.loss, adamw(task.optimizer, member.learning_rate))
+    key = jax.random.key(member.seed) if task.dropout else None
+
+    def one(carry: TrainState, chosen: Array) -> tuple[TrainState, Array]:
+        moved, metrics = step(carry, task.to_batch(_spread(data[chosen])), key)
+        return moved, metrics["loss"]
+
+    final, losses = jax.lax.scan(one, TrainState(state.step, trainable, frozen, state.opt_state), rows)
+    return MemberState(final.step, final.trainable, state.constants, final.opt_state), losses
+
+
+def evaluate_member(task: Task, state: MemberState, member: Members, bases: Any, batches: Array) -> tuple[Array, Array]:
+    """Returns a member's summed negative log-likelihood (nats) and weight over batches (k, batch, time + 1)."""
+    trainable, frozen = join(pick(bases, member.base), state)
+    return evaluate(task.adapted, tree.combine(trainable, frozen), jax.lax.map(task.to_batch, batches), task.loss)
+
+
+def evaluate(model: Model, variables: Variables, batches: Batch, loss: Loss = cross_entropy) -> tuple[Array, Array]:
+    """Returns the summed negative log-likelihood (nats) and weight over stacked batches, without dropout."""
+
+    def one(total: tuple[Array, Array], batch: Batch) -> tuple[tuple[Array, Array], None]:
+        _, metrics = loss(model.apply, variables, batch, None)
+        return (total[0] + metrics["nll"], total[1] + metrics["weight"]), None
+
+    return jax.lax.scan(one, (jnp.zeros(()), jnp.zeros(())), batches)[0]
+
+
+def _spread(batch: Array) -> Array:
+    """Splits the examples of a batch over the axes data and fsdp, where the mesh has them."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.shape["data"] * mesh.shape["fsdp"] == 1:
+        return batch
+    return jax.lax.with_sharding_constraint(batch, P(("data", "fsdp")))
+
+
+def _mapped(task: Task, function: Callable[..., Any], per_member: int) -> Callable[..., Any]:
+    """`function` over the leading axis of its first `per_member` arguments, `task.vmap` members at a time; the rest is shared."""
+
+    def over(*args: Any) -> Any:
+        own, shared = args[:per_member], args[per_member:]
+        if task.vmap == 1:
+            return jax.lax.map(lambda xs: function(task, *xs, *shared), own)
+        return jax.lax.map(lambda xs: function(task, *xs, *shared), own, batch_size=task.vmap)
+
+    return over
+
+
+def build(task: Task, bases: Any, mesh: Mesh) -> Population:
+    """Returns the compiled functions of one population shape; `bases` (arrays or shapes) have a leading axis of bases.
+
+    Raises UsageError for targets, ranks and meshes that do not fit the model.
+    """
+    one = jax.eval_shape(lambda b: init_member(task, Members(0, 1, 0.0, 0), b), bases)
+    states = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), one)
+    state_specs, base_specs = specs(states, ("member",)), specs({"params": bases}, (None,))["params"]
+    check_divisible(mesh, bases, base_specs)
+    member = P("member")
+
+    def over_mesh(function: Callable[..., Any], per_member: int, shared: int) -> Callable[..., Any]:
+        return jax.shard_map(
+            _mapped(task, function, per_member),
+            mesh=mesh,
+            in_specs=(member,) * per_member + (P(),) * shared,
+            out_specs=member,
+            axis_names={"member"},
+            check_vma=False,
+        )
+
+    return Population(
+        jit_step(over_mesh(init_member, 1, 1), (member, base_specs), state_specs, mesh, donate=()),
+        jit_step(over_mesh(train_member, 3, 2), (state_specs, member, member, base_specs, P()), (state_specs, member), mesh),
+        jit_step(over_mesh(evaluate_member, 2, 2), (state_specs, member, base_specs, P()), member, mesh, donate=()),
+    )
+
+
+def place(mesh: Mesh, bases: Any) -> Any:
+    """Returns stacked bases laid out over the mesh as `build` expects them."""
+    return jax.device_put(bases, shardings(mesh, specs({"params": bases}, (None,))["params"]))

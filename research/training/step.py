@@ -1,0 +1,76 @@
+"""One training step, pure: no jit, no mesh, no files."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from research import tree
+from research.losses import Loss, Metrics
+from research.models.model import Batch, Model, Variables
+
+
+class TrainState(NamedTuple):
+    """Arrays only; the functions are arguments. `trainable` and `frozen` together are the model's variables."""
+
+    step: Array
+    trainable: Variables
+    frozen: Variables
+    opt_state: Any
+
+
+Step = Callable[..., tuple[TrainState, Metrics]]
+
+
+def init_state(trainable: Variables, frozen: Variables, tx: optax.GradientTransformation) -> TrainState:
+    """Returns the state before the first step."""
+    return TrainState(jnp.zeros((), jnp.int32), trainable, frozen, tx.init(trainable))
+
+
+def make_train_step(model: Model, loss: Loss, tx: optax.GradientTransformation, accumulate: int = 1) -> Step:
+    """Returns step(state, batch, key=None, reference=None) -> (state, metrics): one optimizer update of what is trainable.
+
+    key: turns dropout on; folded with the step, so a resumed run draws what an uninterrupted one would.
+    reference: frozen variables for losses that compare with them (distillation, L2-SP, EWC, preferences).
+    accumulate: the batch is cut into so many parts along its first axis, whose gradients are averaged by their weights.
+    Metrics: `loss` (nats per weighted token) and `grad_norm`, before clipping.
+    """
+
+    def gradients(state: TrainState, batch: Batch, key: Array | None, reference: Any) -> tuple[Variables, Metrics]:
+        def apply(variables: Variables, batch: Batch) -> Any:
+            return model.apply(variables, batch, key=key)
+
+        def objective(trainable: Variables) -> tuple[Array, Metrics]:
+            return loss(apply, tree.combine(trainable, state.frozen), batch, reference)
+
+        (value, metrics), grads = jax.value_and_grad(objective, has_aux=True)(state.trainable)
+        return grads, {"loss": value, "weight": metrics["weight"]}
+
+    def accumulated(state: TrainState, batch: Batch, key: Array | None, reference: Any) -> tuple[Variables, Metrics]:
+        parts = jax.tree.map(lambda x: x.reshape(accumulate, x.shape[0] // accumulate, *x.shape[1:]), dict(batch))
+
+        def part(carry: tuple, xs: tuple) -> tuple[tuple, None]:
+            total, loss_sum, weight_sum = carry
+            index, piece = xs
+            grads, metrics = gradients(state, piece, None if key is None else jax.random.fold_in(key, index), reference)
+            weight = metrics["weight"]
+            total = jax.tree.map(lambda t, g: t + weight * g, total, grads)
+            return (total, loss_sum + weight * metrics["loss"], weight_sum + weight), None
+
+        zeros = (jax.tree.map(jnp.zeros_like, state.trainable), jnp.zeros(()), jnp.zeros(()))
+        (total, loss_sum, weight), _ = jax.lax.scan(part, zeros, (jnp.arange(accumulate), parts))
+        weight = jnp.maximum(weight, 1.0)
+        return jax.tree.map(lambda g: g / weight, total), {"loss": loss_sum / weight, "weight": weight}
+
+    def step(state: TrainState, batch: Batch, key: Array | None = None, reference: Any = None) -> tuple[TrainState, Metrics]:
+        key = None if key is None else jax.random.fold_in(key, state.step)
+        grads, metrics = (gradients if accumulate == 1 else accumulated)(state, batch, key, reference)
+        updates, opt_state = tx.update(grads, state.opt_state, state.trainable)
+        trainable = optax.apply_updates(state.trainable, updates)
+        metrics = {"loss": metrics["loss"], "grad_norm": optax.global_norm(grads)}
+        return TrainState(state.step + 1, trainable, state.frozen, opt_state), metrics
+
+    return step

@@ -1,0 +1,41 @@
+"""What every test stands on: eight fake CPU devices, strict shapes, and caches that touch nobody's home."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+CACHES = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Sets JAX up before any test module can start its backend; the commands that tests launch inherit the environment."""
+    config.stash[CACHES] = tempfile.TemporaryDirectory(prefix="lowlands-tests-")
+    os.environ["XDG_CACHE_HOME"] = config.stash[CACHES].name
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    kept = _kept_between_runs(config)
+    os.environ.setdefault("MPLCONFIGDIR", str(kept / "matplotlib"))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept / "jax"))
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", 8)
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes the session's caches."""
+    if CACHES in config.stash:
+        config.stash[CACHES].cleanup()
+
+
+def _kept_between_runs(config: pytest.Config) -> Path:
+    cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
+    return cache.mkdir("lowlands") if cache else Path(config.stash[CACHES].name)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Returns the root of the checkout."""
+    return Path(__file__).parents[1]

@@ -1,0 +1,63 @@
+import jax
+import numpy as np
+import pytest
+
+from research.data.batches import batch, order, orders, windows
+from research.errors import UsageError
+
+
+@pytest.mark.parametrize(("tokens", "length", "count"), [(101, 10, 10), (109, 10, 10), (11, 10, 1)])
+def test_each_token_is_predicted_once(tokens: int, length: int, count: int) -> None:
+    stream = np.arange(tokens, dtype=np.uint8)
+    cut = windows(stream, length)
+    assert cut.shape == (count, length + 1) and cut.dtype == stream.dtype
+    assert np.array_equal(cut[:, 1:].reshape(-1), stream[1 : count * length + 1])
+    assert np.array_equal(cut[:, :-1].reshape(-1), stream[: count * length])
+
+
+@pytest.mark.parametrize(("tokens", "length"), [(10, 10), (0, 1), (5, 0)])
+def test_too_short_a_stream_is_the_users_mistake(tokens: int, length: int) -> None:
+    with pytest.raises(UsageError, match=f"{tokens} tokens"):
+        windows(np.zeros(tokens, np.uint8), length)
+
+
+def test_order_is_a_pure_function_of_seed_and_step() -> None:
+    whole = orders([3, 7], 0, 40, 4, 30)
+    assert whole.shape == (2, 40, 4) and whole.dtype == np.int32
+    assert np.array_equal(orders([7], 13, 9, 4, 30)[0], whole[1, 13:22])
+    assert np.array_equal(order(3, 25, 4, 30), whole[0, 25])
+    assert not np.array_equal(whole[0], whole[1])
+
+
+def test_an_epoch_visits_each_window_once_and_epochs_differ() -> None:
+    epochs = orders([5], 0, 21, 10, 70).reshape(3, 70)
+    assert all(np.array_equal(np.sort(epoch), np.arange(70)) for epoch in epochs)
+    assert not np.array_equal(epochs[0], epochs[1]) and not np.array_equal(epochs[1], epochs[2])
+
+
+def test_a_batch_reaches_into_the_next_epoch() -> None:
+    positions = orders([5], 0, 7, 4, 7).reshape(4, 7)
+    assert all(np.array_equal(np.sort(epoch), np.arange(7)) for epoch in positions)
+    assert order(5, 0, 20, 7).shape == (20,)
+
+
+def test_order_stays_what_it_was_in_earlier_runs() -> None:
+    assert order(1, 2, 6, 50).tolist() == orders([1], 0, 9, 6, 50)[0, 2].tolist() == [49, 30, 22, 7, 36, 10]
+
+
+def test_weights_are_zero_where_the_separator_is_the_target() -> None:
+    cut = np.array([[0, 5, 6, 0], [7, 0, 8, 9]], np.uint8)
+    made = batch(cut)
+    assert made["inputs"].tolist() == [[0, 5, 6], [7, 0, 8]]
+    assert made["targets"].tolist() == [[5, 6, 0], [0, 8, 9]]
+    assert made["weights"].tolist() == [[1, 1, 0], [0, 1, 1]]
+    assert batch(cut, separator=9)["weights"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert {key: value.dtype.name for key, value in made.items()} == {"inputs": "int32", "targets": "int32", "weights": "float32"}
+
+
+def test_batch_is_the_same_under_jit_and_with_a_member_axis() -> None:
+    cut = np.random.default_rng(0).integers(0, 4, (2, 3, 9)).astype(np.uint8)
+    under_jit = jax.jit(batch)(cut)
+    for key, value in batch(cut).items():
+        assert under_jit[key].dtype == value.dtype
+        assert np.array_equal(under_jit[key], value)

@@ -1,0 +1,144 @@
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow_datasets as tfds
+
+from research.data.corpus import PARTS, DataSpec, load_corpus
+from research.data.tensorflow_datasets_source import data_folder, find_prepared, tfds_documents
+from research.errors import UsageError
+
+REAL_FOLDER = os.environ.get("TFDS_DATA_DIR", "")
+TEXT, LABEL = tfds.features.Text(), tfds.features.ClassLabel(num_classes=2)
+Rows = dict[str, list[dict[str, Any]]]
+
+
+class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    VERSION = tfds.core.Version("1.0.0")
+    rows: Rows
+    features: dict[str, Any]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(self.features))
+
+    def _split_generators(self, dl_manager: object) -> dict[str, Any]:
+        return {name: self._generate_examples(rows) for name, rows in self.rows.items()}
+
+    def _generate_examples(self, rows: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+        yield from enumerate(rows)
+
+
+def _prepare(folder: Path, name: str, features: dict[str, Any], rows: Rows, version: str = "1.0.0") -> None:
+    body = {"name": name, "features": features, "rows": rows, "VERSION": tfds.core.Version(version)}
+    builder = type(name, (_Builder,), body, skip_registration=True)(data_dir=folder, file_format="array_record")
+    builder.download_and_prepare()
+
+
+def _rows(word: str, count: int) -> list[dict[str, Any]]:
+    return [{"text": f"{word} row {i} " + "é" * (i % 9), "label": i % 2} for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tfds")
+    one = {"text": TEXT, "label": LABEL}
+    _prepare(
+        folder, "own_splits", one, {"train": _rows("train", 90) + _rows("test", 3), "dev": _rows("dev", 30), "test": _rows("test", 60)}
+    )
+    _prepare(folder, "train_alone", one, {"train": _rows("train", 300)})
+    _prepare(folder, "no_train", one, {"validation": _rows("validation", 100), "test": _rows("test", 100)})
+    _prepare(
+        folder,
+        "two_texts",
+        {"question": TEXT, "answers": tfds.features.Sequence(TEXT)},
+        {"train": [{"question": "why", "answers": ["a", "b"]}]},
+    )
+    _prepare(folder, "no_text", {"label": LABEL}, {"train": [{"label": 0}]})
+    return folder
+
+
+@pytest.fixture
+def data(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    return prepared
+
+
+def test_own_splits_are_kept_and_copies_leave_train(data: Path) -> None:
+    corpus = load_corpus(DataSpec("tfds:own_splits", 300, 600))
+    documents = {part: bytes(corpus.parts[part]).decode().split("\0") for part in PARTS}
+    words = {part: {document.split()[0] for document in documents[part]} for part in PARTS}
+    assert words == {"train": {"train"}, "validation": {"dev"}, "test": {"test"}}
+    assert len(documents["train"]) == 90 and corpus.provenance["dropped_duplicates"] == 3
+    assert 0.75 * 600 <= len(corpus.parts["test"]) <= 600
+    assert corpus.provenance["dataset"] == "own_splits/1.0.0"
+    assert "tensorflow" not in sys.modules
+
+
+def test_missing_parts_are_carved_from_train(data: Path) -> None:
+    corpus = load_corpus(DataSpec("tfds:train_alone/text", 300, 600))
+    assert sum(corpus.provenance["documents"].values()) == 300
+    assert "test: documents of train" in corpus.provenance["parts"]
+
+
+def test_a_set_without_train_is_one_pool(data: Path) -> None:
+    corpus = load_corpus(DataSpec("tfds:no_train", 300, 600))
+    assert corpus.provenance["pooled"] and sum(corpus.provenance["documents"].values()) == 200
+
+
+def test_a_field_is_chosen_by_name_and_lists_are_joined(data: Path) -> None:
+    assert tfds_documents("two_texts/question").splits["train"] == [b"why"]
+    assert tfds_documents("two_texts/answers").splits["train"] == [b"a\nb"]
+
+
+def test_a_cap_reads_the_same_rows_each_time(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("research.data.tensorflow_datasets_source._CHUNK", 16)
+    first, again = (tfds_documents("train_alone", 500).splits["train"] for _ in range(2))
+    assert first == again and 500 <= sum(map(len, first)) < 1200
+    assert set(first) < set(tfds_documents("train_alone").splits["train"])
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("two_texts", "several text fields; its text fields: answers, question"),
+        ("own_splits/label", "no text field 'label'; its text fields: text"),
+        ("no_text", "no text field"),
+        ("own_split", "not prepared under .*nearest: own_splits.*download_and_prepare"),
+        ("own_splits/text/more", "not prepared"),
+        ("own_splits:9.9.9", "not prepared"),
+    ],
+)
+def test_words_that_name_nothing_are_refused(data: Path, word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tfds_documents(word)
+
+
+def test_the_newest_version_is_taken_and_configs_are_named(tmp_path: Path) -> None:
+    for folder in ("one/1.9.0", "one/1.10.0", "many/a/1.0.0", "many/b/1.0.0", "single/c/2.0.0"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "dataset_info.json").touch()
+    assert find_prepared("one/text", tmp_path) == (tmp_path / "one/1.10.0", "text")
+    assert find_prepared("one:1.9.0", tmp_path) == (tmp_path / "one/1.9.0", "")
+    assert find_prepared("many/b/text", tmp_path) == (tmp_path / "many/b/1.0.0", "text")
+    assert find_prepared("single", tmp_path) == (tmp_path / "single/c/2.0.0", "")
+    with pytest.raises(UsageError, match="several configs.*: a, b"):
+        find_prepared("many", tmp_path)
+    with pytest.raises(UsageError, match="there: nothing"):
+        find_prepared("one", tmp_path / "absent")
+
+
+def test_without_the_variable_the_folder_is_that_of_tfds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    assert data_folder() == Path.home() / "tensorflow_datasets"
+
+
+@pytest.mark.parametrize("word", ["tiny_shakespeare", "universal_dependencies/en_ewt/text", "ag_news_small/text"])
+def test_prepared_sets_where_they_are_present(word: str) -> None:
+    if not REAL_FOLDER or not (Path(REAL_FOLDER) / word.split("/")[0]).is_dir():
+        pytest.skip(f"TFDS_DATA_DIR names no folder with {word}")
+    corpus = load_corpus(DataSpec(f"tfds:{word}", 30_000, 60_000, 1_000_000))
+    assert len(corpus.parts["train"]) > 500_000 and 40_000 < len(corpus.parts["test"]) <= 60_000
+    assert bytes(corpus.parts["test"]).count(b"e") > 1000

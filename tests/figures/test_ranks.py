@@ -1,0 +1,62 @@
+"""Loss against rank: the right numbers at the right places, and an axis nothing can squeeze."""
+
+import numpy as np
+from matplotlib.text import Text
+
+from research.figures.ranks import loss_against_rank
+
+
+def _texts(axes):
+    return [text.get_text() for text in axes.findobj(Text)]
+
+
+def _lines(axes):
+    return [np.stack(line.get_data(), axis=1) for line in axes.lines]
+
+
+def test_curve_passes_through_the_means(results):
+    axes = loss_against_rank(results).axes[0]
+    rows = results[(results["phase"] == "result") & (results["metric"] == "target_loss") & (results["step"] == 600)]
+    rows = rows[(rows["init"] == "pretrained") & (rows["trains"] == "lora")]
+    means = rows.groupby("rank")["value"].mean()
+    expected = np.stack([np.log2(means.index), means], axis=1)
+    assert any(line.shape == expected.shape and np.allclose(line.astype(float), expected) for line in _lines(axes))
+
+
+def test_references_are_horizontal_lines_over_the_ranks(results):
+    axes = loss_against_rank(results).axes[0]
+    flat = [line for line in _lines(axes) if len(line) == 2 and line[0][1] == line[1][1]]
+    assert len(flat) == 3 + 3 + 1 + 2  # full and matched of three, the one untouched in sight, unigram and bigram
+    assert {"unigram\n4.83", "bigram\n3.44"} <= set(_texts(axes))
+
+
+def test_far_values_are_written_not_drawn(results):
+    axes = loss_against_rank(results).axes[0]
+    assert axes.get_ylim()[1] < 7
+    assert {"12.7 ↑", "7.9 ↑"} <= set(_texts(axes))
+
+
+def test_wide_intervals_do_not_squeeze_the_axis(make_results):
+    frame = make_results(seeds=2)
+    frame.loc[(frame["phase"] == "result") & (frame["seed"] == 1), "value"] += 1.5
+    low, high = loss_against_rank(frame).axes[0].get_ylim()
+    assert high - low < 8
+
+
+def test_failing_rank_is_marked(results):
+    frame = results.copy()
+    frame.loc[(frame["phase"] == "result") & (frame["init"] == "random") & (frame["rank"] == 4), "value"] = None
+    frame.loc[(frame["phase"] == "result") & (frame["init"] == "random") & (frame["rank"] == 8), "value"] = 31.0
+    texts = _texts(loss_against_rank(frame).axes[0])
+    assert "div. ×" in texts and "31.0 ↑" in texts
+
+
+def test_one_panel_per_arm(make_results):
+    axes = loss_against_rank(make_results(arms=("block", "all"), seeds=1)).axes
+    assert [one.get_title(loc="left") for one in axes] == ["adapters: block", "adapters: all"]
+
+
+def test_rank_zero_has_a_place(results):
+    frame = results.copy()
+    frame.loc[frame["rank"] == 1, "rank"] = 0
+    assert "0" in [label.get_text() for label in loss_against_rank(frame).axes[0].get_xticklabels()]

@@ -1,0 +1,39 @@
+"""TensorBoard reads back what the records hold."""
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from research.figures.tensorboard import write_scalars
+
+
+def _read(folder):
+    events = EventAccumulator(str(folder)).Reload()
+    return {
+        tag: [(event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)] for tag in events.Tags()["tensors"]
+    }
+
+
+def test_a_cell_is_a_run_with_its_curves(make_results, tmp_path):
+    frame = make_results(inits=("pretrained",), ranks=(4,), seeds=2)
+    assert write_scalars(frame, tmp_path) == 3 * 2 + 3 * 4
+    curves = _read(tmp_path / "result/pretrained/block-lora-r4/lr0.01-seed1")
+    assert set(curves) == {"target_loss", "train_loss", "source_loss"}
+    rows = frame[(frame["phase"] == "result") & (frame["trains"] == "lora") & (frame["seed"] == 1) & (frame["metric"] == "target_loss")]
+    assert curves["target_loss"] == [
+        (step, pytest.approx(value, rel=1e-6)) for step, value in zip(rows["step"], rows["value"], strict=True)
+    ]
+
+
+def test_writing_again_replaces(make_results, tmp_path):
+    frame = make_results(inits=("pretrained",), ranks=(4,), seeds=1)
+    write_scalars(frame, tmp_path)
+    write_scalars(frame, tmp_path)
+    assert len(_read(tmp_path / "result/pretrained/full/lr0.01-seed0")["target_loss"]) == 5
+
+
+def test_diverged_values_are_left_out(make_results, tmp_path):
+    frame = make_results(inits=("pretrained",), ranks=(4,), seeds=1)
+    frame.loc[(frame["phase"] == "result") & (frame["step"] > 100), "value"] = None
+    write_scalars(frame, tmp_path)
+    assert [step for step, _ in _read(tmp_path / "result/pretrained/full/lr0.01-seed0")["target_loss"]] == [50, 100]
