@@ -17,6 +17,13 @@ from research.adapters.sites import LINEAR, input_axes, kernel_name
 from research.errors import UsageError
 
 
+def best_form(wish: str, platform: str, d_model: int, dropout: float) -> str:
+    """Returns `wish`, or for 'auto' the form that `benchmarks/` found fastest on this platform and width."""
+    if wish != "auto":
+        return wish
+    return "fused" if platform == "cpu" and not dropout else "factored"
+
+
 def _low_rank(module: nn.Module) -> tuple[Array, Array, Array]:
     return module.get_variable("adapter", "A"), module.get_variable("adapter", "B"), module.get_variable("constants", "scale")
 

@@ -1,7 +1,8 @@
 """The learning rate of each arm, chosen on the validation part, and how LoRA's best compares with full training's."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from research.analysis.intervals import join_notes, log_t_interval
 from research.findings import Estimate
 
+_log = logging.getLogger(__name__)
 ARM = ["init", "arm", "trains", "rank"]
 CHOICE_COLUMNS = [*ARM, "learning_rate", "on_edge", "note"]
 RATIO_COLUMNS = ["init", "arm", "rank", "reference", "value", "low", "high", "n", "method", "note"]
@@ -36,6 +38,26 @@ def choose(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
         on_edge = best is not None and best in (losses.index[0], losses.index[-1])
         rows.append((*key, best, on_edge, _choice_note(losses, best)))
     return pd.DataFrame(rows, columns=CHOICE_COLUMNS).astype({"learning_rate": float, "on_edge": bool})
+
+
+def choice_records(experiment: str, chosen: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns the chosen learning rates as records; one on the grid's edge is flagged there and in the log."""
+    rows = []
+    for c in chosen.itertuples():
+        rank = None if pd.isna(c.rank) else int(c.rank)
+        row = {"experiment": experiment, "cell": "", "phase": "choice", "init": c.init, "arm": c.arm, "trains": c.trains, "rank": rank}
+        row |= {"learning_rate": None, "seed": None, "step": None, "metric": "best_learning_rate", "value": c.learning_rate, "unit": "1"}
+        rows.append({**row, "on_edge": bool(c.on_edge), **({"note": c.note} if c.note else {})})
+    if edges := int(chosen["on_edge"].sum()):
+        _log.warning("%d of %d chosen learning rates lie on the edge of their grid: a better one may lie outside", edges, len(chosen))
+    return rows
+
+
+def with_rates(coordinates: Sequence[Mapping[str, Any]], chosen: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns the coordinates with the learning rate chosen for their (init, arm, trains, rank); where all rates diverged, none."""
+    rates = {(c.init, c.arm, c.trains, None if pd.isna(c.rank) else int(c.rank)): c.learning_rate for c in chosen.itertuples()}
+    made = [{**c, "learning_rate": float(rates[c["init"], c["arm"], c["trains"], c["rank"]])} for c in coordinates]
+    return [c for c in made if not pd.isna(c["learning_rate"])]
 
 
 def parabola_optimum(learning_rates: Sequence[float] | np.ndarray, losses: Sequence[float] | np.ndarray) -> Optimum:

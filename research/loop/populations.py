@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import resource
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,21 +59,14 @@ class Setting:
     data: np.ndarray
     batch_size: int
     budgets: tuple[int, ...]
+    chunk: int
     measures: Mapping[str, tuple[Measure, ...]]
     widths: Mapping[str, int]
     keep: tuple[str, ...] = ()
 
-    @property
-    def chunk(self) -> int:
-        """Returns the steps of one compiled chunk: the greatest that divides every budget."""
-        return int(np.gcd.reduce(self.budgets))
-
-
-def is_done(workdir: Workdir, cell: Cell, setting: Setting) -> bool:
-    """Returns whether all of a cell's records stand in the workdir: its last one does."""
-    return (cell.fingerprint, setting.budgets[-1]) in {
-        (row.get("cell"), row.get("step")) for row in workdir.records.rows if row.get("metric") == "train_loss"
-    }
+def finished(workdir: Workdir, last: int) -> set[str]:
+    """Returns the fingerprints of cells all of whose records stand in the workdir: the last one, train_loss at the last step, does."""
+    return {row["cell"] for row in workdir.records.rows if row.get("metric") == "train_loss" and row.get("step") == last}
 
 
 class Runner:
@@ -93,14 +87,28 @@ class Runner:
         """
         by_name = {cell.fingerprint: cell for cell in cells}
         assigned = self.workdir.assign([(cell.fingerprint, cell.shape) for cell in cells], lambda shape: self.setting.widths[shape])
+        done = finished(self.workdir, self.setting.budgets[-1])
         with self.progress.task(name, len(cells) * self.setting.budgets[-1]) as task:
             for population in assigned:
                 mine = [by_name[cell] for cell in population.cells if cell in by_name]
-                if all(is_done(self.workdir, cell, self.setting) for cell in mine):
+                if done.issuperset(population.cells):
                     task.advance(len(mine) * self.setting.budgets[-1])
                     continue
                 yield _InFlight(self, population, mine).finish(task)
                 shutil.rmtree(self.workdir.state_dir(population.id), ignore_errors=True)
+
+    def untouched(self, shape: str, phase: str, bases: Sequence[int]) -> dict[str, np.ndarray]:
+        """Returns the losses of bases before any training, bits/byte, for each measure of `phase`; they are members of `shape`."""
+        functions, width = self.built(shape), self.setting.widths[shape]
+        found: dict[str, list[float]] = {m.metric: [] for m in self.setting.measures[phase]}
+        for first in range(0, len(bases), width):
+            some = np.resize(np.array(bases[first : first + width], np.int32), width)
+            members = Members(some, np.zeros(width, np.int32), np.zeros(width, np.float32), np.zeros(width, np.uint32))
+            states = functions.init(members, self.bases)
+            for metric, values in found.items():
+                nll, weight = functions.evaluate(states, members, self.bases, self.held_out[metric])
+                values.extend(np.asarray(nll, np.float64) / np.asarray(weight, np.float64) * BITS)
+        return {metric: np.array(values[: len(bases)]) for metric, values in found.items()}
 
     def built(self, shape: str) -> Population:
         """Returns the compiled functions of a shape."""
@@ -135,9 +143,10 @@ class _InFlight:
         task.advance(done * len(self.cells))
         saved = time.monotonic()
         while done < self.setting.budgets[-1]:
-            states = self._chunk(states, done)
-            done += self.setting.chunk
-            task.advance(self.setting.chunk * len(self.cells), step=done)
+            steps = min(self.setting.chunk, self.setting.budgets[-1] - done)
+            states = self._chunk(states, done, steps)
+            done += steps
+            task.advance(steps * len(self.cells), step=done)
             stop = stop_requested()
             if done < self.setting.budgets[-1] and (stop or time.monotonic() - saved > SAVE_SECONDS):
                 checkpoints.save(self.folder, done, (states, self.measured, self.train))
@@ -146,7 +155,9 @@ class _InFlight:
                 raise Interrupted(f"{len(self.cells)} cells are saved at step {done} of {self.setting.budgets[-1]}")
         self._keep(states)
         seconds = time.monotonic() - start
-        self.runner.workdir.timings.append([{"stage": "population", "shape": self.cells[0].shape, "cells": len(self.cells), "seconds": seconds}])
+        timing = {"stage": "populations", "shape": self.cells[0].shape, "cells": len(self.cells), "metric": "seconds"}
+        memory = {**timing, "metric": "peak_memory", "value": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "unit": "bytes"}
+        self.runner.workdir.timings.append([{**timing, "value": round(seconds, 3), "unit": "s"}, memory])
         return [row for index, cell in enumerate(self.cells) for row in self._records(index, cell)]
 
     def _begin(self) -> tuple[Any, int]:
@@ -159,17 +170,17 @@ class _InFlight:
         _log.info("continuing %d cells at step %d", len(self.cells), done)
         return states, done
 
-    def _chunk(self, states: Any, done: int) -> Any:
+    def _chunk(self, states: Any, done: int, steps: int) -> Any:
         """Dispatches a chunk and its measurements before any result is read."""
         setting, runner = self.setting, self.runner
-        rows = orders(self.seeds, done, setting.chunk, setting.batch_size, len(setting.data))
+        rows = orders(self.seeds, done, steps, setting.batch_size, len(setting.data))
         states, losses = self.functions.train(states, self.members, rows, runner.bases, runner.data)
-        done += setting.chunk
+        done += steps
         pending = {}
         if done in setting.budgets:
             due = [m for m in self.measures if done == setting.budgets[-1] or not m.last_only]
             pending = {m.metric: self.functions.evaluate(states, self.members, runner.bases, runner.held_out[m.metric]) for m in due}
-        self.train[:, done - setting.chunk : done] = np.asarray(losses)
+        self.train[:, done - steps : done] = np.asarray(losses)
         for metric, (nll, weight) in pending.items():
             self.measured[metric][:, setting.budgets.index(done)] = np.asarray(nll, np.float64) / np.asarray(weight, np.float64) * BITS
         return states

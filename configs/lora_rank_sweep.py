@@ -1,0 +1,98 @@
+"""How many directions does a fine-tune need, and is it pretraining that makes them few?
+
+    python launch.py --config=configs/lora_rank_sweep.py              about 7 minutes on 2 CPU cores
+    python launch.py --config=configs/lora_rank_sweep.py:smoke        under a minute, to see that everything works
+    python launch.py --config=configs/lora_rank_sweep.py:gpu          one GPU; needs a TFDS text set, see below
+
+A base model is pretrained on `source`. Then {pretrained, shuffled, random} x {everything, the adapted matrices, LoRA of rank r on them}
+x learning rate x seed are trained on `target` (bits per byte of held-out text). Expect the pretrained base with few directions to be far
+below random weights with everything trained, in the same steps; expect the *relative* rank for 90 % to depend on its definition.
+
+Keys to change: source, target (stdlib:code, stdlib:docs, tfds:NAME[/FIELD], text:GLOB), inits, ranks, arms, learning_rates.lora,
+learning_rates.full, seeds, selection_seeds, steps, batch_size, model.*, adapter.*, mesh.*
+
+:gpu reads tfds:lm1b (prepared beforehand with `tfds build lm1b`, about 2 GB) as source and stdlib:docs as target.
+:paper is the same on several devices: four axes of the mesh, a longer pretraining, more seeds; it has not been run here.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+VARIANTS = {
+    "": "0.13 M parameters, code to docs, 3 inits x 6 ranks x 3 seeds; about 7 minutes on 2 CPU cores",
+    "smoke": "the same path, tiny; under a minute",
+    "arms": "every matrix adapted, and norms, or embeddings, head and norms, trained beside; about 30 minutes",
+    "thorough": "three pretrained bases, every matrix adapted, 2,500 steps; hours on 2 CPU cores",
+    "gpu": "124 M parameters, bf16, cuDNN attention, one GPU; needs the prepared TFDS set lm1b",
+    "paper": ":gpu on several devices (data, fsdp), five seeds, ranks to 256",
+}
+
+
+def default() -> dict[str, object]:
+    """Returns the default's values."""
+    return {
+        **base.text("stdlib:code", "stdlib:docs"),
+        "model": base.model(),
+        "pretraining": base.pretraining(),
+        "optimizer": base.optimizer(),
+        "mesh": base.mesh(),
+        "adapter": {"targets": ("attention/", "mlp/"), "alpha": 16.0, "scaling": "standard", "dropout": 0.0, "form": "auto"},
+        "inits": ("pretrained", "shuffled", "random"),
+        "arms": ("block",),
+        "ranks": (1, 2, 4, 8, 16, 32),
+        "learning_rates": {"lora": (3e-3, 1e-2, 3e-2), "full": (5e-4, 2e-3, 8e-3)},
+        "seeds": 3,
+        "selection_seeds": 1,
+        "steps": 600,
+        "batch_size": 4,
+        "members": 0,
+    }
+
+
+GPU = {
+    "source": "tfds:lm1b/text",
+    "data": {"validation_bytes": 2**20, "test_bytes": 2**20, "max_bytes": 2**29},
+    "model": {
+        "d_model": 768,
+        "n_layers": 12,
+        "n_heads": 12,
+        "n_kv_heads": 12,
+        "d_mlp": 3072,
+        "max_length": 1024,
+        "dtype": "bfloat16",
+        "attention": "cudnn",
+    },
+    "pretraining": {"steps": 2000, "batch_size": 32, "learning_rate": 6e-4},
+    "ranks": (1, 4, 16, 64),
+    "learning_rates": {"lora": (3e-4, 1e-3, 3e-3), "full": (3e-5, 1e-4, 3e-4)},
+    "steps": 200,
+    "batch_size": 8,
+}
+
+CHANGES: dict[str, dict[str, object]] = {
+    "": {},
+    "smoke": {
+        "model": {"d_model": 32, "max_length": 32, "d_mlp": 64},
+        "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "max_bytes": 2**31},
+        "pretraining": {"steps": 200, "batch_size": 16},
+        "ranks": (1, 4),
+        "seeds": 2,
+        "steps": 40,
+    },
+    "arms": {"arms": ("block", "all", "block+norms", "block+ends"), "ranks": (1, 4, 16)},
+    "thorough": {"arms": ("all",), "pretraining": {"bases": 3}, "steps": 2500, "batch_size": 8, "ranks": (1, 2, 4, 8, 16, 32, 64)},
+    "gpu": GPU,
+    "paper": {**GPU, "mesh": {"data": 2, "fsdp": 2}, "pretraining": {"steps": 20_000, "batch_size": 128}, "ranks": (1, 4, 16, 64, 256), "seeds": 5},
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the locked config of a variant."""
+    config = base.locked(default())
+    for key, value in CHANGES[variant].items():
+        if isinstance(value, dict):
+            config[key].update(value)
+        else:
+            config[key] = value
+    return config

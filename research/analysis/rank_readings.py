@@ -1,0 +1,132 @@
+"""What a sweep over ranks says: findings and the answer, from the records alone."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from research.analysis.intervals import t_interval
+from research.analysis.learning_rates import lr_ratio
+from research.analysis.rank_curves import absolute_gap, definitions, rank_needed, relative_r90, shared_targets, start_loss, steps_needed
+from research.findings import Estimate, Finding, finding
+
+
+def findings(results: pd.DataFrame) -> list[Finding]:
+    """Returns all findings of a sweep: losses, recovered shares, r90 (relative and absolute), gaps, steps needed, learning rate ratios."""
+    tested = results.query("phase == 'result'")
+    last = tested["step"].max()
+    found = [*_losses(tested[tested["step"] == last]), *_ratios(results)]
+    unigram = float(results.query("metric == 'unigram_loss'")["value"].iloc[0])
+    arms = [arm for arm in tested["arm"].dropna().unique()]
+    for arm in arms:
+        for init in tested["init"].unique():
+            found += _relative(results, tested, init, arm, unigram)
+        found += _absolute(tested, arm, unigram)
+    return found
+
+
+def answer(found: Sequence[Finding]) -> str:
+    """Returns one sentence that compares the inits at the smallest rank, at full training, and by relative r90."""
+
+    def loss(init: str, trains: str, rank: int | None = None) -> Finding | None:
+        wanted = {"init": init, "trains": trains} | ({} if rank is None else {"rank": rank})
+        return next((f for f in found if f.name == "target_loss" and wanted.items() <= f.where.items()), None)
+
+    inits = list(dict.fromkeys(f.where["init"] for f in found if f.name == "target_loss"))
+    lowest = min((f.where["rank"] for f in found if f.name == "target_loss" and f.where["trains"] == "lora" and f.where["rank"]), default=None)
+    parts = []
+    first = inits[0] if inits else ""
+    small, rivals = loss(first, "lora", lowest), [(init, loss(init, "full")) for init in inits[1:]]
+    if small is not None and small.value is not None:
+        parts.append(f"LoRA of rank {lowest} from {first} weights reaches {_shown(small)} bits/byte on the target")
+        parts += [f"training everything from {init} weights {_shown(f)}" for init, f in rivals if f is not None]
+    by_init = {f.where["init"]: f for f in found if f.name == "r90" and f.where["reading"] == "relative"}
+    ranks = ", ".join(f"{init} {_shown(f) if f.value is not None else f.note.split(';')[0]}" for init, f in by_init.items())
+    return ", ".join(parts) + f", in the same steps; rank for 90 % of its own full gain: {ranks}."
+
+
+def _shown(f: Finding) -> str:
+    interval = "" if f.low is None or f.high is None else f" [{f.low:.3g}, {f.high:.3g}]"
+    return f"{f.value:.3g}{interval}" if f.value is not None else "no value"
+
+
+def _losses(tested: pd.DataFrame) -> Iterator[Finding]:
+    keys = ["metric", "init", "arm", "trains", "rank"]
+    for (metric, init, arm, trains, rank), rows in tested.groupby(keys, dropna=False, sort=False):
+        if metric in ("target_loss", "source_loss"):
+            where = {"init": init, "arm": _none(arm), "trains": trains, "rank": _whole(rank)}
+            yield finding(metric, where, t_interval(rows["value"].astype(float)), "bits/byte")
+
+
+def _ratios(results: pd.DataFrame) -> Iterator[Finding]:
+    for row in lr_ratio(results.query("phase == 'select'")).itertuples():
+        where = {"init": row.init, "arm": row.arm, "rank": _whole(row.rank), "reference": row.reference}
+        yield finding("lr_ratio", where, Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note), "1")
+
+
+def _curve(tested: pd.DataFrame, init: str, arm: str, step: int | None = None) -> pd.DataFrame:
+    """LoRA's target loss, seeds by ranks (rank 0 apart), at a step; only seeds whose runs all finished."""
+    rows = tested.query("metric == 'target_loss' and trains == 'lora' and init == @init and arm == @arm and rank > 0")
+    rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
+    return rows.pivot(index="seed", columns="rank", values="value").astype(float).dropna()
+
+
+def _reference(tested: pd.DataFrame, init: str, arm: str | None, step: int | None = None) -> pd.Series:
+    rows = tested[(tested["metric"] == "target_loss") & (tested["init"] == init) & (tested["trains"] == ("full" if arm is None else "matched"))]
+    rows = rows if arm is None else rows[rows["arm"] == arm]
+    rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
+    return rows.set_index("seed")["value"].astype(float).dropna()
+
+
+def _relative(results: pd.DataFrame, tested: pd.DataFrame, init: str, arm: str, unigram: float) -> list[Finding]:
+    curve, matched, full = _curve(tested, init, arm), _reference(tested, init, arm), _reference(tested, init, None)
+    untouched = results.query("phase == 'reference' and metric == 'target_loss' and init == @init").set_index("seed")["value"].astype(float)
+    seeds = curve.index.intersection(matched.index).intersection(full.index).intersection(untouched.index)
+    if not len(seeds) or curve.shape[1] < 2:
+        note = "too few finished runs or ranks for a rank curve"
+        nothing = Estimate(None, None, None, len(seeds), "isotonic inversion", note)
+        return [finding("r90", {"init": init, "arm": arm, "reading": "relative"}, nothing, "rank")]
+    curve, matched, full, untouched = curve.loc[seeds], matched.loc[seeds], full.loc[seeds], untouched.loc[seeds]
+    ranks, reached = curve.columns.to_numpy(float), curve.to_numpy()
+    start = start_loss(untouched.to_numpy(), unigram)
+    headline = relative_r90(ranks, start, reached, matched.to_numpy())
+    found = [finding("r90", {"init": init, "arm": arm, "reading": "relative"}, headline, "rank")]
+    starts = {"min": start, "untouched": untouched.to_numpy(), "unigram": unigram}
+    table = definitions(ranks, reached, starts, {"matched": matched.to_numpy(), "full": full.to_numpy()})
+    for row in table.itertuples():
+        where = {"init": init, "arm": arm, "start": row.start, "reference": row.reference}
+        estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
+        if row.metric == "recovered":
+            found.append(finding("recovered", {**where, "rank": _whole(row.rank)}, estimate, "1"))
+        else:
+            found.append(finding("r90_by_definition", where, estimate, "rank"))
+    return found
+
+
+def _absolute(tested: pd.DataFrame, arm: str, unigram: float) -> Iterator[Finding]:
+    inits, steps = list(tested["init"].unique()), sorted(tested.query("metric == 'target_loss'")["step"].unique())
+    curves = {init: _curve(tested, init, arm) for init in inits}
+    for init, curve in curves.items():
+        matched = _reference(tested, init, arm)
+        for rank in curve.columns:
+            where = {"init": init, "arm": arm, "rank": _whole(rank), "reference": "matched"}
+            yield finding("gap", where, absolute_gap(curve[rank], matched), "bits/byte")
+    reached = {init: np.append(curve.mean().to_numpy(), _reference(tested, init, arm).mean()) for init, curve in curves.items()}
+    for name, target in shared_targets(reached, unigram).items():
+        for init in inits:
+            where = {"init": init, "arm": arm, "reading": "absolute", "target": name, "target_bits": round(target, 4)}
+            for step in steps:
+                curve = _curve(tested, init, arm, step)
+                if len(curve) and curve.shape[1] > 1:
+                    yield finding("r90", {**where, "step": int(step)}, rank_needed(curve.columns.to_numpy(float), curve.to_numpy(), target), "rank")
+            full = pd.concat({int(step): _reference(tested, init, None, step) for step in steps}, axis=1).dropna()
+            if len(full) and full.shape[1] > 1:
+                yield finding("steps_needed", {**where, "trains": "full"}, steps_needed(full.columns.to_numpy(float), full.to_numpy(), target), "steps")
+
+
+def _none(value: object) -> object:
+    return None if value is None or (not isinstance(value, str) and pd.isna(value)) else value
+
+
+def _whole(value: object) -> int | None:
+    return None if _none(value) is None else int(float(str(value)))

@@ -1,0 +1,39 @@
+"""The spectrum of what full training changed, beside noise of the same norm."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from research import tree
+from research.analysis.spectra import INPUT_AXES, mean_spectrum, noise_like
+
+MATRICES = r"(attention|mlp)/.*kernel$"
+MOST = 128
+
+
+def spectrum_records(
+    experiment: str, cells: Iterable[tuple[Mapping[str, Any], int, Mapping[str, np.ndarray]]], bases: Any, scanned: bool
+) -> list[dict[str, Any]]:
+    """Returns singular values of the block matrices' updates over the update's Frobenius norm, and those of norm-matched noise.
+
+    cells: (coordinates, index of the base, final weights by path). A diverged cell, and one that did not move, has no spectrum.
+    """
+    rows = []
+    for coordinates, base, weights in cells:
+        start = tree.flatten({"params": jax.tree.map(lambda x, i=base: np.asarray(x[i], np.float32), bases)})
+        deltas = {path: weights[path] - start[path] for path in tree.matching(MATRICES, start)}
+        deltas = _unstacked(deltas) if scanned else deltas
+        if not all(np.isfinite(d).all() and d.any() for d in deltas.values()):
+            continue
+        for null, updates in (("none", deltas), ("noise", noise_like(deltas, coordinates["seed"]))):
+            for position, value in enumerate(mean_spectrum(updates, INPUT_AXES)[:MOST], start=1):
+                row = {"experiment": experiment, "cell": "", "phase": "spectrum", "init": coordinates["init"], "arm": None, "trains": "full"}
+                row |= {"rank": None, "learning_rate": coordinates["learning_rate"], "seed": coordinates["seed"], "step": None}
+                rows.append({**row, "metric": "singular_value", "index": position, "null": null, "value": round(float(value), 9), "unit": "1"})
+    return rows
+
+
+def _unstacked(deltas: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {path.replace("layers/", f"layers_{i}/"): layer for path, delta in deltas.items() for i, layer in enumerate(delta)}

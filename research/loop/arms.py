@@ -1,0 +1,169 @@
+"""Arms: what may move, and how its cells become members of programs."""
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from research.adapters.forms import best_form
+from research.adapters.lora import LoRA, targeted
+from research.adapters.sites import find_sites
+from research.data.batches import batch
+from research.errors import UsageError
+from research.loop import initializations
+from research.loop.pretraining import example_batch
+from research.loop.study import Study, model_of
+from research.sweeps import chain, grid
+from research.training.memory import Footprint, budget, footprint, members_side_by_side, width
+from research.training.population import Members, Task, init_member
+
+SELECTION_SEEDS = 1000
+EVERY_MATRIX = ("(kernel|embedding)$",)
+DATA_BYTES = 2**22
+
+
+class Arm(NamedTuple):
+    """Where adapters sit (None: adapter.targets of the config) and what is trained beside them."""
+
+    targets: tuple[str, ...] | None
+    beside: tuple[str, ...]
+
+
+ARMS = {
+    "block": Arm(None, ()),
+    "all": Arm(EVERY_MATRIX, ()),
+    "block+norms": Arm(None, ("params/.*norm/",)),
+    "block+ends": Arm(None, ("params/.*norm/", "params/embedding/", "params/head/")),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RankSweep:
+    """The axes of a sweep over ranks: initialization x arm x (rank | matched | full) x learning rate x seed."""
+
+    inits: tuple[str, ...]
+    arms: tuple[str, ...]
+    ranks: tuple[int, ...]
+    lora_rates: tuple[float, ...]
+    full_rates: tuple[float, ...]
+    seeds: int
+    selection_seeds: int
+    steps: int
+    batch_size: int
+    members: int
+    adapter: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "RankSweep":
+        """Returns the sweep of a plain config; raises UsageError for axes that cannot be."""
+        rates = config["learning_rates"]
+        names = ("inits", "arms", "ranks", "seeds", "selection_seeds", "steps", "batch_size", "members", "adapter")
+        return cls(lora_rates=rates["lora"], full_rates=rates["full"], **{name: config[name] for name in names})
+
+    def __post_init__(self) -> None:
+        grid(inits=self.inits, arms=self.arms, ranks=self.ranks)
+        for init in self.inits:
+            initializations.parse(init)
+        for arm in self.arms:
+            if arm not in ARMS:
+                raise UsageError(f"arms has {arm!r}: choose among {', '.join(ARMS)}")
+        for name, low in (("seeds", 1), ("selection_seeds", 1), ("steps", 2), ("batch_size", 1), ("members", 0)):
+            if getattr(self, name) < low:
+                raise UsageError(f"{name} = {getattr(self, name)}: must be at least {low}")
+        if min(self.ranks) < 0:
+            raise UsageError(f"ranks = {self.ranks}: a rank is 0 (the identity) or more")
+        for name, rates in (("lora", self.lora_rates), ("full", self.full_rates)):
+            if len(rates) < 3 or min(rates) <= 0:
+                raise UsageError(f"learning_rates.{name} = {rates}: at least 3, all above 0, such as 1e-3,3e-3,1e-2")
+        if len(self.lora_rates) != len(self.full_rates):
+            raise UsageError("learning_rates.lora and learning_rates.full differ in length; every arm gets as many")
+
+    def all_seeds(self) -> list[int]:
+        """Returns the seeds of results and, apart from them, of learning rate selection."""
+        return [*range(self.seeds), *range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)]
+
+    def tasks(self, study: Study) -> dict[str, Task]:
+        """Returns what is trained, by shape: 'full', and 'ARM/matched' and 'ARM/lora' for each arm."""
+        model = model_of(study)
+        params = jax.eval_shape(model.init, jax.random.key(0), example_batch())["params"]
+        sites = find_sites(model, params, example_batch())
+        base = Task(model, None, ("^params/",), study.optimizer, batch, dropout=study.model.dropout > 0)
+        result = {"full": base}
+        form = best_form(self.adapter["form"], jax.default_backend(), study.model.d_model, self.adapter["dropout"])
+        for name in self.arms:
+            arm = ARMS[name]
+            targets = tuple(arm.targets or self.adapter["targets"])
+            spec = LoRA(**{**self.adapter, "form": form, "targets": targets}, rank=max(self.ranks))
+            matrices = tuple(f"^{re.escape(path)}$" for path in targeted(sites, spec, model.tied))
+            dropout = base.dropout or spec.dropout > 0
+            result[f"{name}/lora"] = dataclasses.replace(base, adapter=spec, moves=("^adapter/", *arm.beside), dropout=dropout)
+            result[f"{name}/matched"] = dataclasses.replace(base, moves=(*matrices, *arm.beside))
+        return result
+
+    def coordinates(self, phase: str, seeds: Iterable[int]) -> tuple[dict[str, Any], ...]:
+        """Returns the coordinates of a phase's cells, without their learning rate."""
+        outer, seeds = {"phase": (phase,), "init": self.inits}, tuple(seeds)
+        return chain(
+            grid(**outer, arm=self.arms, trains=("lora",), rank=self.ranks, seed=seeds),
+            grid(**outer, arm=self.arms, trains=("matched",), rank=(None,), seed=seeds),
+            grid(**outer, arm=(None,), trains=("full",), rank=(None,), seed=seeds),
+        )
+
+    def selection(self) -> list[dict[str, Any]]:
+        """Returns the coordinates of the cells that learning rates are chosen by."""
+        rates = {True: self.lora_rates, False: self.full_rates}
+        cells = self.coordinates("select", self.all_seeds()[self.seeds :])
+        return [{**c, "learning_rate": rate} for c in cells for rate in rates[c["trains"] == "lora"]]
+
+    def counts(self) -> dict[str, list[int]]:
+        """Returns how many cells of each shape the two phases have: populations are cut from the whole sweep."""
+        phases = (self.selection(), self.coordinates("result", range(self.seeds)))
+        tallies = [Counter(map(shape_of, phase)) for phase in phases]
+        return {shape: [tally[shape] for tally in tallies] for shape in tallies[0]}
+
+
+def shape_of(coordinates: Mapping[str, Any]) -> str:
+    """Returns the shape of a cell, a key of `RankSweep.tasks`."""
+    return "full" if coordinates["arm"] is None else f"{coordinates['arm']}/{coordinates['trains']}"
+
+
+class Layout(NamedTuple):
+    """How a sweep is laid out on the devices: tasks, members of one program by shape, and footprints by shape."""
+
+    tasks: dict[str, Task]
+    widths: dict[str, int]
+    footprints: dict[str, Footprint]
+
+    def rows(self, counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+        """Returns one row a shape, for --dry_run and the log."""
+        return [
+            {
+                "shape": shape,
+                "cells": sum(numbers),
+                "populations": sum(-(-n // self.widths[shape]) for n in numbers),
+                "members": self.widths[shape],
+                "side by side": self.tasks[shape].vmap,
+            }
+            for shape, numbers in counts.items()
+        ]
+
+
+def lay_out(sweep: RankSweep, study: Study) -> Layout:
+    """Returns the layout, a function of the config and the kind of device alone."""
+    mesh, device, tasks = study.make_mesh(), jax.devices()[0], sweep.tasks(study)
+    params = jax.eval_shape(tasks["full"].model.init, jax.random.key(0), example_batch())["params"]
+    count = len(sweep.inits) * len(sweep.all_seeds())
+    stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), params)
+    widths, sizes = {}, {}
+    for shape, numbers in sweep.counts().items():
+        task = tasks[shape]
+        state = jax.eval_shape(lambda b, t=task: init_member(t, Members(0, 1, 0.0, 0), b), stacked)
+        size = sizes[shape] = footprint(study.model, sweep.batch_size, stacked, state, DATA_BYTES)
+        room = max(1, (budget(device) - size.shared) // (size.member + size.in_step))
+        widths[shape] = width(numbers, min(room, sweep.members or room), mesh.shape["member"])
+        side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
+        tasks[shape] = dataclasses.replace(task, vmap=side)
+    return Layout(tasks, widths, sizes)

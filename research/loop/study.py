@@ -1,0 +1,108 @@
+"""What every experiment begins with: two texts, a model, a mesh, and the bases from which its cells start."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from research.data.batches import windows
+from research.data.corpus import Corpus, DataSpec, load_corpus
+from research.loop import initializations
+from research.loop.initializations import Initialization
+from research.loop.pretraining import Pretraining, initial_params, pretrain
+from research.loop.progress import Progress
+from research.loop.provenance import timed
+from research.loop.workdir import Workdir
+from research.models.decoder import DecoderConfig, decoder
+from research.models.model import Model, Variables
+from research.optimizers import OptimizerSpec
+from research.training.mesh import MeshSpec, make_mesh, solo
+
+EVALUATION_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """The sections of a config that experiments share, each as the dataclass it becomes at this border."""
+
+    source: DataSpec
+    target: DataSpec
+    model: DecoderConfig
+    pretraining: Mapping[str, Any]
+    optimizer: OptimizerSpec
+    mesh: MeshSpec
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Study":
+        """Returns the study of a plain config; raises UsageError for values that cannot be."""
+        return cls(
+            source=DataSpec(config["source"], **config["data"]),
+            target=DataSpec(config["target"], **config["data"]),
+            model=DecoderConfig(**config["model"]),
+            pretraining=config["pretraining"],
+            optimizer=OptimizerSpec(steps=config["steps"], **config["optimizer"]),
+            mesh=MeshSpec(**config["mesh"]),
+        )
+
+    def pretraining_of(self, init: Initialization, seed: int) -> Pretraining:
+        """Returns how the base of an initialization and seed is pretrained."""
+        p = self.pretraining
+        steps = max(1, round(p["steps"] * init.fraction))
+        optimizer = OptimizerSpec(steps=steps, schedule=p["schedule"], warmup=p["warmup"])
+        return Pretraining(self.model, optimizer, p["learning_rate"], p["batch_size"], seed % p["bases"])
+
+    def make_mesh(self) -> Mesh:
+        """Returns the mesh of populations."""
+        return make_mesh(self.mesh)
+
+    def solo_mesh(self) -> Mesh:
+        """Returns the mesh of pretraining: the member axis is spent on data."""
+        return make_mesh(solo(self.mesh, len(jax.devices())))
+
+
+def corpora(study: Study, workdir: Workdir) -> tuple[Corpus, Corpus]:
+    """Returns source and target, pinned in the workdir by their fingerprints."""
+    with timed("data", workdir.timings.append):
+        source, target = load_corpus(study.source), load_corpus(study.target)
+    workdir.pin(study.source.source, source.fingerprint)
+    workdir.pin(study.target.source, target.fingerprint)
+    return source, target
+
+
+def bases(
+    study: Study, words: Sequence[str], seeds: Sequence[int], source: Corpus, workdir: Workdir, progress: Progress
+) -> tuple[Any, dict[tuple[str, int], int]]:
+    """Returns the stacked bases of `words` and `seeds`, pretrained or taken from the cache, and the index of each (word, seed)."""
+    mesh = study.solo_mesh()
+    made: dict[Pretraining, Variables] = {}
+    texts = {"": source}
+
+    def pretrained(init: Initialization, seed: int) -> Variables:
+        spec = study.pretraining_of(init, seed)
+        key = (spec, init.source)
+        if key not in made:
+            if init.source not in texts:
+                texts[init.source] = load_corpus(dataclasses.replace(study.source, source=init.source))
+            base = pretrain(spec, texts[init.source], mesh, progress)
+            workdir.pin(f"base {init.source or study.source.source} seed {spec.seed} steps {spec.optimizer.steps}", base.fingerprint)
+            made[key] = jax.device_get(base.params)
+        return made[key]
+
+    with timed("pretraining", workdir.timings.append):
+        # Seeds of random weights are apart from those that pretraining begins with.
+        return initializations.stack(words, seeds, pretrained, lambda seed: initial_params(decoder(study.model), 10_000 + seed, mesh))
+
+
+def held_out(corpus: Corpus, part: str, length: int) -> np.ndarray:
+    """Returns a part as evaluation batches (k, batch, length + 1); a remainder smaller than a batch is left out."""
+    rows = windows(corpus.parts[part], length)
+    size = min(EVALUATION_BATCH, len(rows))
+    return rows[: len(rows) // size * size].reshape(-1, size, rows.shape[1])
+
+
+def model_of(study: Study) -> Model:
+    """Returns the plain model of a study."""
+    return decoder(study.model)
