@@ -83,7 +83,13 @@ CHANGES: dict[str, dict[str, object]] = {
     "arms": {"arms": ("block", "all", "block+norms", "block+ends"), "ranks": (1, 4, 16)},
     "thorough": {"arms": ("all",), "pretraining": {"bases": 3}, "steps": 2500, "batch_size": 8, "ranks": (1, 2, 4, 8, 16, 32, 64)},
     "gpu": GPU,
-    "paper": {**GPU, "mesh": {"data": 2, "fsdp": 2}, "pretraining": {"steps": 20_000, "batch_size": 128}, "ranks": (1, 4, 16, 64, 256), "seeds": 5},
+    "paper": {
+        **GPU,
+        "mesh": {"data": 2, "fsdp": 2},
+        "pretraining": {"steps": 20_000, "batch_size": 128},
+        "ranks": (1, 4, 16, 64, 256),
+        "seeds": 5,
+    },
 }
 
 

@@ -8,7 +8,6 @@ import jax
 from jax import Array
 
 from research.adapters import forms, lora
-from research.adapters.merging import merge
 from research.adapters.sites import find_sites
 from research.models.model import Batch, Model, Output, Variables
 
@@ -25,8 +24,6 @@ def adapt(model: Model, spec: lora.LoRA) -> Model:
         return {**base, **attach(key, model, base["params"], batch, spec)}
 
     def apply(variables: Variables, batch: Batch, *, key: Array | None = None, capture: Sequence[str] = ()) -> Output:
-        if spec.form == "merged":
-            return model.apply(merge(variables), batch, key=key, capture=capture)
         interceptor = forms.fused if spec.form == "fused" else forms.factored(spec.dropout, key is not None)
         with nn.intercept_methods(interceptor):
             return model.apply(variables, batch, key=key, capture=capture)

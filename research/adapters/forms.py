@@ -1,8 +1,7 @@
-"""Three ways to compute y = x (W + s A B) inside a model, all equal to `merge`.
+"""Two ways to compute y = x (W + s A B) inside a model, both equal to `merge`.
 
 factored  y = x W + s (x A) B. Works everywhere: dropout, forward-mode differentiation, a W that moves as well.
 fused     y = [x, s x A] [W; B] in one product, with a backward pass that never forms dW.
-merged    W + s A B is added up in every step, and the model runs as if it had no adapter: fewest operations, all FLOPs of full training.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from research import tree
 from research.adapters.sites import Site
 from research.errors import UsageError
 
-FORMS = ("factored", "fused", "merged")
+FORMS = ("factored", "fused")
 SCALINGS = ("standard", "rslora")
 
 
@@ -27,7 +27,7 @@ class LoRA:
     rank, alpha: of every target, unless `ranks` or `alphas`, (pattern, value) pairs of which the first match wins, say otherwise.
     scaling: 'standard' is alpha / r (Hu et al. 2021), 'rslora' is alpha / sqrt(r) (Kalajdzievski 2023).
     dropout: rate on the adapter's input, in training only.
-    form: how y = x (W + s A B) is computed; see `research/adapters/forms.py`. All forms compute the same function.
+    form: how y = x (W + s A B) is computed; see `research/adapters/forms.py`. Both compute the same function.
     """
 
     targets: tuple[str, ...]
@@ -68,7 +68,9 @@ def targeted(sites: Mapping[str, Site], spec: LoRA, tied: tuple[str, ...] = ()) 
     result = {}
     for path in chosen:
         if any(re.search(pattern, path) for pattern in tied):
-            raise UsageError(f"{path} is tied: it serves two sites, and an adapter would change one; untie it (model.tied=false) or leave it out")
+            raise UsageError(
+                f"{path} is tied: it serves two sites, and an adapter would change one; untie it (model.tied=false) or leave it out"
+            )
         rank = tree.first_match((*spec.ranks, ("", spec.rank)), path)
         if rank > sites[path].max_rank:
             raise UsageError(f"rank {rank} is above min(inputs, outputs) = {sites[path].max_rank} of {path}; choose a rank up to that")

@@ -11,12 +11,13 @@ from research import tree
 from research.analysis.costs import Moves, compiled_flops, flops_per_token, optimizer_bytes, trainable_count
 from research.models.decoder import DecoderConfig
 from research.optimizers import adamw
-from research.training.population import Task, split
-from research.training.population import Members
+from research.training.population import Members, Task, split
 from research.training.step import init_state, make_train_step
 
 
-def arm_costs(experiment: str, tasks: Mapping[str, Task], ranks: Sequence[int], config: DecoderConfig, batch_size: int) -> list[dict[str, Any]]:
+def arm_costs(
+    experiment: str, tasks: Mapping[str, Task], ranks: Sequence[int], config: DecoderConfig, batch_size: int
+) -> list[dict[str, Any]]:
     """Returns the cost records of each shape of `tasks`; LoRA at each rank, unpadded and in the form that runs.
 
     Only the smallest and the largest rank are compiled. Layers are unrolled for it, since XLA counts the body of a scan once.
@@ -28,7 +29,15 @@ def arm_costs(experiment: str, tasks: Mapping[str, Task], ranks: Sequence[int], 
             mine = task if rank is None else dataclasses.replace(task, adapter=dataclasses.replace(task.adapter, rank=rank))
             compile_it = rank in (None, min(ranks), max(ranks)) and not config.scan
             for metric, value, unit in _costs(mine, rank, config, batch_size, compile_it):
-                row = {"experiment": experiment, "cell": "", "phase": "cost", "init": None, "arm": arm or None, "trains": trains, "rank": rank}
+                row = {
+                    "experiment": experiment,
+                    "cell": "",
+                    "phase": "cost",
+                    "init": None,
+                    "arm": arm or None,
+                    "trains": trains,
+                    "rank": rank,
+                }
                 rows.append({**row, "learning_rate": None, "seed": None, "step": None, "metric": metric, "value": value, "unit": unit})
     return rows
 

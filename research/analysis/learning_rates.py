@@ -45,7 +45,8 @@ def choice_records(experiment: str, chosen: pd.DataFrame) -> list[dict[str, Any]
     rows = []
     for c in chosen.itertuples():
         rank = None if pd.isna(c.rank) else int(c.rank)
-        row = {"experiment": experiment, "cell": "", "phase": "choice", "init": c.init, "arm": c.arm, "trains": c.trains, "rank": rank}
+        arm = None if pd.isna(c.arm) else c.arm
+        row = {"experiment": experiment, "cell": "", "phase": "choice", "init": c.init, "arm": arm, "trains": c.trains, "rank": rank}
         row |= {"learning_rate": None, "seed": None, "step": None, "metric": "best_learning_rate", "value": c.learning_rate, "unit": "1"}
         rows.append({**row, "on_edge": bool(c.on_edge), **({"note": c.note} if c.note else {})})
     if edges := int(chosen["on_edge"].sum()):
@@ -55,7 +56,7 @@ def choice_records(experiment: str, chosen: pd.DataFrame) -> list[dict[str, Any]
 
 def with_rates(coordinates: Sequence[Mapping[str, Any]], chosen: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns the coordinates with the learning rate chosen for their (init, arm, trains, rank); where all rates diverged, none."""
-    rates = {(c.init, c.arm, c.trains, None if pd.isna(c.rank) else int(c.rank)): c.learning_rate for c in chosen.itertuples()}
+    rates = {_plain((c.init, c.arm, c.trains, c.rank)): c.learning_rate for c in chosen.itertuples()}
     made = [{**c, "learning_rate": float(rates[c["init"], c["arm"], c["trains"], c["rank"]])} for c in coordinates]
     return [c for c in made if not pd.isna(c["learning_rate"])]
 

@@ -33,7 +33,9 @@ def answer(found: Sequence[Finding]) -> str:
         return next((f for f in found if f.name == "target_loss" and wanted.items() <= f.where.items()), None)
 
     inits = list(dict.fromkeys(f.where["init"] for f in found if f.name == "target_loss"))
-    lowest = min((f.where["rank"] for f in found if f.name == "target_loss" and f.where["trains"] == "lora" and f.where["rank"]), default=None)
+    lowest = min(
+        (f.where["rank"] for f in found if f.name == "target_loss" and f.where["trains"] == "lora" and f.where["rank"]), default=None
+    )
     parts = []
     first = inits[0] if inits else ""
     small, rivals = loss(first, "lora", lowest), [(init, loss(init, "full")) for init in inits[1:]]
@@ -72,7 +74,9 @@ def _curve(tested: pd.DataFrame, init: str, arm: str, step: int | None = None) -
 
 
 def _reference(tested: pd.DataFrame, init: str, arm: str | None, step: int | None = None) -> pd.Series:
-    rows = tested[(tested["metric"] == "target_loss") & (tested["init"] == init) & (tested["trains"] == ("full" if arm is None else "matched"))]
+    rows = tested[
+        (tested["metric"] == "target_loss") & (tested["init"] == init) & (tested["trains"] == ("full" if arm is None else "matched"))
+    ]
     rows = rows if arm is None else rows[rows["arm"] == arm]
     rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
     return rows.set_index("seed")["value"].astype(float).dropna()
@@ -118,10 +122,17 @@ def _absolute(tested: pd.DataFrame, arm: str, unigram: float) -> Iterator[Findin
             for step in steps:
                 curve = _curve(tested, init, arm, step)
                 if len(curve) and curve.shape[1] > 1:
-                    yield finding("r90", {**where, "step": int(step)}, rank_needed(curve.columns.to_numpy(float), curve.to_numpy(), target), "rank")
+                    yield finding(
+                        "r90", {**where, "step": int(step)}, rank_needed(curve.columns.to_numpy(float), curve.to_numpy(), target), "rank"
+                    )
             full = pd.concat({int(step): _reference(tested, init, None, step) for step in steps}, axis=1).dropna()
             if len(full) and full.shape[1] > 1:
-                yield finding("steps_needed", {**where, "trains": "full"}, steps_needed(full.columns.to_numpy(float), full.to_numpy(), target), "steps")
+                yield finding(
+                    "steps_needed",
+                    {**where, "trains": "full"},
+                    steps_needed(full.columns.to_numpy(float), full.to_numpy(), target),
+                    "steps",
+                )
 
 
 def _none(value: object) -> object:

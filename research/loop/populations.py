@@ -64,6 +64,7 @@ class Setting:
     widths: Mapping[str, int]
     keep: tuple[str, ...] = ()
 
+
 def finished(workdir: Workdir, last: int) -> set[str]:
     """Returns the fingerprints of cells all of whose records stand in the workdir: the last one, train_loss at the last step, does."""
     return {row["cell"] for row in workdir.records.rows if row.get("metric") == "train_loss" and row.get("step") == last}
@@ -190,7 +191,9 @@ class _InFlight:
         if kept:
             weights = {path: np.asarray(leaf) for path, leaf in tree.flatten(states.trainable).items()}
             for index, cell in kept:
-                self.runner.workdir.save_artifact(cell.fingerprint, {path: leaf[index].astype(np.float32) for path, leaf in weights.items()})
+                self.runner.workdir.save_artifact(
+                    cell.fingerprint, {path: leaf[index].astype(np.float32) for path, leaf in weights.items()}
+                )
 
     def _records(self, index: int, cell: Cell) -> Iterator[dict[str, Any]]:
         finite = np.cumprod(np.isfinite(self.train[index])).astype(bool)

@@ -69,7 +69,9 @@ def restore(directory: Path, like: Any) -> tuple[int, Any] | None:
                 leaves = checkpointer.load(found.step, _leaves(like))
                 _verify(leaves, checkpointer.metadata(found.step).custom_metadata["digests"])
             except Exception as error:
-                _log.warning("checkpoint %s is damaged (%s); falling back to the one before", directory / str(found.step), _first_line(error))
+                _log.warning(
+                    "checkpoint %s is damaged (%s); falling back to the one before", directory / str(found.step), _first_line(error)
+                )
                 continue
             return found.step, jax.tree.unflatten(structure, [leaves[name] for name in sorted(leaves)])
     return None

@@ -110,6 +110,4 @@ def jit_step(step: Callable[..., Any], in_specs: Any, out_specs: Any, mesh: Mesh
     This is what pjit has become: jax.jit with shardings of arguments and results, from which the compiler derives all communication.
     Specs are trees of PartitionSpecs, or prefixes of such trees; `donate` names the arguments whose memory the results may take.
     """
-    return jax.jit(
-        step, in_shardings=shardings(mesh, in_specs), out_shardings=shardings(mesh, out_specs), donate_argnums=donate
-    )
+    return jax.jit(step, in_shardings=shardings(mesh, in_specs), out_shardings=shardings(mesh, out_specs), donate_argnums=donate)
