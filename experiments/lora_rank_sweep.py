@@ -136,7 +136,7 @@ def _references(runner: Runner, target: Corpus, index: Mapping[tuple[str, int], 
     """What needs no training: unigram and bigram entropy of the target, and the losses of untouched bases."""
     wanted = {key: base for key, base in index.items() if key[1] < SELECTION_SEEDS}
     entropies = {name: bits(target.parts["train"], target.parts["test"]) for name, bits in NGRAMS.items()}
-    values = [(None, None, name, value) for name, value in entropies.items()]
+    values: list[tuple[Any, Any, str, float]] = [(None, None, name, value) for name, value in entropies.items()]
     for metric, losses in runner.untouched("full", "result", list(wanted.values())).items():
         values += [(*key, metric, float(loss)) for key, loss in zip(wanted, losses, strict=True)]
     start = {"experiment": NAME, "cell": "", "phase": "reference"}

@@ -1,4 +1,4 @@
-"""Losses: (apply, variables, batch, reference) -> (loss in nats, metrics). A coefficient of a loss is an array, bound by functools.partial."""
+"""Losses: (apply, variables, batch, reference) -> (loss in nats, metrics). Coefficients are arrays, bound by functools.partial."""
 
 from collections.abc import Callable
 from typing import Any

@@ -45,8 +45,8 @@ def learning_rate_at(spec: OptimizerSpec, peak: Array | float, step: Array) -> A
     warmup = max(1, round(spec.warmup * spec.steps))
     rise = jnp.minimum(1.0, (step + 1) / warmup)
     progress = jnp.clip((step - warmup) / max(1, spec.steps - warmup), 0.0, 1.0)
-    fall = {"constant": 1.0, "cosine": 0.5 * (1.0 + jnp.cos(jnp.pi * progress)), "linear": 1.0 - progress}[spec.schedule]
-    return peak * rise * fall
+    falls: dict[str, Any] = {"constant": 1.0, "cosine": 0.5 * (1.0 + jnp.cos(jnp.pi * progress)), "linear": 1.0 - progress}
+    return peak * rise * falls[spec.schedule]
 
 
 def adamw(spec: OptimizerSpec, learning_rate: Array | float) -> optax.GradientTransformation:

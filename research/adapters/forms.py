@@ -95,7 +95,7 @@ def fused(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.Intercept
     if not _is_adapted(context) or isinstance(module, nn.Embed):
         return factored(0.0, False)(next_fun, args, kwargs, context)
     a, b, scale = _low_rank(module)
-    kernel = module.get_variable("params", kernel_name(module))
+    kernel: Array = module.get_variable("params", kernel_name(module))
     dtype = module.dtype or args[0].dtype
     x = _flat_inputs(module, args[0].astype(dtype))
     w = kernel.reshape(x.shape[-1], -1).astype(dtype)

@@ -68,9 +68,7 @@ def targeted(sites: Mapping[str, Site], spec: LoRA, tied: tuple[str, ...] = ()) 
     result = {}
     for path in chosen:
         if any(re.search(pattern, path) for pattern in tied):
-            raise UsageError(
-                f"{path} is tied: it serves two sites, and an adapter would change one; untie it (model.tied=false) or leave it out"
-            )
+            raise UsageError(f"{path} is tied: an adapter would change one of its two sites; untie it (model.tied=false) or leave it out")
         rank = tree.first_match((*spec.ranks, ("", spec.rank)), path)
         if rank > sites[path].max_rank:
             raise UsageError(f"rank {rank} is above min(inputs, outputs) = {sites[path].max_rank} of {path}; choose a rank up to that")
@@ -86,7 +84,7 @@ def scale(spec: LoRA, rank: Array | int, alpha: Array | float) -> Array:
 
 
 def _columns(key: Array, site: Site, width: int, rank: Array | int) -> Array:
-    """A of shape stack + (inputs, width): column j comes from its own folded key, so rank r is a prefix of rank R; columns >= rank are 0."""
+    """A of shape stack + (inputs, width): column j comes from its own folded key, so rank r is a prefix of R; columns >= rank are 0."""
     # A one-hot input has norm 1 whatever the vocabulary, a dense one has norm sqrt(inputs): x A is of order 1 in both.
     size = 1.0 if site.kernel.endswith("/embedding") else site.inputs**-0.5
     base = jax.random.fold_in(key, zlib.crc32(site.kernel.encode()))

@@ -35,13 +35,14 @@ def kernel_name(module: nn.Module) -> str:
 
 def input_axes(module: nn.Module) -> int:
     """Returns how many leading axes of the module's matrix are inputs."""
-    return len(module.axis) if isinstance(module, nn.DenseGeneral) and isinstance(module.axis, tuple | list) else 1
+    axis: Any = getattr(module, "axis", -1)
+    return 1 if isinstance(axis, int) else len(axis)
 
 
 def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[str, Site]:
     """Returns the sites of `model` by the path of their matrix ('params/layers_0/mlp/up/kernel'), without computing anything.
 
-    The sites are read off a trace of `model.apply`, so modules inside nn.scan and nn.remat, and models written elsewhere, are found as well.
+    The sites are read off a trace of `model.apply`, so modules inside nn.scan and nn.remat, and foreign models, are found as well.
     `params` may hold arrays or shapes.
     """
     leaves = tree.flatten({"params": params})
@@ -52,7 +53,7 @@ def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[st
         if isinstance(module, LINEAR) and context.method_name == "__call__":
             path = "/".join(module.path)
             name = f"params/{path}/{kernel_name(module)}"
-            local = module.get_variable("params", kernel_name(module)).shape
+            local: tuple[int, ...] = module.get_variable("params", kernel_name(module)).shape
             split = input_axes(module)
             stack = leaves[name].shape[: leaves[name].ndim - len(local)]
             found[name] = Site(path, name, math.prod(local[:split]), math.prod(local[split:]), stack)

@@ -26,19 +26,13 @@ def arm_costs(
     for shape, task in tasks.items():
         arm, _, trains = shape.rpartition("/")
         for rank in (*ranks,) if task.adapter else (None,):
-            mine = task if rank is None else dataclasses.replace(task, adapter=dataclasses.replace(task.adapter, rank=rank))
+            spec = task.adapter if task.adapter is None or rank is None else dataclasses.replace(task.adapter, rank=rank)
+            mine = dataclasses.replace(task, adapter=spec)
             compile_it = rank in (None, min(ranks), max(ranks)) and not config.scan
             for metric, value, unit in _costs(mine, rank, config, batch_size, compile_it):
-                row = {
-                    "experiment": experiment,
-                    "cell": "",
-                    "phase": "cost",
-                    "init": None,
-                    "arm": arm or None,
-                    "trains": trains,
-                    "rank": rank,
-                }
-                rows.append({**row, "learning_rate": None, "seed": None, "step": None, "metric": metric, "value": value, "unit": unit})
+                row = {"experiment": experiment, "cell": "", "phase": "cost", "init": None, "arm": arm or None, "trains": trains}
+                row |= {"rank": rank, "learning_rate": None, "seed": None, "step": None}
+                rows.append({**row, "metric": metric, "value": value, "unit": unit})
     return rows
 
 

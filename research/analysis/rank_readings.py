@@ -1,6 +1,7 @@
 """What a sweep over ranks says: findings and the answer, from the records alone."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     last = tested["step"].max()
     found = [*_losses(tested[tested["step"] == last]), *_ratios(results)]
     unigram = float(results.query("metric == 'unigram_loss'")["value"].iloc[0])
-    arms = [arm for arm in tested["arm"].dropna().unique()]
-    for arm in arms:
+    for arm in tested["arm"].dropna().unique():
         for init in tested["init"].unique():
             found += _relative(results, tested, init, arm, unigram)
         found += _absolute(tested, arm, unigram)
@@ -33,9 +33,8 @@ def answer(found: Sequence[Finding]) -> str:
         return next((f for f in found if f.name == "target_loss" and wanted.items() <= f.where.items()), None)
 
     inits = list(dict.fromkeys(f.where["init"] for f in found if f.name == "target_loss"))
-    lowest = min(
-        (f.where["rank"] for f in found if f.name == "target_loss" and f.where["trains"] == "lora" and f.where["rank"]), default=None
-    )
+    adapted = [f.where["rank"] for f in found if f.name == "target_loss" and f.where["trains"] == "lora" and f.where["rank"]]
+    lowest = min(adapted, default=None)
     parts = []
     first = inits[0] if inits else ""
     small, rivals = loss(first, "lora", lowest), [(init, loss(init, "full")) for init in inits[1:]]
@@ -43,8 +42,8 @@ def answer(found: Sequence[Finding]) -> str:
         parts.append(f"LoRA of rank {lowest} from {first} weights reaches {_shown(small)} bits/byte on the target")
         parts += [f"training everything from {init} weights {_shown(f)}" for init, f in rivals if f is not None]
     by_init = {f.where["init"]: f for f in found if f.name == "r90" and f.where["reading"] == "relative"}
-    ranks = ", ".join(f"{init} {_shown(f) if f.value is not None else f.note.split(';')[0]}" for init, f in by_init.items())
-    return ", ".join(parts) + f", in the same steps; rank for 90 % of its own full gain: {ranks}."
+    shares = ", ".join(f"{init} {_shown(f) if f.value is not None else f.note.split(';')[0]}" for init, f in by_init.items())
+    return ", ".join(parts) + f", in the same steps; rank for 90 % of its own full gain: {shares}."
 
 
 def _shown(f: Finding) -> str:
@@ -74,9 +73,8 @@ def _curve(tested: pd.DataFrame, init: str, arm: str, step: int | None = None) -
 
 
 def _reference(tested: pd.DataFrame, init: str, arm: str | None, step: int | None = None) -> pd.Series:
-    rows = tested[
-        (tested["metric"] == "target_loss") & (tested["init"] == init) & (tested["trains"] == ("full" if arm is None else "matched"))
-    ]
+    trains = "full" if arm is None else "matched"
+    rows = tested.query("metric == 'target_loss' and init == @init and trains == @trains")
     rows = rows if arm is None else rows[rows["arm"] == arm]
     rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
     return rows.set_index("seed")["value"].astype(float).dropna()
@@ -119,25 +117,26 @@ def _absolute(tested: pd.DataFrame, arm: str, unigram: float) -> Iterator[Findin
     for name, target in shared_targets(reached, unigram).items():
         for init in inits:
             where = {"init": init, "arm": arm, "reading": "absolute", "target": name, "target_bits": round(target, 4)}
-            for step in steps:
-                curve = _curve(tested, init, arm, step)
-                if len(curve) and curve.shape[1] > 1:
-                    yield finding(
-                        "r90", {**where, "step": int(step)}, rank_needed(curve.columns.to_numpy(float), curve.to_numpy(), target), "rank"
-                    )
-            full = pd.concat({int(step): _reference(tested, init, None, step) for step in steps}, axis=1).dropna()
-            if len(full) and full.shape[1] > 1:
-                yield finding(
-                    "steps_needed",
-                    {**where, "trains": "full"},
-                    steps_needed(full.columns.to_numpy(float), full.to_numpy(), target),
-                    "steps",
-                )
+            yield from _needed(tested, where, steps, target)
 
 
-def _none(value: object) -> object:
+def _needed(tested: pd.DataFrame, where: dict[str, Any], steps: Sequence[float], target: float) -> Iterator[Finding]:
+    """The rank needed for an absolute loss at each budget, and the steps that training everything needs."""
+    init, arm = where["init"], where["arm"]
+    for step in steps:
+        curve = _curve(tested, init, arm, int(step))
+        if len(curve) and curve.shape[1] > 1:
+            estimate = rank_needed(curve.columns.to_numpy(float), curve.to_numpy(), target)
+            yield finding("r90", {**where, "step": int(step)}, estimate, "rank")
+    full = pd.concat({int(step): _reference(tested, init, None, int(step)) for step in steps}, axis=1).dropna()
+    if len(full) and full.shape[1] > 1:
+        estimate = steps_needed(full.columns.to_numpy(float), full.to_numpy(), target)
+        yield finding("steps_needed", {**where, "trains": "full"}, estimate, "steps")
+
+
+def _none(value: Any) -> Any:
     return None if value is None or (not isinstance(value, str) and pd.isna(value)) else value
 
 
-def _whole(value: object) -> int | None:
+def _whole(value: Any) -> int | None:
     return None if _none(value) is None else int(float(str(value)))

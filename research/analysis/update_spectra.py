@@ -29,19 +29,15 @@ def spectrum_records(
             continue
         for null, updates in (("none", deltas), ("noise", noise_like(deltas, coordinates["seed"]))):
             for position, value in enumerate(mean_spectrum(updates, INPUT_AXES)[:MOST], start=1):
-                row = {
-                    "experiment": experiment,
-                    "cell": "",
-                    "phase": "spectrum",
-                    "init": coordinates["init"],
-                    "arm": None,
-                    "trains": "full",
-                }
-                row |= {"rank": None, "learning_rate": coordinates["learning_rate"], "seed": coordinates["seed"], "step": None}
                 rows.append(
-                    {**row, "metric": "singular_value", "index": position, "null": null, "value": round(float(value), 9), "unit": "1"}
+                    {**_row(experiment, coordinates), "index": position, "null": null, "value": round(float(value), 9), "unit": "1"}
                 )
     return rows
+
+
+def _row(experiment: str, coordinates: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: coordinates[name] for name in ("init", "arm", "trains", "rank", "learning_rate", "seed")}
+    return {"experiment": experiment, "cell": "", "phase": "spectrum", **kept, "step": None, "metric": "singular_value"}
 
 
 def _unstacked(deltas: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

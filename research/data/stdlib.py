@@ -18,8 +18,8 @@ from research.data.documents import Documents
 from research.errors import UsageError
 
 LEFT_OUT = frozenset(
-    ["test", "tests", "idle_test", "idlelib", "lib2to3", "ensurepip", "distutils", "encodings", "pydoc_data", "turtledemo"]
-    + ["site-packages", "dist-packages", "__pycache__"]
+    "test tests idle_test idlelib lib2to3 ensurepip distutils encodings pydoc_data turtledemo "
+    "site-packages dist-packages __pycache__".split()
 )
 _BUILD_RECORD = "_sysconfigdata"  # a generated file of paths and compiler flags: it would make the fingerprint the machine's
 _LEXEMES = re.compile(
@@ -116,17 +116,21 @@ def _source_files(root: Path) -> Iterator[Path]:
 
 def _bare_strings(tree: ast.Module) -> list[BareString]:
     """Returns the strings that stand as statements, in the order of the text."""
-    found, nodes = [], [tree]
+    found: list[BareString] = []
+    nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()
         for field in _BLOCKS:
-            block = getattr(node, field, ())
+            block: list[ast.stmt] = getattr(node, field, [])
             nodes.extend(block)
-            for place, (statement, follower) in enumerate(itertools.zip_longest(block, block[1:])):
-                if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
-                    is_docstring = place == 0 and field == "body" and isinstance(node, _DOCUMENTED)
-                    found.append(BareString(statement, statement.value.value, _stand_in(statement, follower), is_docstring))
+            found.extend(_in_block(block, field == "body" and isinstance(node, _DOCUMENTED)))
     return sorted(found, key=lambda bare: (bare.statement.lineno, bare.statement.col_offset))
+
+
+def _in_block(block: list[ast.stmt], documents: bool) -> Iterator[BareString]:
+    for place, (statement, follower) in enumerate(itertools.zip_longest(block, block[1:])):
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
+            yield BareString(statement, statement.value.value, _stand_in(statement, follower), documents and place == 0)
 
 
 def _stand_in(statement: ast.Expr, follower: ast.stmt | None) -> bytes:

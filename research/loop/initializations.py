@@ -1,5 +1,6 @@
 """Where training starts: words such as `pretrained`, and the parameters they stand for, stacked."""
 
+import itertools
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -59,19 +60,12 @@ def stack(
     """
     made: list[Variables] = []
     index: dict[tuple[str, int], int] = {}
-    known: dict[int, int] = {}
-    for word in words:
+    for word, seed in itertools.product(words, seeds):
         init = parse(word)
-        for seed in seeds:
-            if init.kind == "random":
-                params = random(seed)
-            else:
-                params = pretrained(init, seed)
-                if init.kind == "pretrained" and id(params) in known:
-                    index[word, seed] = known[id(params)]
-                    continue
-                known[id(params)] = len(made)
-                params = shuffled(params, seed) if init.kind == "shuffled" else params
-            index[word, seed] = len(made)
+        params = random(seed) if init.kind == "random" else pretrained(init, seed)
+        params = shuffled(params, seed) if init.kind == "shuffled" else params
+        known = next((place for place, other in enumerate(made) if other is params), len(made))
+        index[word, seed] = known
+        if known == len(made):
             made.append(params)
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *made), index

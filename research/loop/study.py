@@ -77,7 +77,7 @@ def bases(
 ) -> tuple[Any, dict[tuple[str, int], int]]:
     """Returns the stacked bases of `words` and `seeds`, pretrained or taken from the cache, and the index of each (word, seed)."""
     mesh = study.solo_mesh()
-    made: dict[Pretraining, Variables] = {}
+    made: dict[tuple[Pretraining, str], Variables] = {}
     texts = {"": source}
 
     def pretrained(init: Initialization, seed: int) -> Variables:

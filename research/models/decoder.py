@@ -117,7 +117,8 @@ class Attention(nn.Module):
         v_bshk = _dense(c, (c.n_kv_heads, c.head_dim), "value")(x_btd)
         if c.positions == "rope":
             q_bthk, k_bshk = rotate(q_bthk, positions_bt), rotate(k_bshk, positions_bt)
-        mixed_bthk = jax.nn.dot_product_attention(q_bthk, k_bshk, v_bshk, is_causal=True, implementation=c.attention)
+        kernel: Any = c.attention
+        mixed_bthk = jax.nn.dot_product_attention(q_bthk, k_bshk, v_bshk, is_causal=True, implementation=kernel)
         return _dense(c, c.d_model, "out", axis=(-2, -1))(mixed_bthk)
 
 
@@ -131,10 +132,8 @@ class MLP(nn.Module):
         c = self.config
         activation = nn.gelu if c.activation == "gelu" else nn.silu
         hidden_btf = _dense(c, c.d_mlp, "up")(x_btd)
-        if c.mlp == "gated":
-            hidden_btf = activation(_dense(c, c.d_mlp, "gate")(x_btd)) * hidden_btf
-        else:
-            hidden_btf = activation(hidden_btf)
+        gate_btf = _dense(c, c.d_mlp, "gate")(x_btd) if c.mlp == "gated" else None
+        hidden_btf = activation(hidden_btf) if gate_btf is None else activation(gate_btf) * hidden_btf
         return _dense(c, c.d_model, "down")(hidden_btf)
 
 
