@@ -49,7 +49,7 @@ def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[st
     found: dict[str, Site] = {}
 
     def note(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
-        module = context.module
+        module: Any = context.module
         if isinstance(module, LINEAR) and context.method_name == "__call__":
             path = "/".join(module.path)
             name = f"params/{path}/{kernel_name(module)}"

@@ -30,7 +30,14 @@ def arm_costs(
             mine = dataclasses.replace(task, adapter=spec)
             compile_it = rank in (None, min(ranks), max(ranks)) and not config.scan
             for metric, value, unit in _costs(mine, rank, config, batch_size, compile_it):
-                row = {"experiment": experiment, "cell": "", "phase": "cost", "init": None, "arm": arm or None, "trains": trains}
+                row: dict[str, Any] = {
+                    "experiment": experiment,
+                    "cell": "",
+                    "phase": "cost",
+                    "init": None,
+                    "arm": arm or None,
+                    "trains": trains,
+                }
                 row |= {"rank": rank, "learning_rate": None, "seed": None, "step": None}
                 rows.append({**row, "metric": metric, "value": value, "unit": unit})
     return rows

@@ -74,7 +74,7 @@ def _curve(tested: pd.DataFrame, init: str, arm: str, step: int | None = None) -
 
 def _reference(tested: pd.DataFrame, init: str, arm: str | None, step: int | None = None) -> pd.Series:
     trains = "full" if arm is None else "matched"
-    rows = tested.query("metric == 'target_loss' and init == @init and trains == @trains")
+    rows = tested[(tested["metric"] == "target_loss") & (tested["init"] == init) & (tested["trains"] == trains)]
     rows = rows if arm is None else rows[rows["arm"] == arm]
     rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
     return rows.set_index("seed")["value"].astype(float).dropna()
