@@ -39,6 +39,12 @@ def input_axes(module: nn.Module) -> int:
     return 1 if isinstance(axis, int) else len(axis)
 
 
+def local_shape(module: nn.Module) -> tuple[int, ...]:
+    """Returns the shape of a bound module's matrix, without the layer axis of nn.scan."""
+    matrix: Any = module.get_variable("params", kernel_name(module))
+    return tuple(matrix.shape)
+
+
 def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[str, Site]:
     """Returns the sites of `model` by the path of their matrix ('params/layers_0/mlp/up/kernel'), without computing anything.
 
@@ -49,11 +55,11 @@ def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[st
     found: dict[str, Site] = {}
 
     def note(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
-        module: Any = context.module
+        module = context.module
         if isinstance(module, LINEAR) and context.method_name == "__call__":
             path = "/".join(module.path)
             name = f"params/{path}/{kernel_name(module)}"
-            local: tuple[int, ...] = module.get_variable("params", kernel_name(module)).shape
+            local = local_shape(module)
             split = input_axes(module)
             stack = leaves[name].shape[: leaves[name].ndim - len(local)]
             found[name] = Site(path, name, math.prod(local[:split]), math.prod(local[split:]), stack)
