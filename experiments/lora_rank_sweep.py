@@ -20,6 +20,7 @@ from research.figures.style import Captioned
 from research.findings import Finding
 from research.loop.arms import SELECTION_SEEDS, RankSweep, lay_out, shape_of
 from research.loop.populations import Cell, Measure, Runner, Setting
+from research.loop.pretraining import check_batch
 from research.loop.progress import Progress
 from research.loop.provenance import timed
 from research.loop.study import Study, bases, corpora, held_out
@@ -38,7 +39,8 @@ APART = ("inits", "arms", "ranks", "seeds", "selection_seeds", "learning_rates",
 def check(config: Any) -> None:
     """Raises UsageError for whatever can be known to be wrong before anything is written."""
     study, sweep = Study.of(config.to_dict()), RankSweep.of(config.to_dict())
-    study.solo_mesh()
+    check_batch("pretraining.batch_size", config.pretraining.batch_size, study.solo_mesh())
+    check_batch("batch_size", config.batch_size, study.make_mesh())
     lay_out(sweep, study)
 
 

@@ -64,6 +64,15 @@ def example_batch() -> dict[str, Any]:
     return batch(jnp.zeros((1, 3), jnp.int32))
 
 
+def check_batch(key: str, size: int, mesh: Mesh) -> None:
+    """Raises UsageError, naming the config's `key`, when a batch of `size` does not divide over the mesh's data and fsdp axes."""
+    examples = mesh.shape["data"] * mesh.shape["fsdp"]
+    if size % examples:
+        raise UsageError(
+            f"{key} = {size} is not divisible by the {examples} devices that share a batch; change it, or mesh.data and mesh.fsdp"
+        )
+
+
 def initial_params(model: Model, seed: int, mesh: Mesh) -> Variables:
     """Returns freshly initialized parameters, made under jit in their shardings: no device and no host ever holds them whole."""
     shapes = jax.eval_shape(lambda key: model.init(key, example_batch()), jax.random.key(seed))
@@ -97,9 +106,6 @@ class _Run:
 
     def __init__(self, spec: Pretraining, corpus: Corpus, mesh: Mesh) -> None:
         self.spec, self.mesh = spec, mesh
-        examples = mesh.shape["data"] * mesh.shape["fsdp"]
-        if spec.batch_size % examples:
-            raise UsageError(f"pretraining.batch_size = {spec.batch_size} is not divisible by the {examples} devices that share a batch")
         self.windows = windows(corpus.parts["train"], spec.model.max_length)
         self.model = decoder(spec.model)
         self.tx = adamw(spec.optimizer, spec.learning_rate)

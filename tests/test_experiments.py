@@ -1,0 +1,84 @@
+"""Every experiment is found by name, plans in each variant that needs no special hardware, and refuses what cannot be."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import launch
+
+CONFIG = "--config=configs/lora_rank_sweep.py"
+
+
+def ran(*words: str) -> int:
+    return launch.main(["launch.py", *words])
+
+
+@pytest.mark.parametrize("variant", ["", ":smoke", ":arms", ":thorough"])
+def test_each_variant_plans_without_writing(variant: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert ran(CONFIG + variant, "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
+    assert "cells" in capsys.readouterr().out
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "word"),
+    [
+        ("ranks=1,65", "above min"),
+        ("ranks=-1,2", "rank"),
+        ("adapter.targets=nowhere", "nowhere"),
+        ("adapter.form=fast", "form"),
+        ("arms=blok", "block"),
+        ("inits=pretraned", "pretrained"),
+        ("learning_rates.lora=0,1e-3,1e-2", "above 0"),
+        ("learning_rates.lora=1e-3,1e-2", "at least 3"),
+        ("learning_rates.full=1e-4,1e-3,1e-2,1e-1", "differ in length"),
+        ("seeds=2.5", "seeds"),
+        ("seeds=0", "seeds"),
+        ("steps=many", "steps"),
+        ("rankz=1", "ranks"),
+        ("model.norm=batch", "norm"),
+        ("model.n_heads=3", "n_heads"),
+        ("mesh.member=99", "devices"),
+        ("pretraining.batch_size=33", "divisible"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(override: str, word: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert ran(CONFIG, f"--config.{override}", f"--workdir={tmp_path / 'new'}") == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(error) == 1
+    assert word in error[0]
+    assert not (tmp_path / "new").exists()
+
+
+def test_unknown_source_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert ran(CONFIG, "--config.source=stdlib:cod", f"--workdir={tmp_path / 'new'}") == 2
+    assert "stdlib:code" in capsys.readouterr().err
+
+
+def command(folder: Path, cache: Path) -> tuple[list[str], dict[str, str]]:
+    words = [sys.executable, "launch.py", f"{CONFIG}:smoke", f"--workdir={folder}"]
+    return words, {**os.environ, "XDG_CACHE_HOME": str(cache)}
+
+
+@pytest.mark.slow
+def test_a_run_killed_five_times_makes_the_records_of_a_whole_one(tmp_path: Path, root: Path) -> None:
+    words, environment = command(tmp_path / "whole", tmp_path / "cache-a")
+    subprocess.run(words, cwd=root, env=environment, check=True, capture_output=True)
+    words, environment = command(tmp_path / "killed", tmp_path / "cache-b")
+    moments = random.Random(0)
+    for _ in range(5):
+        process = subprocess.Popen(words, cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(6, 25))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(words, cwd=root, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "killed" / "records.jsonl").read_bytes() == (tmp_path / "whole" / "records.jsonl").read_bytes()
+    summary = json.loads((tmp_path / "killed" / "summary.json").read_text())
+    assert {"r90", "recovered", "lr_ratio", "source_loss", "target_loss"} <= {finding["name"] for finding in summary["findings"]}
