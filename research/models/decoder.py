@@ -84,7 +84,7 @@ def _dense(config: DecoderConfig, features: int | tuple[int, ...], name: str, ax
         use_bias=config.bias,
         dtype=config.dtype,
         param_dtype=config.param_dtype,
-        kernel_init=nn.initializers.normal(0.02) if name in ("head",) else nn.initializers.lecun_normal(),
+        kernel_init=nn.initializers.lecun_normal(),
         name=name,
     )
 
