@@ -101,4 +101,7 @@ def fused(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.Intercept
     w = kernel.reshape(x.shape[-1], -1).astype(dtype)
     flat = fused_product(x.reshape(-1, x.shape[-1]), w, (scale * a).astype(dtype), b.astype(dtype))
     y = flat.reshape(*x.shape[:-1], *kernel.shape[input_axes(module) :])
-    return y + module.get_variable("params", "bias").astype(dtype) if module.has_variable("params", "bias") else y
+    if not module.has_variable("params", "bias"):
+        return y
+    bias: Array = module.get_variable("params", "bias")
+    return y + bias.astype(dtype).reshape((1,) * (y.ndim - bias.ndim) + bias.shape)

@@ -1,0 +1,71 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research import tree
+from research.errors import UsageError
+from research.loop.initializations import Initialization, parse, shuffled, stack
+
+VECTOR = np.arange(64, dtype=np.float32)
+PARAMS = {
+    "embedding": {"embedding": jnp.asarray(VECTOR.reshape(8, 8))},
+    "head": {"kernel": jnp.asarray(VECTOR.reshape(4, 16) + 100)},
+    "layers": {"mlp": {"up": {"kernel": jnp.asarray(np.stack([VECTOR, VECTOR + 1000]).reshape(2, 16, 4))}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("pretrained", Initialization("pretrained", "", 1.0)),
+        ("random", Initialization("random", "", 1.0)),
+        ("shuffled@10%", Initialization("shuffled", "", 0.1)),
+        ("pretrained:stdlib:docs", Initialization("pretrained", "stdlib:docs", 1.0)),
+        ("pretrained:stdlib:docs@2.5%", Initialization("pretrained", "stdlib:docs", 0.025)),
+    ],
+)
+def test_words_are_taken_apart(word: str, meaning: Initialization) -> None:
+    assert parse(word) == meaning
+
+
+@pytest.mark.parametrize(
+    "word", ["", "pretrain", "pretrained@", "pretrained@10", "pretrained@0%", "pretrained@101%", "pretrained:", "random@10%", "random:docs"]
+)
+def test_other_words_are_a_users_mistake(word: str) -> None:
+    with pytest.raises(UsageError, match="inits has"):
+        parse(word)
+
+
+def test_shuffling_keeps_the_entries_of_each_tensor_and_changes_their_order() -> None:
+    result = tree.flatten(shuffled(PARAMS, 0))
+    assert list(result) == list(tree.flatten(PARAMS))
+    for path, leaf in tree.flatten(PARAMS).items():
+        assert result[path].shape == leaf.shape and result[path].dtype == leaf.dtype
+        np.testing.assert_array_equal(np.sort(result[path], axis=None), np.sort(leaf, axis=None))
+        assert np.mean(np.asarray(result[path]) == np.asarray(leaf)) < 0.2
+
+
+def test_seeds_and_tensors_are_permuted_differently_and_repeatably() -> None:
+    one, again, other = (tree.flatten(shuffled(PARAMS, seed)) for seed in (0, 0, 1))
+    for path in one:
+        np.testing.assert_array_equal(one[path], again[path])
+        assert np.any(one[path] != other[path])
+    assert np.any(np.ravel(one["embedding/embedding"]) != np.ravel(one["head/kernel"]) - 100)
+
+
+def test_stacked_layers_keep_their_own_entries_in_their_own_order() -> None:
+    first, second = np.asarray(shuffled(PARAMS, 0)["layers"]["mlp"]["up"]["kernel"]).reshape(2, -1)
+    np.testing.assert_array_equal(np.sort(first), VECTOR)
+    np.testing.assert_array_equal(np.sort(second), VECTOR + 1000)
+    assert np.any(first != second - 1000)
+
+
+def test_equal_bases_are_stacked_once() -> None:
+    made = {"w": jnp.arange(6.0)}
+    bases, index = stack(
+        ["pretrained", "shuffled", "random"], [0, 1], lambda init, seed: made, lambda seed: {"w": jnp.full(6, float(seed))}
+    )
+    assert bases["w"].shape == (5, 6)
+    assert index["pretrained", 0] == index["pretrained", 1] and len(set(index.values())) == 5
+    np.testing.assert_array_equal(bases["w"][index["random", 1]], np.ones(6))
+    np.testing.assert_array_equal(np.sort(bases["w"][index["shuffled", 1]]), np.arange(6.0))

@@ -1,0 +1,41 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from research.models.decoder import DecoderConfig
+from research.training.memory import CPU_BYTES, Footprint, budget, footprint, members_side_by_side, nbytes, width
+
+CONFIG = DecoderConfig(d_model=16, d_mlp=32, n_layers=2, n_heads=2, max_length=8)
+
+
+@pytest.mark.parametrize("multiple", [1, 2])
+def test_a_width_that_divides_both_batches_wastes_nothing(multiple: int) -> None:
+    size = width([72, 54], 100, multiple)
+    assert 72 % size == 0 and 54 % size == 0 and size == 18
+
+
+@pytest.mark.parametrize("counts", [[72, 54], [1], [5, 7, 13], [100]])
+@pytest.mark.parametrize(("most", "multiple"), [(64, 8), (10, 4), (30, 1), (2, 8)])
+def test_a_width_is_a_multiple_of_the_devices_and_at_most_what_fits(counts: list[int], most: int, multiple: int) -> None:
+    size = width(counts, most, multiple)
+    assert size % multiple == 0 and size >= multiple
+    assert size <= max(most, multiple)
+
+
+def test_one_batch_that_fits_is_one_population() -> None:
+    assert width([12], 64, 4) == 12 and width([13], 64, 4) == 16
+
+
+def test_a_cpu_trains_one_member_at_a_time() -> None:
+    assert members_side_by_side(Footprint(0, 1, 1), jax.devices("cpu")[0], 64) == 1
+    assert budget(jax.devices("cpu")[0]) == CPU_BYTES
+
+
+def test_a_footprint_counts_what_is_there() -> None:
+    bases = {"w": jax.ShapeDtypeStruct((3, 4, 5), jnp.float32)}
+    state = {"a": jax.ShapeDtypeStruct((7,), jnp.bfloat16), "step": jax.ShapeDtypeStruct((), jnp.int32)}
+    assert nbytes(bases) == 240 and nbytes(state) == 18
+    one, two = (footprint(CONFIG, batch_size, bases, state, 1000) for batch_size in (4, 8))
+    assert (one.shared, one.member) == (1240, 18)
+    assert two.in_step - one.in_step == one.in_step - 160
+    assert one.total(5, 2) == 1240 + 5 * 18 + 2 * one.in_step
