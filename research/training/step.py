@@ -70,7 +70,7 @@ def make_train_step(model: Model, loss: Loss, tx: optax.GradientTransformation, 
         grads, metrics = (gradients if accumulate == 1 else accumulated)(state, batch, key, reference)
         updates, opt_state = tx.update(grads, state.opt_state, state.trainable)
         trainable = optax.apply_updates(state.trainable, updates)
-        metrics = {"loss": metrics["loss"], "grad_norm": optax.global_norm(grads)}
+        metrics = {"loss": metrics["loss"], "grad_norm": optax.tree.norm(grads)}
         return TrainState(state.step + 1, trainable, state.frozen, opt_state), metrics
 
     return step
