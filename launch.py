@@ -193,6 +193,16 @@ def conclude(experiment: ModuleType, run: Run, rows: Sequence[Row], save_seconds
     print(f"{answer}\n{run.path / 'report.html'}")
 
 
+def shown(path: Path) -> bool:
+    """Returns whether the report of a finished run stands in its workdir; its answer is printed then."""
+    summary, report = read_json(path / "summary.json"), path / "report.html"
+    if summary is None or not report.exists():
+        return False
+    _log.info("this run was finished before; --report_only draws its report anew")
+    print(f"{summary['answer']}\n{report}")
+    return True
+
+
 def start(run: Run, options: flags.FlagValues) -> None:
     """Returns after the run is done, shown or planned, as the flags say."""
     from research.loop import devices
@@ -210,8 +220,13 @@ def start(run: Run, options: flags.FlagValues) -> None:
         return
     with Interrupt(), opened(run, getattr(experiment, "EXTENDABLE", EXTENDABLE)) as workdir:
         _log.info("%s%s in %s, %d records there", run.name, f":{run.variant}" if run.variant else "", run.path, len(workdir.records.rows))
-        with timed("run", workdir.timings.append):
-            measure(experiment, run, workdir)
+        stage = getattr(experiment, "STAGE", 1)
+        if not workdir.is_finished(stage):
+            with timed("run", workdir.timings.append):
+                measure(experiment, run, workdir)
+            workdir.finish(stage)
+        elif shown(run.path):
+            return
         if devices.leads():
             conclude(experiment, run, workdir.records.rows)
 

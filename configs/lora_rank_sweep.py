@@ -73,7 +73,7 @@ GPU = {
 CHANGES: dict[str, dict[str, object]] = {
     "": {},
     "smoke": {
-        "model": {"d_model": 32, "max_length": 32, "d_mlp": 64},
+        "model": {"d_model": 32, "n_layers": 1, "max_length": 32, "d_mlp": 64},
         "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "max_bytes": 2**31},
         "pretraining": {"steps": 200, "batch_size": 16},
         "ranks": (1, 4),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import pandas as pd
 
 from research.analysis import costs, learning_rates, rank_readings
@@ -18,12 +19,13 @@ from research.figures import learning_rates as rate_figure
 from research.figures import spectra as spectra_figure
 from research.figures.style import Captioned
 from research.findings import Finding
-from research.loop.arms import SELECTION_SEEDS, RankSweep, lay_out, shape_of
+from research.loop.arms import SELECTION_SEEDS, Layout, RankSweep, lay_out, shape_of
 from research.loop.populations import Cell, Measure, Runner, Setting
 from research.loop.pretraining import check_batch
+from research.loop.programs import Programs
 from research.loop.progress import Progress
 from research.loop.provenance import timed
-from research.loop.study import Study, bases, corpora, held_out
+from research.loop.study import EVALUATION_BATCH, EVALUATION_BATCHES, Study, bases, corpora, held_out
 from research.loop.workdir import Workdir
 from research.sweeps import Plan, fingerprint
 
@@ -60,11 +62,12 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     """Yields the records of the sweep, phase by phase: references, selection, choice, results, spectra, costs."""
     study, sweep = Study.of(config.to_dict()), RankSweep.of(config.to_dict())
     layout = lay_out(sweep, study)
-    source, target = corpora(study, workdir)
-    with Progress() as progress:
-        stacked, index = bases(study, sweep.inits, sweep.all_seeds(), source, workdir, progress)
+    index = layout.index
+    with Progress() as progress, _programs(study, sweep, layout) as programs:
+        source, target = corpora(study, workdir)
+        stacked = bases(study, index, source, workdir, progress)
         setting = _setting(study, sweep, source, target, stacked, layout.widths)
-        runner = Runner(layout.tasks, setting, workdir, progress)
+        runner = Runner(programs, setting, workdir, progress)
 
         def made(coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
             return _cells(config, (source.fingerprint, target.fingerprint), coordinates, index)
@@ -105,8 +108,20 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     }
 
 
+def _programs(study: Study, sweep: RankSweep, layout: Layout) -> Programs:
+    length, chunk = study.model.max_length + 1, _chunk(sweep)
+    windows = {shape: jax.ShapeDtypeStruct((layout.widths[shape], chunk, sweep.batch_size, length), np.uint8) for shape in layout.tasks}
+    batches = jax.ShapeDtypeStruct((EVALUATION_BATCHES, EVALUATION_BATCH, length), np.uint8)
+    return Programs(layout.tasks, study.make_mesh(), layout.bases, windows, batches)
+
+
+def _chunk(sweep: RankSweep) -> int:
+    """The steps of one call of a program."""
+    return max(1, sweep.steps // CHUNKS)
+
+
 def _setting(study: Study, sweep: RankSweep, source: Corpus, target: Corpus, stacked: Any, widths: Mapping[str, int]) -> Setting:
-    length, chunk = study.model.max_length, max(1, sweep.steps // CHUNKS)
+    length, chunk = study.model.max_length, _chunk(sweep)
     budgets = {min(sweep.steps, max(1, round(share * sweep.steps / chunk)) * chunk) for share in READ_AT} | {sweep.steps}
     on_target = Measure("target_loss", held_out(target, "test", length), False)
     on_source = Measure("source_loss", held_out(source, "test", length), True)

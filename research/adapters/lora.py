@@ -1,10 +1,11 @@
 """Low-rank adaptation: W + (alpha / r) A B, with A and B in a collection of their own (LoRA, Hu et al. 2021, section 4.1)."""
 
 import dataclasses
+import itertools
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -83,19 +84,32 @@ def scale(spec: LoRA, rank: Array | int, alpha: Array | float) -> Array:
     return jnp.where(rank > 0, alpha / jnp.maximum(divisor, 1.0), 0.0).astype(jnp.float32)
 
 
-def _columns(key: Array, site: Site, width: int, rank: Array | int) -> Array:
-    """A of shape stack + (inputs, width): column j comes from its own folded key, so rank r is a prefix of R; columns >= rank are 0."""
-    # A one-hot input has norm 1 whatever the vocabulary, a dense one has norm sqrt(inputs): x A is of order 1 in both.
-    size = 1.0 if site.kernel.endswith("/embedding") else site.inputs**-0.5
-    base = jax.random.fold_in(key, zlib.crc32(site.kernel.encode()))
-    layers = math.prod(site.stack)
+def _size(site: Site) -> float:
+    """A one-hot input has norm 1 whatever the vocabulary, a dense one has norm sqrt(inputs): x A is of order 1 in both."""
+    return 1.0 if site.kernel.endswith("/embedding") else site.inputs**-0.5
 
-    def column(layer: Array, j: Array) -> Array:
-        drawn = jax.random.normal(jax.random.fold_in(jax.random.fold_in(base, layer), j), (site.inputs,))
-        return jnp.where(j < rank, size * drawn, 0.0)
 
-    a_lri = jax.vmap(lambda layer: jax.vmap(lambda j: column(layer, j))(jnp.arange(width)))(jnp.arange(layers))
-    return jnp.swapaxes(a_lri, 1, 2).reshape(*site.stack, site.inputs, width)
+def _drawn(key: Array, sites: Sequence[Site], width: int) -> dict[str, Array]:
+    """Standard normal columns by kernel, stack + (inputs, width): column j comes from its own folded key, so rank r is a prefix of R.
+
+    Sites of equally many inputs are drawn together: one generator in the compiled program instead of one a site.
+    """
+    drawn = {}
+    for inputs in sorted({site.inputs for site in sites}):
+        alike = [site for site in sites if site.inputs == inputs]
+        names = [(zlib.crc32(site.kernel.encode()), layer) for site in alike for layer in range(math.prod(site.stack))]
+        keys = jax.vmap(lambda name, layer: jax.random.fold_in(jax.random.fold_in(key, name), layer))(*jnp.array(names, jnp.uint32).T)
+        columns = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, jnp.arange(width))
+        normal_lri = jax.vmap(jax.vmap(lambda column, n=inputs: jax.random.normal(column, (n,))))(columns)
+        ends = list(itertools.accumulate(math.prod(site.stack) for site in alike))
+        for site, rows in zip(alike, jnp.split(normal_lri, ends[:-1]), strict=True):
+            drawn[site.kernel] = jnp.swapaxes(rows, 1, 2).reshape(*site.stack, inputs, width)
+    return drawn
+
+
+def mask(a: Array, rank: Array | int) -> Array:
+    """Returns A with the columns beyond `rank` set to zero; their gradient is zero then, and they stay zero."""
+    return jnp.where(jnp.arange(a.shape[-1]) < rank, a, 0.0)
 
 
 def initialize(key: Array, targets: Mapping[str, tuple[Site, int, float]], spec: LoRA, rank: Array | None = None) -> dict[str, Any]:
@@ -105,9 +119,11 @@ def initialize(key: Array, targets: Mapping[str, tuple[Site, int, float]], spec:
     gradient, so that padding stays exactly zero under any elementwise optimizer. Adapters are float32 whatever the model's type.
     """
     adapter, constants = {}, {}
+    widest = max((width for _, width, _ in targets.values()), default=0)
+    drawn = _drawn(key, [site for site, _, _ in targets.values()], widest)
     for path, (site, width, alpha) in targets.items():
         own = width if rank is None or any(re.search(pattern, path) for pattern, _ in spec.ranks) else rank
-        adapter[f"{site.module}/A"] = _columns(key, site, width, own)
+        adapter[f"{site.module}/A"] = _size(site) * mask(drawn[site.kernel][..., :width], own)
         adapter[f"{site.module}/B"] = jnp.zeros((*site.stack, width, site.outputs))
         constants[f"{site.module}/scale"] = jnp.broadcast_to(scale(spec, own, alpha), site.stack)
     return {"adapter": tree.unflatten(adapter), "constants": tree.unflatten(constants)}

@@ -1,8 +1,9 @@
 """What each arm costs: trained parameters, optimizer bytes, FLOPs per token by formula and in the compiled program."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,19 @@ from research import tree
 from research.analysis.costs import Moves, compiled_flops, flops_per_token, optimizer_bytes, trainable_count
 from research.models.decoder import DecoderConfig
 from research.optimizers import adamw
+from research.training.mesh import MeshSpec, P, jit_step, make_mesh
 from research.training.population import Members, Task, split
-from research.training.step import init_state, make_train_step
+from research.training.step import TrainState, init_state, make_train_step
+
+Cost = tuple[str, float, str]
+
+
+class _Arm(NamedTuple):
+    """One line of the ledger: its coordinates, the task at its own rank, and the state of its training as shapes."""
+
+    coordinates: dict[str, Any]
+    task: Task
+    state: TrainState
 
 
 def arm_costs(
@@ -20,45 +32,57 @@ def arm_costs(
 ) -> list[dict[str, Any]]:
     """Returns the cost records of each shape of `tasks`; LoRA at each rank, unpadded and in the form that runs.
 
-    Only the smallest and the largest rank are compiled. Layers are unrolled for it, since XLA counts the body of a scan once.
+    One step is compiled for each shape, LoRA's at the largest rank, with layers unrolled: XLA counts the body of a scan once.
     """
-    rows = []
+    windows = jax.ShapeDtypeStruct((batch_size, config.max_length + 1), jnp.int32)
+    rows: list[tuple[dict[str, Any], list[Cost]]] = []
+    counting: list[tuple[list[Cost], Future[float]]] = []
+    with ThreadPoolExecutor() as pool:  # the compiler does not hold Python's lock: it works while the next step is traced
+        for arm in _arms(tasks, ranks, windows):
+            costs = _counted(arm, config)
+            rows.append((arm.coordinates, costs))
+            if arm.coordinates["rank"] in (None, max(ranks)) and not config.scan:
+                counting.append((costs, pool.submit(compiled_flops, _lowered(arm, windows))))
+        for costs, flops in counting:
+            costs.append(("flops_per_token_compiled", flops.result() / (batch_size * config.max_length), "FLOPs/token"))
+    start = {"experiment": experiment, "cell": "", "phase": "cost", "init": None}
+    return [{**start, **where, "metric": metric, "value": value, "unit": unit} for where, costs in rows for metric, value, unit in costs]
+
+
+def _arms(tasks: Mapping[str, Task], ranks: Sequence[int], windows: jax.ShapeDtypeStruct) -> Iterator[_Arm]:
     for shape, task in tasks.items():
         arm, _, trains = shape.rpartition("/")
-        for rank in (*ranks,) if task.adapter else (None,):
-            spec = task.adapter if task.adapter is None or rank is None else dataclasses.replace(task.adapter, rank=rank)
-            mine = dataclasses.replace(task, adapter=spec)
-            compile_it = rank in (None, min(ranks), max(ranks)) and not config.scan
-            for metric, value, unit in _costs(mine, rank, config, batch_size, compile_it):
-                row: dict[str, Any] = {
-                    "experiment": experiment,
-                    "cell": "",
-                    "phase": "cost",
-                    "init": None,
-                    "arm": arm or None,
-                    "trains": trains,
-                }
-                row |= {"rank": rank, "learning_rate": None, "seed": None, "step": None}
-                rows.append({**row, "metric": metric, "value": value, "unit": unit})
-    return rows
+        for rank in ranks if task.adapter else (None,):
+            mine = (
+                dataclasses.replace(task, adapter=dataclasses.replace(task.adapter, rank=rank))
+                if task.adapter and rank is not None
+                else task
+            )
+            where = {"arm": arm or None, "trains": trains, "rank": rank, "learning_rate": None, "seed": None, "step": None}
+            yield _Arm(where, mine, _state(mine, rank or 0, windows))
 
 
-def _costs(task: Task, rank: int | None, config: DecoderConfig, batch_size: int, compile_it: bool) -> list[tuple[str, float, str]]:
-    windows = jax.ShapeDtypeStruct((batch_size, config.max_length + 1), jnp.int32)
+def _state(task: Task, rank: int, windows: jax.ShapeDtypeStruct) -> TrainState:
     params = jax.eval_shape(task.model.init, jax.random.key(0), jax.eval_shape(task.to_batch, windows))["params"]
-    moves, constants = jax.eval_shape(lambda p: split(task, p, Members(0, rank or 0, 0.0, 0)), params)
-    tx = adamw(task.optimizer, 1e-3)
-    patterns = tuple(f"^{path}$" for path in tree.flatten(moves) if path.startswith("params/"))
-    adapted = tuple(task.adapter.targets) if task.adapter and rank else ()
-    found = [
-        ("trainable_parameters", trainable_count(moves), "count"),
-        ("optimizer_bytes", optimizer_bytes(jax.eval_shape(tx.init, moves)), "bytes"),
-        ("flops_per_token_formula", flops_per_token(config, config.max_length, Moves(patterns, adapted, rank or 0)), "FLOPs/token"),
+    moves, constants = jax.eval_shape(lambda p: split(task, p, Members(0, rank, 0.0, 0)), params)
+    stays = {path: leaf for path, leaf in tree.flatten({"params": params, **constants}).items() if path not in tree.flatten(moves)}
+    return jax.eval_shape(lambda m, s: init_state(m, s, adamw(task.optimizer, 0.0)), moves, tree.unflatten(stays))
+
+
+def _counted(arm: _Arm, config: DecoderConfig) -> list[Cost]:
+    """Trained parameters, bytes of the optimizer's state, and FLOPs per token by the ledger's formula."""
+    adapter, rank = arm.task.adapter, arm.coordinates["rank"]
+    trained = tuple(f"^{path}$" for path in tree.flatten(arm.state.trainable) if path.startswith("params/"))
+    moves = Moves(trained, adapter.targets if adapter and rank else (), rank or 0)
+    return [
+        ("trainable_parameters", trainable_count(arm.state.trainable), "count"),
+        ("optimizer_bytes", optimizer_bytes(arm.state.opt_state), "bytes"),
+        ("flops_per_token_formula", flops_per_token(config, config.max_length, moves), "FLOPs/token"),
     ]
-    if compile_it:
-        stays = {p: x for p, x in tree.flatten({"params": params, **constants}).items() if p not in tree.flatten(moves)}
-        state = jax.eval_shape(lambda m, s: init_state(m, s, tx), moves, tree.unflatten(stays))
-        step = make_train_step(task.adapted, task.loss, tx)
-        flops = compiled_flops(jax.jit(lambda s, w: step(s, task.to_batch(w))).lower(state, windows))
-        found.append(("flops_per_token_compiled", flops / (batch_size * config.max_length), "FLOPs/token"))
-    return found
+
+
+def _lowered(arm: _Arm, windows: jax.ShapeDtypeStruct) -> jax.stages.Lowered:
+    step = make_train_step(arm.task.adapted, arm.task.loss, adamw(arm.task.optimizer, 1e-3))
+    one = jit_step(lambda state, rows: step(state, arm.task.to_batch(rows)), P(), P(), make_mesh(MeshSpec()), donate=())
+    lowered: jax.stages.Lowered = one.lower(arm.state, windows)
+    return lowered

@@ -13,6 +13,7 @@ import numpy as np
 
 from research.tree import matching
 
+_NEVER_RUN = {"xla_backend_optimization_level": 0}  # machine code alone: XLA's own passes are not touched by this
 FORWARD, ACTIVATION, WEIGHT = "forward", "activation gradient", "weight gradient"
 
 
@@ -118,7 +119,7 @@ def compiled_flops(program: jax.stages.Lowered | jax.stages.Compiled) -> float:
     The body of a loop (`lax.scan`, `lax.map`) is counted once whatever its length: compile one unrolled step. Products that XLA hands to a
     library (cuBLAS on GPU) may be missing from the count. Raises ValueError where the backend counts none.
     """
-    compiled = program.compile() if isinstance(program, jax.stages.Lowered) else program
+    compiled = program.compile(compiler_options=_NEVER_RUN) if isinstance(program, jax.stages.Lowered) else program
     analysis: Any = compiled.cost_analysis()
     analysis = analysis[0] if isinstance(analysis, list) else analysis
     if not analysis or "flops" not in analysis:

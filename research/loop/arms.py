@@ -22,7 +22,6 @@ from research.training.population import Members, Task, init_member
 
 SELECTION_SEEDS = 1000
 EVERY_MATRIX = ("(kernel|embedding)$",)
-DATA_BYTES = 2**22
 
 
 class Arm(NamedTuple):
@@ -131,11 +130,13 @@ def shape_of(coordinates: Mapping[str, Any]) -> str:
 
 
 class Layout(NamedTuple):
-    """How a sweep is laid out on the devices: tasks, members of one program by shape, and footprints by shape."""
+    """How a sweep is laid out on the devices: tasks, members of one program and footprints by shape; each base's place in `bases`, shapes."""
 
     tasks: dict[str, Task]
     widths: dict[str, int]
     footprints: dict[str, Footprint]
+    index: dict[tuple[str, int], int]
+    bases: Any
 
     def rows(self, counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
         """Returns one row a shape, for --dry_run and the log."""
@@ -155,15 +156,16 @@ def lay_out(sweep: RankSweep, study: Study) -> Layout:
     """Returns the layout, a function of the config and the kind of device alone."""
     mesh, device, tasks = study.make_mesh(), jax.devices()[0], sweep.tasks(study)
     params = jax.eval_shape(tasks["full"].model.init, jax.random.key(0), example_batch())["params"]
-    count = len(sweep.inits) * len(sweep.all_seeds())
+    index = initializations.places(sweep.inits, sweep.all_seeds(), study.pretraining["bases"])
+    count = max(index.values()) + 1
     stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), params)
     widths, sizes = {}, {}
     for shape, numbers in sweep.counts().items():
         task = tasks[shape]
         state = jax.eval_shape(lambda b, t=task: init_member(t, Members(0, 1, 0.0, 0), b), stacked)
-        size = sizes[shape] = footprint(study.model, sweep.batch_size, stacked, state, DATA_BYTES)
+        size = sizes[shape] = footprint(study.model, sweep.batch_size, stacked, state)
         room = max(1, (budget(device) - size.shared) // (size.member + size.in_step))
         widths[shape] = width(numbers, min(room, sweep.members or room), mesh.shape["member"])
         side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
         tasks[shape] = dataclasses.replace(task, vmap=side)
-    return Layout(tasks, widths, sizes)
+    return Layout(tasks, widths, sizes, index, stacked)

@@ -3,12 +3,11 @@
 import itertools
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jax import Array
+import numpy as np
 
 from research import tree
 from research.errors import UsageError
@@ -40,32 +39,40 @@ def parse(word: str) -> Initialization:
 
 
 def shuffled(params: Variables, seed: int) -> Variables:
-    """Returns the parameters with the entries of each tensor permuted, layer by layer: the same marginals, no structure."""
+    """Returns the parameters with the entries of each tensor permuted, layer by layer: the same marginals, no structure; on the host."""
 
-    def permuted(path: str, leaf: Array) -> Array:
-        key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(path.encode()))
+    def permuted(path: str, leaf: Any) -> np.ndarray:
         layers = leaf.shape[0] if path.startswith("layers/") else 1  # stacked by nn.scan
-        rows = leaf.reshape(layers, -1)
-        return jax.vmap(jax.random.permutation)(jax.random.split(key, layers), rows).reshape(leaf.shape)
+        rows = np.asarray(leaf).reshape(layers, -1)
+        words = np.random.Philox(key=np.array([seed, zlib.crc32(path.encode())], np.uint64)).random_raw(rows.size)
+        order = np.argsort(words.reshape(rows.shape), axis=1, kind="stable")
+        return np.take_along_axis(rows, order, axis=1).reshape(leaf.shape)
 
     return tree.unflatten({path: permuted(path, leaf) for path, leaf in tree.flatten(params).items()})
 
 
-def stack(
-    words: Sequence[str], seeds: Sequence[int], pretrained: Callable[[Initialization, int], Variables], random: Callable[[int], Variables]
-) -> tuple[Any, dict[tuple[str, int], int]]:
-    """Returns all bases stacked along a leading axis, and the index of each (word, seed).
-
-    `pretrained(init, seed)` and `random(seed)` make parameters; equal pretrained bases are stacked once.
-    """
-    made: list[Variables] = []
-    index: dict[tuple[str, int], int] = {}
+def places(words: Sequence[str], seeds: Sequence[int], bases: int) -> dict[tuple[str, int], int]:
+    """Returns the place of each (word, seed) in a stack of bases; of `bases` pretrained ones, each serves every seed that draws it."""
+    known: dict[Any, int] = {}
+    index = {}
     for word, seed in itertools.product(words, seeds):
         init = parse(word)
-        params = random(seed) if init.kind == "random" else pretrained(init, seed)
-        params = shuffled(params, seed) if init.kind == "shuffled" else params
-        known = next((place for place, other in enumerate(made) if other is params), len(made))
-        index[word, seed] = known
-        if known == len(made):
-            made.append(params)
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *made), index
+        drawn = seed % bases if init.kind == "pretrained" else seed
+        index[word, seed] = known.setdefault((init, drawn), len(known))
+    return index
+
+
+def stack(
+    index: Mapping[tuple[str, int], int], pretrained: Callable[[Initialization, int], Variables], random: Callable[[int], Variables]
+) -> Any:
+    """Returns the bases of `places` stacked along a leading axis, on the host.
+
+    `pretrained(init, seed)` and `random(seed)` make parameters.
+    """
+    made: dict[int, Variables] = {}
+    for (word, seed), place in index.items():
+        if place not in made:
+            init = parse(word)
+            params = random(seed) if init.kind == "random" else pretrained(init, seed)
+            made[place] = shuffled(params, seed) if init.kind == "shuffled" else params
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *(made[place] for place in sorted(made)))

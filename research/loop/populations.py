@@ -15,11 +15,12 @@ from jax.sharding import Mesh
 from research import tree
 from research.data.batches import orders
 from research.loop.assignments import Population as Assigned
+from research.loop.programs import Programs
 from research.loop.progress import Interrupted, Progress, stop_requested
 from research.loop.workdir import Workdir
 from research.training import checkpoints
 from research.training.mesh import P, shardings
-from research.training.population import Members, Population, Task, build, place
+from research.training.population import Members, Population, place
 
 SAVE_SECONDS = 30.0
 BITS = 1.0 / np.log(2.0)
@@ -39,7 +40,7 @@ class Cell(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """A loss on held-out batches (k, batch, time + 1), at every budget or at the last one only."""
+    """A loss on held-out batches (chunk, k, batch, time + 1), at every budget or at the last one only."""
 
     metric: str
     batches: np.ndarray
@@ -56,7 +57,7 @@ class Setting:
     experiment: str
     mesh: Mesh
     bases: Any
-    data: np.ndarray
+    windows: np.ndarray
     batch_size: int
     budgets: tuple[int, ...]
     chunk: int
@@ -70,16 +71,21 @@ def finished(workdir: Workdir, last: int) -> set[str]:
     return {row["cell"] for row in workdir.records.rows if row.get("metric") == "train_loss" and row.get("step") == last}
 
 
-class Runner:
-    """Runs cells in a workdir; compiled programs are kept from population to population of the same shape."""
+def _bits(chunks: Sequence[tuple[Any, Any]]) -> np.ndarray:
+    """Returns bits per token of each member from its (nll in nats, weight) on every chunk."""
+    nll, weight = np.sum(np.asarray(chunks, np.float64), axis=0)
+    return nll / weight * BITS
 
-    def __init__(self, tasks: Mapping[str, Task], setting: Setting, workdir: Workdir, progress: Progress) -> None:
-        self.tasks, self.setting, self.workdir, self.progress = tasks, setting, workdir, progress
+
+class Runner:
+    """Runs cells in a workdir; populations of the same shape share their compiled programs."""
+
+    def __init__(self, programs: Programs, setting: Setting, workdir: Workdir, progress: Progress) -> None:
+        self.programs, self.setting, self.workdir, self.progress = programs, setting, workdir, progress
         self.bases = place(setting.mesh, setting.bases)
         everywhere = shardings(setting.mesh, P())
-        self.data = jax.device_put(setting.data, everywhere)
-        self.held_out = {m.metric: jax.device_put(m.batches, everywhere) for ms in setting.measures.values() for m in ms}
-        self._built: dict[str, Population] = {}
+        measures = [m for some in setting.measures.values() for m in some]
+        self.held_out = {m.metric: [jax.device_put(chunk, everywhere) for chunk in m.batches] for m in measures}
 
     def run(self, cells: Sequence[Cell], name: str) -> Iterator[list[dict[str, Any]]]:
         """Yields the records of one population after another; populations whose records all stand are passed over.
@@ -100,22 +106,19 @@ class Runner:
 
     def untouched(self, shape: str, phase: str, bases: Sequence[int]) -> dict[str, np.ndarray]:
         """Returns the losses of bases before any training, bits/byte, for each measure of `phase`; they are members of `shape`."""
-        functions, width = self.built(shape), self.setting.widths[shape]
+        functions, width = self.programs[shape], self.setting.widths[shape]
         found: dict[str, list[float]] = {m.metric: [] for m in self.setting.measures[phase]}
         for first in range(0, len(bases), width):
             some = np.resize(np.array(bases[first : first + width], np.int32), width)
             members = Members(some, np.zeros(width, np.int32), np.zeros(width, np.float32), np.zeros(width, np.uint32))
             states = functions.init(members, self.bases)
             for metric, values in found.items():
-                nll, weight = functions.evaluate(states, members, self.bases, self.held_out[metric])
-                values.extend(np.asarray(nll, np.float64) / np.asarray(weight, np.float64) * BITS)
+                values.extend(_bits(self.evaluate(functions, states, members, metric)))
         return {metric: np.array(values[: len(bases)]) for metric, values in found.items()}
 
-    def built(self, shape: str) -> Population:
-        """Returns the compiled functions of a shape."""
-        if shape not in self._built:
-            self._built[shape] = build(self.tasks[shape], self.bases, self.setting.mesh)
-        return self._built[shape]
+    def evaluate(self, functions: Population, states: Any, members: Members, metric: str) -> list[tuple[Any, Any]]:
+        """Returns (nll, weight) of each member on each chunk of a measure's batches, dispatched and not yet read."""
+        return [functions.evaluate(states, members, self.bases, chunk) for chunk in self.held_out[metric]]
 
 
 class _InFlight:
@@ -124,7 +127,7 @@ class _InFlight:
     def __init__(self, runner: Runner, assigned: Assigned, cells: list[Cell]) -> None:
         self.runner, self.setting, self.cells = runner, runner.setting, cells
         self.folder = runner.workdir.state_dir(assigned.id)
-        self.functions = runner.built(cells[0].shape)
+        self.functions = runner.programs[cells[0].shape]
         width = self.setting.widths[cells[0].shape]
         rows = [cells[min(i, len(cells) - 1)] for i in range(max(width, len(cells)))]
         self.seeds = [cell.seed for cell in rows]
@@ -174,16 +177,16 @@ class _InFlight:
     def _chunk(self, states: Any, done: int, steps: int) -> Any:
         """Dispatches a chunk and its measurements before any result is read."""
         setting, runner = self.setting, self.runner
-        rows = orders(self.seeds, done, steps, setting.batch_size, len(setting.data))
-        states, losses = self.functions.train(states, self.members, rows, runner.bases, runner.data)
+        order = orders(self.seeds, done, steps, setting.batch_size, len(setting.windows))
+        states, losses = self.functions.train(states, self.members, setting.windows[order], runner.bases)
         done += steps
         pending = {}
         if done in setting.budgets:
             due = [m for m in self.measures if done == setting.budgets[-1] or not m.last_only]
-            pending = {m.metric: self.functions.evaluate(states, self.members, runner.bases, runner.held_out[m.metric]) for m in due}
+            pending = {m.metric: runner.evaluate(self.functions, states, self.members, m.metric) for m in due}
         self.train[:, done - steps : done] = np.asarray(losses)
-        for metric, (nll, weight) in pending.items():
-            self.measured[metric][:, setting.budgets.index(done)] = np.asarray(nll, np.float64) / np.asarray(weight, np.float64) * BITS
+        for metric, chunks in pending.items():
+            self.measured[metric][:, setting.budgets.index(done)] = _bits(chunks)
         return states
 
     def _keep(self, states: Any) -> None:

@@ -5,7 +5,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,13 +73,17 @@ def check_batch(key: str, size: int, mesh: Mesh) -> None:
         )
 
 
-def initial_params(model: Model, seed: int, mesh: Mesh) -> Variables:
-    """Returns freshly initialized parameters, made under jit in their shardings: no device and no host ever holds them whole."""
-    shapes = jax.eval_shape(lambda key: model.init(key, example_batch()), jax.random.key(seed))
-    spec_tree = specs(shapes)
+def initializer(model: Model, mesh: Mesh) -> Callable[[int], Variables]:
+    """Returns seed -> fresh parameters, made under jit in their shardings: no device and no host ever holds them whole."""
+
+    def init(key: jax.Array) -> Variables:
+        return model.init(key, example_batch())["params"]
+
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    spec_tree = specs({"params": shapes})["params"]
     check_divisible(mesh, shapes, spec_tree)
-    init = jit_step(lambda key: model.init(key, example_batch()), P(), spec_tree, mesh, donate=())
-    return init(jax.random.key(seed))["params"]
+    compiled = jit_step(init, P(), spec_tree, mesh, donate=())
+    return lambda seed: compiled(jax.random.key(seed))
 
 
 def pretrain(spec: Pretraining, corpus: Corpus, mesh: Mesh, progress: Progress) -> Base:
@@ -111,8 +115,9 @@ class _Run:
         self.tx = adamw(spec.optimizer, spec.learning_rate)
 
     def fresh(self) -> TrainState:
-        params = initial_params(self.model, self.spec.seed, self.mesh)
-        return init_state({"params": params}, {}, self.tx)
+        params = initializer(self.model, self.mesh)(self.spec.seed)
+        state = init_state({"params": params}, {}, self.tx)
+        return jax.device_put(state, shardings(self.mesh, specs(state)))
 
     def restored(self, folder: Path) -> TrainState:
         like = self.fresh()
@@ -139,7 +144,6 @@ class _Run:
         return jax.device_put(self.windows[order], shardings(self.mesh, P(None, ("data", "fsdp"))))
 
     def advance(self, state: TrainState, done: int, folder: Path, progress: Progress) -> TrainState:
-        state = jax.device_put(state, shardings(self.mesh, specs(state)))
         chunk, total, saved = self.chunk(state), self.spec.optimizer.steps, time.monotonic()
         with progress.task("pretraining", total) as task:
             task.advance(done)

@@ -1,7 +1,7 @@
 """What every experiment begins with: two texts, a model, a mesh, and the bases from which its cells start."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,9 +10,10 @@ from jax.sharding import Mesh
 
 from research.data.batches import windows
 from research.data.corpus import Corpus, DataSpec, load_corpus
+from research.data.vocabulary import BYTES
 from research.loop import initializations
 from research.loop.initializations import Initialization
-from research.loop.pretraining import Pretraining, initial_params, pretrain
+from research.loop.pretraining import Pretraining, initializer, pretrain
 from research.loop.progress import Progress
 from research.loop.provenance import timed
 from research.loop.workdir import Workdir
@@ -21,7 +22,8 @@ from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, make_mesh, solo
 
-EVALUATION_BATCH = 64
+EVALUATION_BATCH = 32
+EVALUATION_BATCHES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +74,8 @@ def corpora(study: Study, workdir: Workdir) -> tuple[Corpus, Corpus]:
     return source, target
 
 
-def bases(
-    study: Study, words: Sequence[str], seeds: Sequence[int], source: Corpus, workdir: Workdir, progress: Progress
-) -> tuple[Any, dict[tuple[str, int], int]]:
-    """Returns the stacked bases of `words` and `seeds`, pretrained or taken from the cache, and the index of each (word, seed)."""
+def bases(study: Study, index: Mapping[tuple[str, int], int], source: Corpus, workdir: Workdir, progress: Progress) -> Any:
+    """Returns the stacked bases of `index` (see `initializations.places`), pretrained or taken from the cache, on the host."""
     mesh = study.solo_mesh()
     made: dict[tuple[Pretraining, str], Variables] = {}
     texts = {"": source}
@@ -92,15 +92,21 @@ def bases(
         return made[key]
 
     with timed("pretraining", workdir.timings.append):
+        random = initializer(decoder(study.model), mesh)
         # Seeds of random weights are apart from those that pretraining begins with.
-        return initializations.stack(words, seeds, pretrained, lambda seed: initial_params(decoder(study.model), 10_000 + seed, mesh))
+        return initializations.stack(index, pretrained, lambda seed: jax.device_get(random(10_000 + seed)))
 
 
 def held_out(corpus: Corpus, part: str, length: int) -> np.ndarray:
-    """Returns a part as evaluation batches (k, batch, length + 1); a remainder smaller than a batch is left out."""
+    """Returns a part as chunks of evaluation batches (chunk, batch, window, length + 1), all of one shape whatever the part.
+
+    The last chunk is filled with windows of separators, whose tokens have no weight.
+    """
     rows = windows(corpus.parts[part], length)
-    size = min(EVALUATION_BATCH, len(rows))
-    return rows[: len(rows) // size * size].reshape(-1, size, rows.shape[1])
+    size = EVALUATION_BATCHES * EVALUATION_BATCH
+    filled = np.full((-(-len(rows) // size) * size, rows.shape[1]), BYTES.separator, rows.dtype)
+    filled[: len(rows)] = rows
+    return filled.reshape(-1, EVALUATION_BATCHES, EVALUATION_BATCH, rows.shape[1])
 
 
 def model_of(study: Study) -> Model:

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from research.files import atomic_write, explained
 from research.loop import artifacts
 from research.loop.assignments import Assignments, Population
 from research.records import Journal, Records
-from research.sweeps import canonical
+from research.sweeps import canonical, fingerprint
 
 EXTENDABLE = ("ranks", "seeds")
 _ABSENT = "(absent)"
@@ -124,6 +125,19 @@ class Workdir:
             raise UsageError(f"{words}; bring it (or the Python it came with) back, or choose a new --workdir")
         if name not in pinned:
             self._write(path, pinned | {name: fingerprint})
+
+    def finish(self, stage: int) -> None:
+        """Returns after the folder says that this config, at this stage of its experiment, is measured to the end."""
+        self._write(self.path / "finished.json", self._end(stage))
+
+    def is_finished(self, stage: int) -> bool:
+        """Returns whether `finish(stage)` was said for this very config and these very records."""
+        return read_json(self.path / "finished.json") == self._end(stage)
+
+    def _end(self, stage: int) -> dict[str, Any]:
+        records = self.path / "records.jsonl"
+        digest = hashlib.sha256(records.read_bytes()).hexdigest() if records.exists() else ""
+        return {"config": fingerprint(self._config), "stage": stage, "records": digest}
 
     def state_dir(self, population: str) -> Path:
         """Returns the folder for a population's checkpoints in flight; it may not exist yet."""

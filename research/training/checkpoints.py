@@ -24,9 +24,13 @@ def _leaves(tree: Any) -> dict[str, Any]:
     return {f"leaf_{index:05d}": leaf for index, leaf in enumerate(jax.tree.leaves(tree))}
 
 
+def _is_whole(leaf: Any) -> bool:
+    return getattr(leaf, "is_fully_addressable", True)
+
+
 def _digests(leaves: dict[str, Any]) -> dict[str, str]:
     """Digests of the leaves that this process holds whole; an array spread over hosts is left to Orbax."""
-    whole = {name: leaf for name, leaf in leaves.items() if getattr(leaf, "is_fully_addressable", True)}
+    whole = {name: leaf for name, leaf in leaves.items() if _is_whole(leaf)}
     return {name: hashlib.sha256(np.ascontiguousarray(np.asarray(leaf)).tobytes()).hexdigest() for name, leaf in whole.items()}
 
 
@@ -44,7 +48,8 @@ def save(directory: Path, step: int, tree: Any) -> None:
 
     Raises UsageError when the disk is full or the folder unwritable; older checkpoints stay as they were.
     """
-    leaves = _leaves(tree)
+    # On the host where this process holds them whole: Orbax would otherwise compile a slice for each replica of each leaf.
+    leaves = {name: np.asarray(leaf) if _is_whole(leaf) else leaf for name, leaf in _leaves(tree).items()}
     with explained(directory):
         directory.mkdir(parents=True, exist_ok=True)
         try:

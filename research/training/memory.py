@@ -29,8 +29,8 @@ def nbytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def footprint(config: DecoderConfig, batch_size: int, bases: Any, state: Any, data_bytes: int) -> Footprint:
-    """Returns the bytes of members with this `state` (shapes of one member) on these `bases` and so much data.
+def footprint(config: DecoderConfig, batch_size: int, bases: Any, state: Any) -> Footprint:
+    """Returns the bytes of members with this `state` (shapes of one member) on these `bases`; windows of text are small beside them.
 
     In a step a member needs its activations and, at most, gradients and a merged copy of the base; remat is not credited.
     """
@@ -38,7 +38,7 @@ def footprint(config: DecoderConfig, batch_size: int, bases: Any, state: Any, da
     per_layer = 10 * config.d_model + 3 * config.d_mlp + 2 * config.n_heads * config.max_length
     activations = tokens * (config.n_layers * per_layer + 3 * config.vocab_size) * FLOAT
     count = jax.tree.leaves(bases)[0].shape[0]
-    return Footprint(nbytes(bases) + data_bytes, nbytes(state), activations + 2 * nbytes(bases) // count)
+    return Footprint(nbytes(bases), nbytes(state), activations + 2 * nbytes(bases) // count)
 
 
 def budget(device: jax.Device) -> int:

@@ -70,7 +70,7 @@ class Population(NamedTuple):
     """The compiled functions of one population shape; members, states and results have a leading member axis.
 
     init:     (members, bases) -> states.
-    train:    (states, members, rows (member, step, batch), bases, data (n, time + 1)) -> (states, loss in nats (member, step)).
+    train:    (states, members, windows (member, step, batch, time + 1), bases) -> (states, loss in nats (member, step)).
     evaluate: (states, members, bases, batches (k, batch, time + 1)) -> (nll in nats, weight), each (member,).
     """
 
@@ -108,17 +108,17 @@ def init_member(task: Task, member: Members, bases: Any) -> MemberState:
     return MemberState(jnp.zeros((), jnp.int32), moves, constants, adamw(task.optimizer, 0.0).init(moves))
 
 
-def train_member(task: Task, state: MemberState, member: Members, rows: Array, bases: Any, data: Array) -> tuple[MemberState, Array]:
-    """Returns a member's state after a chunk of steps, and the loss of each step; rows (step, batch) index `data` (n, time + 1)."""
+def train_member(task: Task, state: MemberState, member: Members, windows: Array, bases: Any) -> tuple[MemberState, Array]:
+    """Returns a member's state after a chunk of steps, and the loss of each step; windows are (step, batch, time + 1)."""
     trainable, frozen = join(pick(bases, member.base), state)
     step = make_train_step(task.adapted, task.loss, adamw(task.optimizer, member.learning_rate))
     key = jax.random.key(member.seed) if task.dropout else None
 
-    def one(carry: TrainState, chosen: Array) -> tuple[TrainState, Array]:
-        moved, metrics = step(carry, task.to_batch(_spread(data[chosen])), key)
+    def one(carry: TrainState, batch: Array) -> tuple[TrainState, Array]:
+        moved, metrics = step(carry, task.to_batch(_spread(batch)), key)
         return moved, metrics["loss"]
 
-    final, losses = jax.lax.scan(one, TrainState(state.step, trainable, frozen, state.opt_state), rows)
+    final, losses = jax.lax.scan(one, TrainState(state.step, trainable, frozen, state.opt_state), windows)
     return MemberState(final.step, final.trainable, state.constants, final.opt_state), losses
 
 
@@ -181,9 +181,36 @@ def build(task: Task, bases: Any, mesh: Mesh) -> Population:
 
     return Population(
         jit_step(over_mesh(init_member, 1, 1), (member, base_specs), state_specs, mesh, donate=()),
-        jit_step(over_mesh(train_member, 3, 2), (state_specs, member, member, base_specs, P()), (state_specs, member), mesh),
+        jit_step(over_mesh(train_member, 3, 1), (state_specs, member, member, base_specs), (state_specs, member), mesh),
         jit_step(over_mesh(evaluate_member, 2, 2), (state_specs, member, base_specs, P()), member, mesh, donate=()),
     )
+
+
+def ahead(functions: Population, bases: Any, windows: Any, batches: Any) -> Population:
+    """Returns `functions`, compiled now for arguments of these shapes; others are compiled when they come.
+
+    bases, windows (member, step, batch, time + 1) and batches (k, batch, time + 1) are arrays or shapes.
+    """
+    count = windows.shape[0]
+    types = Members(jnp.int32, jnp.int32, jnp.float32, jnp.uint32)
+    members = Members(*(jax.ShapeDtypeStruct((count,), dtype) for dtype in types))
+    states = jax.eval_shape(functions.init, members, bases)
+    return Population(
+        _ahead(functions.init, members, bases),
+        _ahead(functions.train, states, members, windows, bases),
+        _ahead(functions.evaluate, states, members, bases, batches),
+    )
+
+
+def _ahead(function: Any, *expected: Any) -> Callable[..., Any]:
+    program = function.lower(*expected).compile()
+    shapes = [leaf.shape for leaf in jax.tree.leaves(expected)]
+
+    def call(*args: Any) -> Any:
+        fits = [leaf.shape for leaf in jax.tree.leaves(args)] == shapes
+        return program(*args) if fits else function(*args)
+
+    return call
 
 
 def place(mesh: Mesh, bases: Any) -> Any:

@@ -4,7 +4,7 @@ import pytest
 
 from research import tree
 from research.errors import UsageError
-from research.loop.initializations import Initialization, parse, shuffled, stack
+from research.loop.initializations import Initialization, parse, places, shuffled, stack
 
 VECTOR = np.arange(64, dtype=np.float32)
 PARAMS = {
@@ -62,10 +62,15 @@ def test_stacked_layers_keep_their_own_entries_in_their_own_order() -> None:
 
 def test_equal_bases_are_stacked_once() -> None:
     made = {"w": jnp.arange(6.0)}
-    bases, index = stack(
-        ["pretrained", "shuffled", "random"], [0, 1], lambda init, seed: made, lambda seed: {"w": jnp.full(6, float(seed))}
-    )
+    index = places(["pretrained", "shuffled", "random"], [0, 1], 1)
+    bases = stack(index, lambda init, seed: made, lambda seed: {"w": jnp.full(6, float(seed))})
     assert bases["w"].shape == (5, 6)
     assert index["pretrained", 0] == index["pretrained", 1] and len(set(index.values())) == 5
     np.testing.assert_array_equal(bases["w"][index["random", 1]], np.ones(6))
     np.testing.assert_array_equal(np.sort(bases["w"][index["shuffled", 1]]), np.arange(6.0))
+
+
+def test_seeds_draw_pretrained_bases_in_turn() -> None:
+    index = places(["pretrained", "pretrained@100%", "pretrained@10%", "random"], [0, 1, 2], 2)
+    assert index["pretrained", 0] == index["pretrained", 2] == index["pretrained@100%", 0] != index["pretrained", 1]
+    assert len(set(index.values())) == 2 + 2 + 3
