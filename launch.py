@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -33,9 +33,6 @@ from research.loop.provenance import provenance, session, timed
 from research.loop.workdir import EXTENDABLE, Workdir, read_json
 from research.records import Journal, Row, read_rows
 from research.sweeps import Plan, fingerprint
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ROOT = Path(__file__).resolve().parent
 _log = logging.getLogger("launch")
@@ -162,13 +159,6 @@ def sources(run: Run) -> dict[str, Any]:
     return provenance(config, pinned, read_rows(run.path / "sessions.jsonl")[0], read_rows(run.path / "timings.jsonl")[0])
 
 
-def what_ran(results: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Returns how many cells and records stand there for each phase, initialization and trained part."""
-    columns = [name for name in ("experiment", "phase", "init", "arm", "trains") if name in results]
-    counts = results.groupby(columns, dropna=False, sort=False).agg(cells=("cell", "nunique"), records=("cell", "size")).reset_index()
-    return [dict(row) for row in counts.to_dict("records")]
-
-
 def conclude(experiment: ModuleType, run: Run, rows: Sequence[Row], save_seconds: bool = True) -> None:
     """Returns after findings, figures, summary, report and scalars are written from `rows`, and the answer is printed."""
     import pandas as pd
@@ -187,7 +177,7 @@ def conclude(experiment: ModuleType, run: Run, rows: Sequence[Row], save_seconds
         summary = report.write_summary(run.path / "summary.json", run.name, experiment.QUESTION, answer, findings, sources(run))
         for name, captioned in figures.items():
             style.save(captioned.figure, run.path / "figures", name)
-        report.write_report(run.path / "report.html", summary, figures, what_ran(results))
+        report.write_report(run.path / "report.html", summary, figures, report.what_ran(results))
         tensorboard.write_scalars(results, run.path / "tensorboard")
     _log.info("%d records, %d findings, %d figures", len(rows), len(findings), len(figures))
     print(f"{answer}\n{run.path / 'report.html'}")

@@ -62,7 +62,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     """Yields the records of the sweep, phase by phase: references, selection, choice, results, spectra, costs."""
     study, sweep = Study.of(config.to_dict()), RankSweep.of(config.to_dict())
     layout = lay_out(sweep, study)
-    index = layout.index
+    index = layout.places
     with Progress() as progress, _programs(study, sweep, layout) as programs:
         source, target = corpora(study, workdir)
         stacked = bases(study, index, source, workdir, progress)

@@ -84,5 +84,4 @@ def _counted(arm: _Arm, config: DecoderConfig) -> list[Cost]:
 def _lowered(arm: _Arm, windows: jax.ShapeDtypeStruct) -> jax.stages.Lowered:
     step = make_train_step(arm.task.adapted, arm.task.loss, adamw(arm.task.optimizer, 1e-3))
     one = jit_step(lambda state, rows: step(state, arm.task.to_batch(rows)), P(), P(), make_mesh(MeshSpec()), donate=())
-    lowered: jax.stages.Lowered = one.lower(arm.state, windows)
-    return lowered
+    return one.lower(arm.state, windows)

@@ -13,7 +13,7 @@ import numpy as np
 
 from research.tree import matching
 
-_NEVER_RUN = {"xla_backend_optimization_level": 0}  # machine code alone: XLA's own passes are not touched by this
+_NEVER_RUN: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}  # machine code alone: XLA's own passes are not touched by this
 FORWARD, ACTIVATION, WEIGHT = "forward", "activation gradient", "weight gradient"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from research.figures.style import Captioned, png
@@ -53,6 +54,13 @@ def write_report(path: Path, summary: Mapping[str, Any], figures: Mapping[str, C
         provenance={name: list(_flat(section)) for name, section in summary["provenance"].items()},
     )
     atomic_write(path, page.encode())
+
+
+def what_ran(results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns how many cells and records stand there for each phase, initialization and trained part."""
+    columns = [name for name in ("experiment", "phase", "init", "arm", "trains") if name in results]
+    counts = results.groupby(columns, dropna=False, sort=False).agg(cells=("cell", "nunique"), records=("cell", "size")).reset_index()
+    return [dict(row) for row in counts.to_dict("records")]
 
 
 def plain(value: Any) -> Any:

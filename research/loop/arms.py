@@ -130,12 +130,12 @@ def shape_of(coordinates: Mapping[str, Any]) -> str:
 
 
 class Layout(NamedTuple):
-    """How a sweep is laid out on the devices: tasks, members of one program and footprints by shape; each base's place in `bases`, shapes."""
+    """How a sweep is laid out on the devices: tasks, members of one program, footprints; each base's place, and all bases as shapes."""
 
     tasks: dict[str, Task]
     widths: dict[str, int]
     footprints: dict[str, Footprint]
-    index: dict[tuple[str, int], int]
+    places: dict[tuple[str, int], int]
     bases: Any
 
     def rows(self, counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
@@ -156,8 +156,8 @@ def lay_out(sweep: RankSweep, study: Study) -> Layout:
     """Returns the layout, a function of the config and the kind of device alone."""
     mesh, device, tasks = study.make_mesh(), jax.devices()[0], sweep.tasks(study)
     params = jax.eval_shape(tasks["full"].model.init, jax.random.key(0), example_batch())["params"]
-    index = initializations.places(sweep.inits, sweep.all_seeds(), study.pretraining["bases"])
-    count = max(index.values()) + 1
+    places = initializations.places(sweep.inits, sweep.all_seeds(), study.pretraining["bases"])
+    count = max(places.values()) + 1
     stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), params)
     widths, sizes = {}, {}
     for shape, numbers in sweep.counts().items():
@@ -168,4 +168,4 @@ def lay_out(sweep: RankSweep, study: Study) -> Layout:
         widths[shape] = width(numbers, min(room, sweep.members or room), mesh.shape["member"])
         side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
         tasks[shape] = dataclasses.replace(task, vmap=side)
-    return Layout(tasks, widths, sizes, index, stacked)
+    return Layout(tasks, widths, sizes, places, stacked)

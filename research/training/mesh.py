@@ -105,7 +105,7 @@ def check_divisible(mesh: Mesh, variables: Any, spec_tree: Any) -> None:
                 raise UsageError(f"{leaf_path(path)} has an axis of {size}, which {devices} devices ({names}) do not divide; change mesh.*")
 
 
-def jit_step(step: Callable[..., Any], in_specs: Any, out_specs: Any, mesh: Mesh, donate: tuple[int, ...] = (0,)) -> Callable[..., Any]:
+def jit_step(step: Callable[..., Any], in_specs: Any, out_specs: Any, mesh: Mesh, donate: tuple[int, ...] = (0,)) -> jax.stages.Wrapped:
     """Returns `step` compiled for a mesh: the only place of Lowlands with jit, shardings and donation.
 
     This is what pjit has become: jax.jit with shardings of arguments and results, from which the compiler derives all communication.

@@ -34,7 +34,9 @@ def config() -> ConfigDict:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # a config beside the working directory would be found first
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "lora_rank_sweep.py").write_text(CONFIG)
     (tmp_path / "configs" / "base.py").write_text("SHARED = 1")
