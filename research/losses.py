@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
@@ -21,6 +22,8 @@ def cross_entropy(apply: Apply, variables: Variables, batch: Batch, reference: A
     weights, from which means over several batches are made. `reference` (frozen variables) is not used by this loss.
     """
     logits_btv = apply(variables, batch).logits.astype(jnp.float32)
-    nll_bt = optax.softmax_cross_entropy_with_integer_labels(logits_btv, batch["targets"]) * batch["weights"]
+    # One-hot, not a gather: XLA fuses it away, and its partitioner aborts on a gather from logits split over vocabulary and batch.
+    one_hot_btv = jax.nn.one_hot(batch["targets"], logits_btv.shape[-1])
+    nll_bt = optax.softmax_cross_entropy(logits_btv, one_hot_btv) * batch["weights"]
     nll, weight = nll_bt.sum(), batch["weights"].sum()
     return nll / jnp.maximum(weight, 1.0), {"nll": nll, "weight": weight}
