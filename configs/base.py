@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 def text(source: str, target: str) -> dict[str, object]:
     """Returns the keys that name the text: `source` to pretrain on, `target` to fine-tune on, and the sizes of held-out parts in bytes."""
-    return {"source": source, "target": target, "data": {"validation_bytes": 65_536, "test_bytes": 131_072, "max_bytes": 2**31}}
+    return {"source": source, "target": target, "data": {"validation_bytes": 32_768, "test_bytes": 49_152, "max_bytes": 2**31}}
 
 
 def model() -> dict[str, object]:
@@ -33,8 +33,11 @@ def model() -> dict[str, object]:
 
 
 def pretraining() -> dict[str, object]:
-    """Returns the pretraining of the base: 4.1 M tokens, cosine to zero. `bases` draws so many, one per seed in turn."""
-    return {"steps": 2000, "batch_size": 32, "learning_rate": 3e-3, "schedule": "cosine", "warmup": 0.05, "bases": 1}
+    """Returns the pretraining of the base: 4.1 M tokens, cosine to zero. `bases` draws so many, one per seed in turn.
+
+    accumulate: parts of a batch whose gradients are averaged before a step, where a whole batch does not fit into memory.
+    """
+    return {"steps": 2000, "batch_size": 32, "accumulate": 1, "learning_rate": 3e-3, "schedule": "cosine", "warmup": 0.05, "bases": 1}
 
 
 def optimizer() -> dict[str, object]:

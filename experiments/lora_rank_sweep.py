@@ -41,7 +41,7 @@ APART = ("inits", "arms", "ranks", "seeds", "selection_seeds", "learning_rates",
 def check(config: Any) -> None:
     """Raises UsageError for whatever can be known to be wrong before anything is written."""
     study, sweep = Study.of(config.to_dict()), RankSweep.of(config.to_dict())
-    check_batch("pretraining.batch_size", config.pretraining.batch_size, study.solo_mesh())
+    check_batch("pretraining.batch_size", config.pretraining.batch_size, study.solo_mesh(), config.pretraining.accumulate)
     check_batch("batch_size", config.batch_size, study.make_mesh())
     lay_out(sweep, study)
 

@@ -37,12 +37,13 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Pretraining:
-    """How a base is made: model, optimizer, peak learning rate, batch (windows of `model.max_length` tokens), seed."""
+    """How a base is made: model, optimizer, peak learning rate, batch (windows of `model.max_length` tokens), in how many parts, seed."""
 
     model: DecoderConfig
     optimizer: OptimizerSpec
     learning_rate: float
     batch_size: int
+    accumulate: int
     seed: int
 
 
@@ -64,12 +65,13 @@ def example_batch() -> dict[str, Any]:
     return batch(jnp.zeros((1, 3), jnp.int32))
 
 
-def check_batch(key: str, size: int, mesh: Mesh) -> None:
-    """Raises UsageError, naming the config's `key`, when a batch of `size` does not divide over the mesh's data and fsdp axes."""
+def check_batch(key: str, size: int, mesh: Mesh, accumulate: int = 1) -> None:
+    """Raises UsageError, naming the config's `key`, when a batch does not divide into its parts over the mesh's data and fsdp axes."""
     examples = mesh.shape["data"] * mesh.shape["fsdp"]
-    if size % examples:
+    if accumulate < 1 or size % (examples * accumulate):
+        parts = f" in {accumulate} parts" if accumulate != 1 else ""
         raise UsageError(
-            f"{key} = {size} is not divisible by the {examples} devices that share a batch; change it, or mesh.data and mesh.fsdp"
+            f"{key} = {size} is not divisible{parts} by the {examples} devices that share a batch; change it, or mesh.data and mesh.fsdp"
         )
 
 
@@ -126,7 +128,7 @@ class _Run:
 
     def chunk(self, like: TrainState) -> Any:
         """The compiled chunk of steps: (state, rows (step, batch, time + 1)) -> (state, losses)."""
-        step = make_train_step(self.model, cross_entropy, self.tx)
+        step = make_train_step(self.model, cross_entropy, self.tx, self.spec.accumulate)
         key = jax.random.key(self.spec.seed) if self.spec.model.dropout else None
 
         def run(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:

@@ -54,7 +54,7 @@ class Study:
         p = self.pretraining
         steps = max(1, round(p["steps"] * init.fraction))
         optimizer = OptimizerSpec(steps=steps, schedule=p["schedule"], warmup=p["warmup"])
-        return Pretraining(self.model, optimizer, p["learning_rate"], p["batch_size"], seed % p["bases"])
+        return Pretraining(self.model, optimizer, p["learning_rate"], p["batch_size"], p["accumulate"], seed % p["bases"])
 
     def make_mesh(self) -> Mesh:
         """Returns the mesh of populations."""

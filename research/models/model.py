@@ -15,7 +15,10 @@ Batch = Mapping[str, Array]
 
 
 class Output(NamedTuple):
-    """What a model returns: logits (batch, time, vocabulary) and the captured activations by module path."""
+    """What a model returns: logits (batch, time, vocabulary) and the captured activations by module path.
+
+    An activation has the shape that its module returns: blocks (batch, time, d_model), linear maps (batch x time, features).
+    """
 
     logits: Array
     captured: dict[str, Array]

@@ -125,6 +125,8 @@ def train_member(task: Task, state: MemberState, member: Members, windows: Array
 def evaluate_member(task: Task, state: MemberState, member: Members, bases: Any, batches: Array) -> tuple[Array, Array]:
     """Returns a member's summed negative log-likelihood (nats) and weight over batches (k, batch, time + 1)."""
     trainable, frozen = join(pick(bases, member.base), state)
+    # The batches become the member's own: under vmap, cuDNN's attention wants q, k and v to carry the member axis, all or none.
+    batches = batches + (0 * member.base).astype(batches.dtype)
     return evaluate(task.adapted, tree.combine(trainable, frozen), jax.lax.map(task.to_batch, batches), task.loss)
 
 
