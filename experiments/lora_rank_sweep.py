@@ -28,6 +28,7 @@ from research.loop.provenance import timed
 from research.loop.study import EVALUATION_BATCH, EVALUATION_BATCHES, Study, bases, corpora, held_out
 from research.loop.workdir import Workdir
 from research.sweeps import Plan, fingerprint
+from research.training.memory import PROCESS_BYTES
 
 NAME = "lora_rank_sweep"
 QUESTION = "How many directions does a fine-tune need, and is it pretraining that makes them few?"
@@ -54,8 +55,8 @@ def plan(config: Any) -> Plan:
     sequences = total * sweep.steps * sweep.batch_size + config.pretraining.steps * config.pretraining.batch_size
     flops = sequences * study.model.max_length * costs.flops_per_token(study.model, study.model.max_length)
     rate, overhead = (4e10, 1.5e-3) if jax.default_backend() == "cpu" else (2e14, 1e-4)
-    memory = max(size.total(layout.widths[shape], devices * layout.tasks[shape].vmap) for shape, size in layout.footprints.items())
-    return Plan(total, layout.rows(counts), memory, (flops / rate + total * sweep.steps * overhead) / devices + 60)
+    memory = max(row["bytes"] for row in layout.rows(counts))
+    return Plan(total, layout.rows(counts), PROCESS_BYTES + memory, (flops / rate + total * sweep.steps * overhead) / devices + 60)
 
 
 def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
@@ -64,6 +65,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     layout = lay_out(sweep, study)
     index = layout.places
     with Progress() as progress, _programs(study, sweep, layout) as programs:
+        workdir.timings.append([{"stage": "layout", **row} for row in layout.rows(sweep.counts())])
         source, target = corpora(study, workdir)
         stacked = bases(study, index, source, workdir, progress)
         setting = _setting(study, sweep, source, target, stacked, layout.widths)

@@ -27,6 +27,14 @@ def test_each_variant_plans_without_writing(variant: str, tmp_path: Path, capsys
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("variant", [":gpu", ":paper"])
+def test_variants_for_accelerators_plan_in_small(variant: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    small = ("attention=xla", "d_model=128", "n_layers=2", "n_heads=2", "n_kv_heads=2", "d_mlp=512", "max_length=64")
+    words = [f"--config.model.{word}" for word in small]
+    assert ran(CONFIG + variant, *words, "--config.ranks=1,64", "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
+    assert "cells in 3 populations" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("override", "word"),
     [
@@ -45,6 +53,7 @@ def test_each_variant_plans_without_writing(variant: str, tmp_path: Path, capsys
         ("rankz=1", "ranks"),
         ("model.norm=batch", "norm"),
         ("model.n_heads=3", "n_heads"),
+        ("model.attention=cudnn", "GPU"),
         ("mesh.member=99", "devices"),
         ("pretraining.batch_size=33", "divisible"),
     ],

@@ -139,7 +139,7 @@ class Layout(NamedTuple):
     bases: Any
 
     def rows(self, counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
-        """Returns one row a shape, for --dry_run and the log."""
+        """Returns one row a shape, for --dry_run and the timings; bytes are the estimate by which members were counted."""
         return [
             {
                 "shape": shape,
@@ -147,6 +147,7 @@ class Layout(NamedTuple):
                 "populations": sum(-(-n // self.widths[shape]) for n in numbers),
                 "members": self.widths[shape],
                 "side by side": self.tasks[shape].vmap,
+                "bytes": self.footprints[shape].total(self.widths[shape], len(jax.devices()) * self.tasks[shape].vmap),
             }
             for shape, numbers in counts.items()
         ]

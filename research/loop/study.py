@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from research.data.batches import windows
 from research.data.corpus import Corpus, DataSpec, load_corpus
 from research.data.vocabulary import BYTES
+from research.errors import UsageError
 from research.loop import initializations
 from research.loop.initializations import Initialization
 from research.loop.pretraining import Pretraining, initializer, pretrain
@@ -39,7 +40,9 @@ class Study:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Study":
-        """Returns the study of a plain config; raises UsageError for values that cannot be."""
+        """Returns the study of a plain config; raises UsageError for values that cannot be, on these devices or at all."""
+        if config["model"]["attention"] == "cudnn" and jax.default_backend() != "gpu":
+            raise UsageError("model.attention = 'cudnn' needs an NVIDIA GPU, and JAX uses none here; choose --config.model.attention=xla")
         return cls(
             source=DataSpec(config["source"], **config["data"]),
             target=DataSpec(config["target"], **config["data"]),

@@ -62,6 +62,11 @@ class DecoderConfig:
             )
         if self.positions == "rope" and self.head_dim % 2:
             raise UsageError(f"model.positions = 'rope' needs an even head size; d_model / n_heads = {self.head_dim}")
+        if self.attention == "cudnn" and (self.dtype == "float32" or self.head_dim > 256 or self.head_dim % 8):
+            words = f"dtype = {self.dtype} and a head size of {self.head_dim}"
+            raise UsageError(
+                f"model.attention = 'cudnn' takes bfloat16 or float16 and head sizes that are multiples of 8 up to 256, not {words}"
+            )
         if not 0.0 <= self.dropout < 1.0:
             raise UsageError(f"model.dropout = {self.dropout}: must be in [0, 1)")
 

@@ -8,6 +8,7 @@ import jax
 from research.models.decoder import DecoderConfig
 
 CPU_BYTES = 2**30  # of all host devices together: a run shares its machine
+PROCESS_BYTES = 900 * 2**20  # Python, JAX and its compiler, before the first member: measured on a CPU
 ACCELERATOR_SHARE = 0.6
 FLOAT = 4
 
