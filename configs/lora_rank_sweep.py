@@ -41,7 +41,7 @@ def default() -> dict[str, object]:
         "inits": ("pretrained", "shuffled", "random"),
         "arms": ("block",),
         "ranks": (1, 2, 4, 8, 16, 32),
-        "learning_rates": {"lora": (1e-3, 3e-3, 1e-2, 3e-2), "full": (4e-4, 1.3e-3, 4e-3, 1.3e-2)},
+        "learning_rates": {"lora": (3e-4, 1e-3, 3e-3, 1e-2), "full": (2e-4, 7e-4, 2.5e-3, 8e-3)},
         "seeds": 3,
         "selection_seeds": 1,
         "steps": 400,

@@ -18,9 +18,9 @@ def pytest_configure(config: pytest.Config) -> None:
     kept = _kept_between_runs(config)
     os.environ.setdefault("MPLCONFIGDIR", str(kept / "matplotlib"))
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept / "jax"))
+    os.environ["JAX_NUM_CPU_DEVICES"] = "8"
     import jax
 
-    jax.config.update("jax_num_cpu_devices", 8)
     jax.config.update("jax_numpy_rank_promotion", "raise")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

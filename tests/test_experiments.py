@@ -73,7 +73,10 @@ def test_unknown_source_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def command(folder: Path, cache: Path) -> tuple[list[str], dict[str, str]]:
     words = [sys.executable, "launch.py", f"{CONFIG}:smoke", f"--workdir={folder}"]
-    return words, {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR")
+    }
+    return words, {**kept, "XDG_CACHE_HOME": str(cache)}
 
 
 @pytest.mark.slow

@@ -7,8 +7,10 @@ import flax.linen as nn
 import jax
 from jax import Array
 
+from research import tree
 from research.adapters import forms, lora
 from research.adapters.sites import find_sites
+from research.errors import UsageError
 from research.models.model import Batch, Model, Output, Variables
 
 
@@ -21,7 +23,9 @@ def adapt(model: Model, spec: lora.LoRA) -> Model:
 
     def init(key: Array, batch: Batch) -> Variables:
         base = model.init(key, batch)
-        return {**base, **attach(key, model, base["params"], batch, spec)}
+        variables = {**base, **attach(key, model, base["params"], batch, spec)}
+        _check_seen(model, variables, batch)
+        return variables
 
     def apply(variables: Variables, batch: Batch, *, key: Array | None = None, capture: Sequence[str] = ()) -> Output:
         interceptor = forms.fused if spec.form == "fused" else forms.factored(spec.dropout, key is not None)
@@ -29,6 +33,23 @@ def adapt(model: Model, spec: lora.LoRA) -> Model:
             return model.apply(variables, batch, key=key, capture=capture)
 
     return Model(init, apply, model.tied)
+
+
+def _check_seen(model: Model, variables: Variables, batch: Batch) -> None:
+    """Raises UsageError for adapters that no module sees, as under a foreign nn.scan that does not carry their collections."""
+    seen: set[str] = set()
+
+    def note(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
+        if forms.is_adapted(context):
+            seen.add("/".join(context.module.path))
+        return next_fun(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda v, b: model.apply(v, b).logits, variables, batch)
+    adapted = {path.rpartition("/")[0] for path in tree.flatten(variables["adapter"])}
+    if lost := sorted(adapted - seen):
+        words = "add 'adapter': 0 and 'constants': 0 to the variable_axes of the nn.scan or nn.vmap around it"
+        raise UsageError(f"the adapter of {', '.join(lost)} would do nothing: its module does not see it; {words}")
 
 
 def attach(

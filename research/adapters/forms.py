@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from research.adapters.sites import LINEAR, input_axes, kernel_name
+from research.adapters.sites import LINEAR, input_axes, input_of, kernel_name
 from research.errors import UsageError
 
 
@@ -27,7 +27,8 @@ def _low_rank(module: nn.Module) -> tuple[Array, Array, Array]:
     return module.get_variable("adapter", "A"), module.get_variable("adapter", "B"), module.get_variable("constants", "scale")
 
 
-def _is_adapted(context: nn.module.InterceptorContext) -> bool:
+def is_adapted(context: nn.module.InterceptorContext) -> bool:
+    """Returns whether an intercepted call is that of a linear map which has an adapter."""
     module = context.module
     return isinstance(module, LINEAR) and context.method_name == "__call__" and module.has_variable("adapter", "A")
 
@@ -42,14 +43,14 @@ def factored(dropout: float, train: bool) -> Callable[..., Any]:
 
     def intercept(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
         y = next_fun(*args, **kwargs)
-        if not _is_adapted(context):
+        if not is_adapted(context):
             return y
         a, b, scale = _low_rank(context.module)
-        a, b = a.astype(y.dtype), b.astype(y.dtype)
+        a, b, x = a.astype(y.dtype), b.astype(y.dtype), input_of(args, kwargs)
         if isinstance(context.module, nn.Embed):
-            hidden = jnp.take(a, args[0], axis=0)
+            hidden = jnp.take(a, x, axis=0)
         else:
-            x = _flat_inputs(context.module, args[0].astype(y.dtype))
+            x = _flat_inputs(context.module, x.astype(y.dtype))
             if dropout and train:
                 keep = jax.random.bernoulli(context.module.make_rng("dropout"), 1.0 - dropout, x.shape)
                 x = jnp.where(keep, x / (1.0 - dropout), 0.0).astype(y.dtype)
@@ -92,12 +93,13 @@ fused_product.defvjp(_fwd, _bwd, symbolic_zeros=True)
 def fused(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
     """Intercepts an adapted Dense or DenseGeneral with `fused_product`; other modules, Embed among them, keep the factored form."""
     module = context.module
-    if not _is_adapted(context) or isinstance(module, nn.Embed):
+    if not is_adapted(context) or isinstance(module, nn.Embed):
         return factored(0.0, False)(next_fun, args, kwargs, context)
     a, b, scale = _low_rank(module)
     kernel: Array = module.get_variable("params", kernel_name(module))
-    dtype = module.dtype or args[0].dtype
-    x = _flat_inputs(module, args[0].astype(dtype))
+    x = input_of(args, kwargs)
+    dtype = module.dtype or jnp.result_type(x, kernel)
+    x = _flat_inputs(module, x.astype(dtype))
     w = kernel.reshape(x.shape[-1], -1).astype(dtype)
     flat = fused_product(x.reshape(-1, x.shape[-1]), w, (scale * a).astype(dtype), b.astype(dtype))
     y = flat.reshape(*x.shape[:-1], *kernel.shape[input_axes(module) :])

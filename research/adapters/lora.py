@@ -74,6 +74,10 @@ def targeted(sites: Mapping[str, Site], spec: LoRA, tied: tuple[str, ...] = ()) 
         if rank > sites[path].max_rank:
             raise UsageError(f"rank {rank} is above min(inputs, outputs) = {sites[path].max_rank} of {path}; choose a rank up to that")
         result[path] = (sites[path], rank, tree.first_match((*spec.alphas, ("", spec.alpha)), path))
+    for what, pairs in (("adapter.ranks pattern", spec.ranks), ("adapter.alphas pattern", spec.alphas)):
+        used = {next((pattern for pattern, _ in pairs if re.search(pattern, path)), None) for path in chosen}
+        if hidden := [pattern for pattern, _ in pairs if pattern not in used]:
+            raise UsageError(f"{what} {hidden[0]!r} applies to nothing: the patterns before it match first; put it before them")
     return result
 
 

@@ -1,7 +1,8 @@
 """Where an adapter can sit: the linear maps that a model calls, found by tracing it."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -39,6 +40,19 @@ def input_axes(module: nn.Module) -> int:
     return 1 if isinstance(axis, int) else len(axis)
 
 
+def input_of(args: tuple, kwargs: dict) -> Any:
+    """Returns what a linear map is called with."""
+    return args[0] if args else next(iter(kwargs.values()))
+
+
+def _is_plain(module: nn.Module, args: tuple, kwargs: dict) -> bool:
+    """Whether the module maps the last axes of its input, all at once, as an adapter does."""
+    if not isinstance(module, nn.DenseGeneral):
+        return True
+    ndim, axis = input_of(args, kwargs).ndim, module.axis if isinstance(module.axis, Sequence) else (module.axis,)
+    return module.batch_dims == () and [a % ndim for a in axis] == list(range(ndim - len(axis), ndim))
+
+
 def local_shape(module: nn.Module) -> tuple[int, ...]:
     """Returns the shape of a bound module's matrix, without the layer axis of nn.scan."""
     matrix: Any = module.get_variable("params", kernel_name(module))
@@ -48,17 +62,21 @@ def local_shape(module: nn.Module) -> tuple[int, ...]:
 def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[str, Site]:
     """Returns the sites of `model` by the path of their matrix ('params/layers_0/mlp/up/kernel'), without computing anything.
 
-    The sites are read off a trace of `model.apply`, so modules inside nn.scan and nn.remat, and foreign models, are found as well.
-    `params` may hold arrays or shapes.
+    The sites are read off a trace of `model.apply`, so modules inside nn.scan and nn.remat, and foreign models, are found as well. An
+    embedding that also attends and is not declared tied, a DenseGeneral with batch axes, and one whose input axes are not the last ones are no sites. `params` may
+    hold arrays or shapes.
     """
     leaves = tree.flatten({"params": params})
     found: dict[str, Site] = {}
+    twice: set[str] = set()
 
     def note(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
         module = context.module
-        if isinstance(module, LINEAR) and context.method_name == "__call__":
-            path = "/".join(module.path)
-            name = f"params/{path}/{kernel_name(module)}"
+        path = "/".join(module.path)
+        name = f"params/{path}/{kernel_name(module)}"
+        if isinstance(module, nn.Embed) and context.method_name == "attend":
+            twice.add(name)
+        if isinstance(module, LINEAR) and context.method_name == "__call__" and _is_plain(module, args, kwargs):
             local = local_shape(module)
             split = input_axes(module)
             stack = leaves[name].shape[: leaves[name].ndim - len(local)]
@@ -68,4 +86,5 @@ def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[st
     with nn.intercept_methods(note):
         # A new function each time: JAX remembers the trace of a function it has seen, and would not run the interceptor again.
         jax.eval_shape(lambda p, b: model.apply({"params": p}, b).logits, params, batch)
-    return dict(sorted(found.items()))
+    undeclared = {name for name in twice if not any(re.search(pattern, name) for pattern in model.tied)}
+    return {name: found[name] for name in sorted(found.keys() - undeclared)}

@@ -24,7 +24,7 @@ from research.figures.intervals import (
 
 COLUMNS = {"nothing": "untouched", "matched": "same\nmatrices", "full": "everything"}
 LINES = {"nothing": (0, (1, 2)), "matched": style.MATCHED.line, "full": style.FULL.line}
-HEADROOM = 1.0
+HEADROOM = 1.5
 
 
 class Scale(NamedTuple):

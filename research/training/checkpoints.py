@@ -24,6 +24,12 @@ def _leaves(tree: Any) -> dict[str, Any]:
     return {f"leaf_{index:05d}": leaf for index, leaf in enumerate(jax.tree.leaves(tree))}
 
 
+def _described(tree: Any) -> list[str]:
+    """Names, shapes and types of the leaves, as a checkpoint's metadata keeps them."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [f"{jax.tree_util.keystr(path)} {np.shape(leaf)} {jax.numpy.result_type(leaf)}" for path, leaf in leaves]
+
+
 def _is_whole(leaf: Any) -> bool:
     return getattr(leaf, "is_fully_addressable", True)
 
@@ -54,7 +60,7 @@ def save(directory: Path, step: int, tree: Any) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         try:
             with _open(directory) as checkpointer:
-                checkpointer.save(step, leaves, custom_metadata={"digests": _digests(leaves)}, overwrite=True)
+                checkpointer.save(step, leaves, custom_metadata={"digests": _digests(leaves), "tree": _described(tree)}, overwrite=True)
         except ValueError as error:
             # TensorStore reports a full disk as a ValueError that carries the system's words.
             raise UsageError(f"cannot save the checkpoint {directory}/{step}: {str(error).splitlines()[0]}") from error
@@ -63,23 +69,33 @@ def save(directory: Path, step: int, tree: Any) -> None:
 def restore(directory: Path, like: Any) -> tuple[int, Any] | None:
     """Returns (step, tree) of the newest checkpoint that is whole, laid out as `like` (arrays or shapes with shardings), or None.
 
-    A damaged checkpoint is passed over with a warning that names it; when all are damaged, the warning says so and the answer is None.
+    A damaged checkpoint is passed over with a warning that names it; when all are damaged, the answer is None. UsageError for a checkpoint
+    of another tree: other names, shapes or types.
     """
     if not directory.exists():
         return None
-    structure = jax.tree.structure(like)
     with _open(directory) as checkpointer:
         for found in sorted(checkpointer.checkpoints, key=lambda c: c.step, reverse=True):
+            path = directory / str(found.step)
             try:
-                leaves = checkpointer.load(found.step, _leaves(like))
-                _verify(leaves, checkpointer.metadata(found.step).custom_metadata["digests"])
+                leaves = _whole(checkpointer, found.step, like)
+            except UsageError as error:
+                raise UsageError(f"the checkpoint {path} {error}; delete {directory}") from None
             except Exception as error:
-                _log.warning(
-                    "checkpoint %s is damaged (%s); falling back to the one before", directory / str(found.step), _first_line(error)
-                )
+                _log.warning("checkpoint %s is damaged (%s); falling back to the one before", path, _first_line(error))
                 continue
-            return found.step, jax.tree.unflatten(structure, [leaves[name] for name in sorted(leaves)])
+            return found.step, jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in sorted(leaves)])
     return None
+
+
+def _whole(checkpointer: ocp.training.Checkpointer, step: int, like: Any) -> dict[str, Any]:
+    """The leaves of a checkpoint that is of `like`'s tree and has its digests."""
+    metadata: Any = checkpointer.metadata(step).custom_metadata
+    if metadata["tree"] != _described(like):
+        raise UsageError("holds other parameters than this program")
+    leaves: dict[str, Any] = checkpointer.load(step, _leaves(like))
+    _verify(leaves, metadata["digests"])
+    return leaves
 
 
 def _verify(leaves: dict[str, Any], digests: dict[str, str]) -> None:

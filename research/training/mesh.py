@@ -85,6 +85,8 @@ def specs(variables: Any, prefix: tuple[Any, ...] = ()) -> Any:
         if own <= 0:
             return P(*prefix[: leaf.ndim])
         rule = tree.first_match(RULES, leaf_path(path), "sharding rule")
+        if len(rule) > own:
+            raise UsageError(f"{leaf_path(path)} of shape {leaf.shape} has fewer axes than its sharding rule {rule}")
         return P(*prefix, *((None,) * (own - len(rule))), *rule)
 
     return jax.tree_util.tree_map_with_path(spec_of, variables)

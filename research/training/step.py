@@ -9,6 +9,7 @@ import optax
 from jax import Array
 
 from research import tree
+from research.errors import UsageError
 from research.losses import Loss, Metrics
 from research.models.model import Batch, Model, Variables
 
@@ -50,15 +51,18 @@ def make_train_step(model: Model, loss: Loss, tx: optax.GradientTransformation, 
         return grads, {"loss": value, "weight": metrics["weight"]}
 
     def accumulated(state: TrainState, batch: Batch, key: Array | None, reference: Any) -> tuple[Variables, Metrics]:
+        size = jax.tree.leaves(batch)[0].shape[0]
+        if size % accumulate:
+            raise UsageError(f"a batch of {size} cannot be cut into {accumulate} equal parts; change accumulate, or the batch's size")
         parts = jax.tree.map(lambda x: x.reshape(accumulate, x.shape[0] // accumulate, *x.shape[1:]), dict(batch))
 
         def part(carry: tuple, xs: tuple) -> tuple[tuple, None]:
             total, loss_sum, weight_sum = carry
             index, piece = xs
             grads, metrics = gradients(state, piece, None if key is None else jax.random.fold_in(key, index), reference)
-            weight = metrics["weight"]
-            total = jax.tree.map(lambda t, g: t + weight * g, total, grads)
-            return (total, loss_sum + weight * metrics["loss"], weight_sum + weight), None
+            divided = jnp.maximum(metrics["weight"], 1.0)  # by which the loss made its mean
+            total = jax.tree.map(lambda t, g: t + divided * g, total, grads)
+            return (total, loss_sum + divided * metrics["loss"], weight_sum + metrics["weight"]), None
 
         zeros = (jax.tree.map(jnp.zeros_like, state.trainable), jnp.zeros(()), jnp.zeros(()))
         (total, loss_sum, weight), _ = jax.lax.scan(part, zeros, (jnp.arange(accumulate), parts))

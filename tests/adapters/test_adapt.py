@@ -11,7 +11,6 @@ import pytest
 from research import tree
 from research.adapters.adapt import adapt, attach
 from research.adapters.lora import LoRA
-from research.adapters.merging import delta, merge
 from research.errors import UsageError
 from research.models.decoder import DecoderConfig, decoder
 
@@ -27,36 +26,6 @@ def moved(variables: Mapping[str, Any]) -> dict[str, Any]:
         p: x + 0.3 * jax.random.normal(jax.random.key(i), x.shape) for i, (p, x) in enumerate(tree.flatten(variables["adapter"]).items())
     }
     return {**variables, "adapter": tree.unflatten(noisy)}
-
-
-@pytest.mark.parametrize("form", ["factored", "fused"])
-@pytest.mark.parametrize(
-    "kind", [{}, {"scan": True, "remat": "full", "mlp": "gated", "bias": True, "norm": "layer", "positions": "learned"}]
-)
-def test_both_forms_equal_merge_and_so_do_their_gradients(form: str, kind: dict[str, Any]) -> None:
-    model = decoder(DecoderConfig(**TINY, **kind))
-    adapted = adapt(model, LoRA(EVERY, rank=3, alpha=7.0, form=form))
-    fresh = adapted.init(jax.random.key(0), BATCH)
-    np.testing.assert_array_equal(adapted.apply(fresh, BATCH).logits, model.apply({"params": fresh["params"]}, BATCH).logits)
-    variables = moved(fresh)
-    got, wanted = adapted.apply(variables, BATCH).logits, model.apply(merge(variables), BATCH).logits
-    assert float(jnp.abs(wanted - model.apply({"params": fresh["params"]}, BATCH).logits).max()) > 0.1
-    np.testing.assert_allclose(got, wanted, atol=2e-5 * float(jnp.abs(wanted).max()))
-
-    def through(function: Any) -> Any:
-        return jax.grad(lambda a: jnp.sin(function({**variables, "adapter": a})).mean())(variables["adapter"])
-
-    mine, theirs = through(lambda v: adapted.apply(v, BATCH).logits), through(lambda v: model.apply(merge(v), BATCH).logits)
-    for ours, oracle in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
-        np.testing.assert_allclose(ours, oracle, atol=1e-4 * max(float(jnp.abs(oracle).max()), 1e-6))
-
-
-def test_at_initialization_b_has_a_gradient_though_it_is_zero() -> None:
-    adapted = adapt(decoder(DecoderConfig(**TINY)), LoRA(("query",), rank=2, alpha=5.0))
-    variables = adapted.init(jax.random.key(0), BATCH)
-    grads = tree.flatten(jax.grad(lambda a: adapted.apply({**variables, "adapter": a}, BATCH).logits.std())(variables["adapter"]))
-    assert all(float(jnp.abs(g).max()) > 0 for path, g in grads.items() if path.endswith("/B"))
-    assert all(float(jnp.abs(g).max()) == 0 for path, g in grads.items() if path.endswith("/A"))
 
 
 def test_fused_refuses_a_matrix_that_moves_and_forward_mode() -> None:
@@ -107,24 +76,6 @@ def test_a_rank_is_a_prefix_of_a_larger_one_and_padding_is_zero() -> None:
             np.testing.assert_allclose(padded[path], wanted)
 
 
-def test_rank_zero_is_the_identity() -> None:
-    model = decoder(DecoderConfig(**TINY))
-    adapted = adapt(model, LoRA(("mlp/",), 0, 6.0))
-    variables = adapted.init(jax.random.key(0), BATCH)
-    np.testing.assert_array_equal(adapted.apply(variables, BATCH).logits, model.apply({"params": variables["params"]}, BATCH).logits)
-
-
-def test_merge_sums_in_float32_and_rounds_once() -> None:
-    adapted = adapt(decoder(DecoderConfig(**TINY, param_dtype="bfloat16", dtype="bfloat16")), LoRA(("up",), 2, 5.0))
-    variables = moved(adapted.init(jax.random.key(0), BATCH))
-    assert adapted.apply(variables, BATCH).logits.dtype == jnp.bfloat16
-    path = "params/layers_0/mlp/up/kernel"
-    base, update = tree.flatten(variables)[path].astype(jnp.float32), delta(variables)[path]
-    merged = tree.flatten(merge(variables))[path]
-    assert merged.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(merged, (base + update).astype(jnp.bfloat16))
-
-
 def test_dropout_acts_in_training_only_and_needs_the_factored_form() -> None:
     adapted = adapt(decoder(DecoderConfig(**TINY)), LoRA(("mlp/",), 2, 5.0, dropout=0.5))
     variables = moved(adapted.init(jax.random.key(0), BATCH))
@@ -143,12 +94,3 @@ def test_partition_moves_what_matches_and_never_everything_by_default() -> None:
     for patterns in ((), ("^adaptor/",)):
         with pytest.raises(UsageError):
             tree.partition(variables, patterns)
-
-
-def test_the_decoder_is_causal() -> None:
-    model = decoder(DecoderConfig(**TINY))
-    variables = model.init(jax.random.key(0), BATCH)
-    later = {"inputs": BATCH["inputs"].at[:, 5].add(1)}
-    before, after = model.apply(variables, BATCH).logits, model.apply(variables, later).logits
-    np.testing.assert_array_equal(before[:, :5], after[:, :5])
-    assert float(jnp.abs(before[:, 5:] - after[:, 5:]).max()) > 0

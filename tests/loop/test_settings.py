@@ -1,8 +1,11 @@
 """Every value a user can type is read as its default's type, or refused with a word that helps."""
 
 import math
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from ml_collections import ConfigDict
@@ -34,13 +37,14 @@ def config() -> ConfigDict:
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")  # a config beside the working directory would be found first
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "lora_rank_sweep.py").write_text(CONFIG)
     (tmp_path / "configs" / "base.py").write_text("SHARED = 1")
-    return tmp_path
+    with patch.dict(sys.modules):  # these configs go by the names of the real ones
+        yield tmp_path
 
 
 @pytest.mark.parametrize(
