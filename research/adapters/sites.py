@@ -62,9 +62,9 @@ def local_shape(module: nn.Module) -> tuple[int, ...]:
 def find_sites(model: Model, params: Mapping[str, Any], batch: Batch) -> dict[str, Site]:
     """Returns the sites of `model` by the path of their matrix ('params/layers_0/mlp/up/kernel'), without computing anything.
 
-    The sites are read off a trace of `model.apply`, so modules inside nn.scan and nn.remat, and foreign models, are found as well. An
-    embedding that also attends and is not declared tied, a DenseGeneral with batch axes, and one whose input axes are not the last ones are no sites. `params` may
-    hold arrays or shapes.
+    The sites are read off a trace of `model.apply`, so modules inside nn.scan and nn.remat, and foreign models, are found as well. No
+    sites: an embedding that also attends and is not declared tied, a DenseGeneral with batch axes, one whose input axes are not the last.
+    `params` may hold arrays or shapes.
     """
     leaves = tree.flatten({"params": params})
     found: dict[str, Site] = {}
