@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 def text(source: str, target: str) -> dict[str, object]:
     """Returns the keys that name the text: `source` to pretrain on, `target` to fine-tune on, and the sizes of held-out parts in bytes."""
-    return {"source": source, "target": target, "data": {"validation_bytes": 32_768, "test_bytes": 49_152, "max_bytes": 2**31}}
+    return {"source": source, "target": target, "data": {"validation_bytes": 32_768, "test_bytes": 32_768, "max_bytes": 2**31}}
 
 
 def model() -> dict[str, object]:

@@ -44,7 +44,7 @@ def default() -> dict[str, object]:
         "learning_rates": {"lora": (3e-4, 1e-3, 3e-3, 1e-2), "full": (2e-4, 7e-4, 2.5e-3, 8e-3)},
         "seeds": 3,
         "selection_seeds": 1,
-        "steps": 400,
+        "steps": 300,
         "batch_size": 4,
         "members": 0,
     }

@@ -1,5 +1,6 @@
 """Batches whose content is a pure function of (seed, step): a resumed run needs the step alone."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,10 +38,13 @@ def orders(seeds: Sequence[int], first_step: int, steps: int, batch_size: int, n
     return np.stack(rows).reshape(len(seeds), steps, batch_size)
 
 
+@functools.lru_cache(64)  # each chunk of an epoch asks again
 def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     """Returns a permutation by sorting Philox's raw words: unlike `Generator.permutation`, NumPy keeps those from version to version."""
     words = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(n)
-    return np.argsort(words, kind="stable").astype(np.int32)
+    permutation = np.argsort(words, kind="stable").astype(np.int32)
+    permutation.setflags(write=False)
+    return permutation
 
 
 def batch(windows_bt: Any, separator: int = BYTES.separator) -> dict[str, Any]:
