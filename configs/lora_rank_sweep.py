@@ -1,13 +1,13 @@
 """How many directions does a fine-tune need, and is it pretraining that makes them few?
 
     python launch.py --config=configs/lora_rank_sweep.py              about 6 minutes on 2 CPU cores
-    python launch.py --config=configs/lora_rank_sweep.py:smoke        under a minute, to see that everything works
+    python launch.py --config=configs/lora_rank_sweep.py:smoke        about a minute, to see that everything works
     python launch.py --config=configs/lora_rank_sweep.py:gpu          one GPU; needs a TFDS text set, see below
 
 A base model is pretrained on `source`. Then {pretrained, shuffled, random} x {everything, the adapted matrices, LoRA of rank r on them}
-x learning rate x seed are trained on `target` (bits per byte of held-out text). Expect, on Python 3.11: rank 1 from pretrained weights 2.88,
-everything from random weights 3.44, in the same steps; rank for 90 % from pretrained weights 4.9 [3.5, 6.6]; no learning rate on the edge
-of its grid. Expect the *relative* rank for 90 % to depend on its definition.
+x learning rate x seed are trained on `target` (bits per byte of held-out text). Expect, on Python 3.11, rank 1 from pretrained weights at
+2.88 and everything from random weights at 3.44, in the same steps; rank for 90 % from pretrained weights 4.9 [3.5, 6.6]; no learning rate
+on the edge of its grid. Expect the *relative* rank for 90 % to depend on its definition.
 
 Keys to change: source, target (stdlib:code, stdlib:docs, tfds:NAME[/FIELD], text:GLOB), inits, ranks, arms, learning_rates.lora,
 learning_rates.full, seeds, selection_seeds, steps, batch_size, model.*, adapter.*, mesh.*
