@@ -1,0 +1,110 @@
+"""One training step, of everything and of LoRA adapters: ours against Hugging Face PEFT on PyTorch; and our pretraining.
+
+python benchmarks/steps.py [--quick] [--ours] [--repeats 3] [--out FILE.json]
+"""
+
+import dataclasses
+import sys
+from typing import Any
+
+import measured
+import numpy as np
+from measured import Answer, Job
+from workload import Shape
+
+SHAPES = (Shape(64, 2, 64), Shape(128, 4, 128), Shape(256, 6, 256))
+STEPS = {64: 100, 128: 20, 256: 4}
+CHUNKS = 6
+KINDS = {"full": "everything", "lora": "LoRA r 8"}
+LORA_TO_FULL = 0.85
+TOKENS = 90_000
+
+
+def sides(shape: Shape, kind: str, ours: bool, quick: bool) -> dict[str, list[Job]]:
+    """Returns the jobs by side; each uses one process, and in it one device with all threads."""
+    job = {"shape": dataclasses.asdict(shape), "kind": kind, "devices": 1, "threads": measured.cores()}
+    job |= {"steps": 3 if quick else STEPS[shape.d_model], "chunks": 2 if quick else CHUNKS}
+    found = {f"ours, {mode}": [{**job, "side": "ours", "mode": mode}] for mode in ("scan", "loop")}
+    return found if ours else {**found, "PEFT": [{**job, "side": "peer", "mode": "loop"}]}
+
+
+def check(shape: Shape, kind: str, answers: dict[str, list[Answer]]) -> None:
+    """Exits when the sides do not have the parameters they should, or do not begin at ln 256."""
+    for name, (answer, *_) in answers.items():
+        moves = shape.base_parameters() if kind == "full" else shape.adapter_parameters(fused=name == "PEFT")
+        expected, found = (shape.base_parameters(), moves), (answer["base"], answer["moves"])
+        if expected != found or abs(answer["losses"][0] - np.log(256)) > 0.3:
+            sys.exit(f"{name} has (base, moving) parameters {found} instead of {expected}, or begins at loss {answer['losses'][0]:.3f}")
+
+
+def medians(answers: list[Answer]) -> list[float]:
+    """Returns the milliseconds of a step, one value a turn."""
+    return [float(np.median(answer["ms"])) for answer in answers]
+
+
+def row(shape: Shape, kind: str, name: str, answers: list[Answer]) -> dict[str, Any]:
+    """Returns one line of the table."""
+    first, last = answers[0]["losses"][0], answers[0]["losses"][-1]
+    return {
+        "shape": shape.title,
+        "trains": KINDS[kind],
+        "side": name,
+        "ms/step": measured.spread(medians(answers), 2),
+        "compile, s": measured.spread([answer["setup"] for answer in answers]),
+        "imports, s": measured.spread([answer["imports"] for answer in answers]),
+        "peak, MB": measured.spread([answer["peak_mb"] for answer in answers], 0),
+        "loss, nats": f"{first:.3f} to {last:.3f}",
+    }
+
+
+def best(answers: dict[str, list[Answer]]) -> str:
+    """Returns our faster form."""
+    return min((name for name in answers if name != "PEFT"), key=lambda name: float(np.median(medians(answers[name]))))
+
+
+def compared(shape: Shape, found: dict[str, dict[str, list[Answer]]]) -> list[str]:
+    """Returns the ratios of one shape in words."""
+    lines = []
+    for kind, answers in found.items():
+        if "PEFT" in answers:
+            ratio = measured.ratios(medians(answers["PEFT"]), medians(answers[best(answers)]))
+            lines.append(f"- {shape.title}, {KINDS[kind]}: PEFT takes {measured.spread(ratio, 2)} times as long as {best(answers)}")
+    ours = {kind: medians(answers[best(answers)]) for kind, answers in found.items()}
+    ratio = measured.ratios(ours["lora"], ours["full"])
+    target = f" (target: at most {LORA_TO_FULL})" if shape.d_model == 256 else ""
+    return [*lines, f"- {shape.title}: our LoRA step takes {measured.spread(ratio, 2)} of our full step{target}"]
+
+
+def pretraining(repeats: int, quick: bool) -> tuple[str, list[Answer]]:
+    """Returns the tokens a second of our pretraining in words, and the answers."""
+    job = {"side": "ours", "mode": "pretraining", "devices": measured.cores(), "threads": measured.cores(), "chunks": 4 if quick else 12}
+    answers = measured.in_turn({"pretraining": [job]}, repeats)["pretraining"]
+    rates = [float(np.median(answer["tokens"])) for answer in answers]
+    compiled = measured.spread([answer["setup"] for answer in answers])
+    words = f"our pretraining (d 64, 2 layers, T 64, batch 32) takes {measured.spread(rates, 0)} tokens/s (target: at least {TOKENS:,})"
+    return f"- {words}; first 50 steps with compilation {compiled} s", answers
+
+
+def main() -> None:
+    """Prints the tables; writes everything measured with --out."""
+    flags = measured.options(str(__doc__))
+    repeats, shapes = (1, SHAPES[:1]) if flags.quick else (flags.repeats, SHAPES)
+    record: dict[str, Any] = {"machine": measured.machine(), "steps": {}}
+    rows, lines = [], []
+    for shape in shapes:
+        found = {}
+        for kind in KINDS:
+            print(f"{shape.title}, {KINDS[kind]}", file=sys.stderr)
+            answers = found[kind] = measured.in_turn(sides(shape, kind, flags.ours, flags.quick), repeats)
+            check(shape, kind, answers)
+            rows += [row(shape, kind, name, some) for name, some in answers.items()]
+        lines += compared(shape, found)
+        record["steps"][shape.title] = found
+        measured.finish(flags.out, record)
+    words, record["pretraining"] = pretraining(repeats, flags.quick)
+    print("\n\n".join([measured.describe(record["machine"]), measured.table(rows), "\n".join([*lines, words])]))
+    measured.finish(flags.out, record)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What both sides compute: the shapes, the adapter, the optimizer's constants and the text."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+RANK, ALPHA = 8, 16.0
+B1, B2, EPS, CLIP = 0.9, 0.99, 1e-8, 1.0
+NORM_EPS = 1e-6
+VOCABULARY = 256
+RATES = {"lora": 3e-3, "full": 1e-3}
+HEAD = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A GPT-2-shaped decoder (head tied, no dropout, MLP of 4 d, float32) and its batch; heads have 32 dimensions."""
+
+    d_model: int
+    layers: int
+    length: int
+    batch: int = 8
+
+    @property
+    def heads(self) -> int:
+        """Returns the number of attention heads."""
+        return self.d_model // HEAD
+
+    @property
+    def title(self) -> str:
+        """Returns the shape in words."""
+        return f"d {self.d_model}, {self.layers} layers, T {self.length}, batch {self.batch}"
+
+    def base_parameters(self) -> int:
+        """Returns the parameters of the base that both sides must have."""
+        d = self.d_model
+        return (VOCABULARY + self.length + 2) * d + self.layers * (12 * d * d + 13 * d)
+
+    def adapter_parameters(self, fused: bool) -> int:
+        """Returns the parameters of the adapters; `fused` as in PEFT, where query, key and value share one A."""
+        return self.layers * RANK * self.d_model * (16 if fused else 18)
+
+
+def text() -> np.ndarray:
+    """Returns bytes that every Python has: the source of one module of its standard library."""
+    return np.frombuffer(Path(str(argparse.__file__)).read_bytes(), np.uint8)
+
+
+def windows(shape: Shape, seed: int, steps: int) -> np.ndarray:
+    """Returns the windows (step, batch, length + 1) uint8 that a run with this seed sees."""
+    stream = text()
+    starts = np.random.default_rng(seed).integers(0, len(stream) - shape.length, (steps, shape.batch, 1))
+    return stream[starts + np.arange(shape.length + 1)]
