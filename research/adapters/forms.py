@@ -17,7 +17,7 @@ from research.errors import UsageError
 
 
 def best_form(wish: str, platform: str, d_model: int, dropout: float) -> str:
-    """Returns `wish`, or for 'auto' the form that `benchmarks/` found fastest on this platform and width."""
+    """Returns `wish`, or for 'auto' the faster form on this platform: see docs/design.md."""
     if wish != "auto":
         return wish
     return "fused" if platform == "cpu" and not dropout else "factored"
