@@ -47,7 +47,7 @@ def task_of(shape: Shape, kind: str) -> Task:
         )
     )
     optimizer = OptimizerSpec(1, warmup=0.0, b1=workload.B1, b2=workload.B2, eps=workload.EPS, clip=workload.CLIP)
-    form = best_form("auto", jax.default_backend(), shape.d_model, 0.0)
+    form = best_form("auto", jax.default_backend(), 0.0)
     adapter = LoRA(("attention/", "mlp/"), workload.RANK, workload.ALPHA, form=form) if kind == "lora" else None
     return Task(model, adapter, ("^adapter/",) if adapter else ("^params/",), optimizer, batch)
 

@@ -16,7 +16,7 @@ from research.adapters.sites import LINEAR, input_axes, input_of, kernel_name
 from research.errors import UsageError
 
 
-def best_form(wish: str, platform: str, d_model: int, dropout: float) -> str:
+def best_form(wish: str, platform: str, dropout: float) -> str:
     """Returns `wish`, or for 'auto' the faster form on this platform: see docs/design.md."""
     if wish != "auto":
         return wish

@@ -91,7 +91,7 @@ class RankSweep:
         sites = find_sites(model, params, example_batch())
         base = Task(model, None, ("^params/",), study.optimizer, batch, dropout=study.model.dropout > 0)
         result = {"full": base}
-        form = best_form(self.adapter["form"], jax.default_backend(), study.model.d_model, self.adapter["dropout"])
+        form = best_form(self.adapter["form"], jax.default_backend(), self.adapter["dropout"])
         for name in self.arms:
             arm = ARMS[name]
             targets = tuple(arm.targets or self.adapter["targets"])

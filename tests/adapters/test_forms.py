@@ -168,4 +168,4 @@ def test_fused_product_never_forms_the_gradient_of_w() -> None:
     ],
 )
 def test_the_form_follows_the_wish_before_the_machine(wish: str, platform: str, dropout: float, form: str) -> None:
-    assert best_form(wish, platform, 64, dropout) == form
+    assert best_form(wish, platform, dropout) == form
