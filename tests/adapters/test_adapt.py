@@ -28,15 +28,6 @@ def moved(variables: Mapping[str, Any]) -> dict[str, Any]:
     return {**variables, "adapter": tree.unflatten(noisy)}
 
 
-def test_fused_refuses_a_matrix_that_moves_and_forward_mode() -> None:
-    adapted = adapt(decoder(DecoderConfig(**TINY)), LoRA(("query",), rank=2, alpha=5.0, form="fused"))
-    variables = adapted.init(jax.random.key(0), BATCH)
-    with pytest.raises(UsageError, match="factored"):
-        jax.grad(lambda p: adapted.apply({**variables, "params": p}, BATCH).logits.sum())(variables["params"])
-    with pytest.raises(TypeError):
-        jax.jvp(lambda a: adapted.apply({**variables, "adapter": a}, BATCH).logits, (variables["adapter"],), (variables["adapter"],))
-
-
 @pytest.mark.parametrize(
     ("spec", "word"),
     [
