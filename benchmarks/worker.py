@@ -8,9 +8,10 @@ import time
 
 
 def begin() -> None:
-    """Returns when the parent says so: whatever is to run at the same time is ready by then."""
+    """Returns when the parent says so: whatever is to run at the same time is ready by then. Exits when the parent is gone."""
     print("ready", flush=True)
-    sys.stdin.readline()
+    if not sys.stdin.readline():
+        sys.exit()
 
 
 def main() -> None:
