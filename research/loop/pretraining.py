@@ -19,6 +19,7 @@ from research.data.batches import batch, orders, windows
 from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.files import explained
+from research.loop.devices import cache_folder
 from research.loop.progress import Interrupted, Progress, stop_requested
 from research.losses import cross_entropy
 from research.models.decoder import DecoderConfig, decoder
@@ -55,11 +56,6 @@ class Base(NamedTuple):
     seconds: float
 
 
-def cache_folder() -> Path:
-    """Returns where pretrained bases are kept: $XDG_CACHE_HOME/lowlands/bases, by default under ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowlands" / "bases"
-
-
 def example_batch() -> dict[str, Any]:
     """Returns the smallest batch, to initialize or to trace a model with; parameters do not depend on a batch's shape."""
     return batch(jnp.zeros((1, 3), jnp.int32))
@@ -94,7 +90,7 @@ def pretrain(spec: Pretraining, corpus: Corpus, mesh: Mesh, progress: Progress) 
     Raises UsageError when the loss becomes non-finite, naming the step; Interrupted, after saving, when a stop is requested.
     """
     name = fingerprint({"stage": STAGE, "spec": dataclasses.asdict(spec), "data": corpus.fingerprint})
-    folder = cache_folder() / name
+    folder = cache_folder(os.environ) / "bases" / name
     start = time.monotonic()
     with _alone(folder):
         run = _Run(spec, corpus, mesh)
