@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from research.errors import UsageError
+from research.models.attention import causal_attention
 from research.models.model import Batch, Model, from_linen
 
 CHOICES = {
@@ -129,8 +130,10 @@ class Attention(nn.Module):
         v_bshk = _dense(c, (c.n_kv_heads, c.head_dim), "value")(x_nd).reshape(b, t, c.n_kv_heads, c.head_dim)
         if c.positions == "rope":
             q_bthk, k_bshk = rotate(q_bthk, positions_bt), rotate(k_bshk, positions_bt)
-        kernel: Any = c.attention
-        mixed_bthk = jax.nn.dot_product_attention(q_bthk, k_bshk, v_bshk, is_causal=True, implementation=kernel)
+        if c.attention == "xla":
+            mixed_bthk = causal_attention(q_bthk, k_bshk, v_bshk)
+        else:
+            mixed_bthk = jax.nn.dot_product_attention(q_bthk, k_bshk, v_bshk, is_causal=True, implementation="cudnn")
         return _dense(c, c.d_model, "out", axis=(-2, -1))(mixed_bthk.reshape(b * t, c.n_heads, c.head_dim)).reshape(x_btd.shape)
 
 

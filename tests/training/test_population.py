@@ -62,7 +62,7 @@ def test_query_key_and_value_all_carry_the_member_axis(monkeypatch: pytest.Monke
         return q, True
 
     monkeypatch.setattr(decoders.jax.nn, "dot_product_attention", lambda q, k, v, **_: attention(q, k, v))
-    what = task()
+    what = task(attention="cudnn", dtype="bfloat16")
     bases = one_base(what)
     states: MemberState = jax.vmap(lambda member: init_member(what, member, bases))(MEMBERS)
     jax.eval_shape(jax.vmap(lambda state, member: evaluate_member(what, state, member, bases, WINDOWS[0])), states, MEMBERS)
