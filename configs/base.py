@@ -50,6 +50,17 @@ def mesh() -> dict[str, object]:
     return {"member": -1, "data": 1, "fsdp": 1, "tensor": 1}
 
 
+def changed(values: dict[str, object], changes: dict[str, object]) -> ConfigDict:
+    """Returns the values as a locked ConfigDict with a variant's changes, a dict changing single keys of its section."""
+    config = locked(values)
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            config[key].update(value)
+        else:
+            config[key] = value
+    return config
+
+
 def locked(values: dict[str, object]) -> ConfigDict:
     """Returns the values as a ConfigDict to which no key can be added."""
     return ConfigDict(values).lock()

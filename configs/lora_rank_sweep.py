@@ -96,10 +96,4 @@ CHANGES: dict[str, dict[str, object]] = {
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the locked config of a variant."""
-    config = base.locked(default())
-    for key, value in CHANGES[variant].items():
-        if isinstance(value, dict):
-            config[key].update(value)
-        else:
-            config[key] = value
-    return config
+    return base.changed(default(), CHANGES[variant])

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-import numpy as np
 import pandas as pd
 
 from research.analysis import costs, learning_rates, rank_readings
@@ -19,13 +17,12 @@ from research.figures import learning_rates as rate_figure
 from research.figures import spectra as spectra_figure
 from research.figures.style import Captioned
 from research.findings import Finding
-from research.loop.arms import SELECTION_SEEDS, Layout, RankSweep, lay_out, shape_of
+from research.loop.arms import SELECTION_SEEDS, RankSweep, lay_out_arms, places, shape_of
 from research.loop.populations import Cell, Measure, Runner, Setting
 from research.loop.pretraining import check_batch
-from research.loop.programs import Programs
 from research.loop.progress import Progress
 from research.loop.provenance import timed
-from research.loop.study import EVALUATION_BATCH, EVALUATION_BATCHES, Study, bases, corpora, held_out
+from research.loop.study import Study, bases, chunk_of, corpora, held_out, programs
 from research.loop.workdir import Workdir
 from research.sweeps import Plan, fingerprint
 from research.training.memory import PROCESS_BYTES
@@ -34,7 +31,6 @@ NAME = "lora_rank_sweep"
 QUESTION = "How many directions does a fine-tune need, and is it pretraining that makes them few?"
 STAGE = 1  # raise by hand when the meaning of a cell changes
 READ_AT = (0.1, 0.25, 0.5, 1.0)
-CHUNKS = 20
 NGRAMS = {"unigram_loss": unigram_bits, "bigram_loss": bigram_bits}
 APART = ("inits", "arms", "ranks", "seeds", "selection_seeds", "learning_rates", "mesh", "members")
 
@@ -44,32 +40,30 @@ def check(config: Any) -> None:
     study, sweep = Study.of(config.to_dict()), RankSweep.of(config.to_dict())
     check_batch("pretraining.batch_size", config.pretraining.batch_size, study.solo_mesh(), config.pretraining.accumulate)
     check_batch("batch_size", config.batch_size, study.make_mesh())
-    lay_out(sweep, study)
+    lay_out_arms(sweep, study)
 
 
 def plan(config: Any) -> Plan:
     """Returns what would run; the time is a rough estimate from FLOPs and a fixed overhead per step."""
     study, sweep = Study.of(config.to_dict()), RankSweep.of(config.to_dict())
-    layout, counts = lay_out(sweep, study), sweep.counts()
-    total, devices = sum(map(sum, counts.values())), len(jax.devices())
+    layout, counts = lay_out_arms(sweep, study), sweep.counts()
+    total = sum(map(sum, counts.values()))
     sequences = total * sweep.steps * sweep.batch_size + config.pretraining.steps * config.pretraining.batch_size
-    flops = sequences * study.model.max_length * costs.flops_per_token(study.model, study.model.max_length)
-    rate, overhead = (4e10, 1.5e-3) if jax.default_backend() == "cpu" else (2e14, 1e-4)
-    memory = max(row["bytes"] for row in layout.rows(counts))
-    return Plan(total, layout.rows(counts), PROCESS_BYTES + memory, (flops / rate + total * sweep.steps * overhead) / devices + 60)
+    seconds = costs.estimated_seconds(study.model, study.model.max_length, sequences, total * sweep.steps)
+    return Plan(total, layout.rows(counts), PROCESS_BYTES + layout.memory_bytes, seconds)
 
 
 def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     """Yields the records of the sweep, phase by phase: references, selection, choice, results, spectra, costs."""
     study, sweep = Study.of(config.to_dict()), RankSweep.of(config.to_dict())
-    layout = lay_out(sweep, study)
-    index = layout.places
-    with Progress() as progress, _programs(study, sweep, layout) as programs:
+    layout = lay_out_arms(sweep, study)
+    index = places(sweep, study)
+    with Progress() as progress, programs(study, layout, sweep.steps, sweep.batch_size) as ready:
         workdir.timings.append([{"stage": "layout", **row} for row in layout.rows(sweep.counts())])
         source, target = corpora(study, workdir)
         stacked = bases(study, index, source, workdir, progress)
         setting = _setting(study, sweep, source, target, stacked, layout.widths)
-        runner = Runner(programs, setting, workdir, progress)
+        runner = Runner(ready, setting, workdir, progress)
 
         def made(coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
             return _cells(config, (source.fingerprint, target.fingerprint), coordinates, index)
@@ -110,20 +104,8 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     }
 
 
-def _programs(study: Study, sweep: RankSweep, layout: Layout) -> Programs:
-    length, chunk = study.model.max_length + 1, _chunk(sweep)
-    windows = {shape: jax.ShapeDtypeStruct((layout.widths[shape], chunk, sweep.batch_size, length), np.uint8) for shape in layout.tasks}
-    batches = jax.ShapeDtypeStruct((EVALUATION_BATCHES, EVALUATION_BATCH, length), np.uint8)
-    return Programs(layout.tasks, study.make_mesh(), layout.bases, windows, batches)
-
-
-def _chunk(sweep: RankSweep) -> int:
-    """The steps of one call of a program."""
-    return max(1, sweep.steps // CHUNKS)
-
-
 def _setting(study: Study, sweep: RankSweep, source: Corpus, target: Corpus, stacked: Any, widths: Mapping[str, int]) -> Setting:
-    length, chunk = study.model.max_length, _chunk(sweep)
+    length, chunk = study.model.max_length, chunk_of(sweep.steps)
     budgets = {min(sweep.steps, max(1, round(share * sweep.steps / chunk)) * chunk) for share in READ_AT} | {sweep.steps}
     on_target = Measure("target_loss", held_out(target, "test", length), False)
     on_source = Measure("source_loss", held_out(source, "test", length), True)
@@ -138,7 +120,7 @@ def _setting(study: Study, sweep: RankSweep, source: Corpus, target: Corpus, sta
         chunk,
         {"select": (validation,), "result": (on_target, on_source)},
         widths,
-        keep=("full",),
+        keep=lambda coordinates: coordinates["trains"] == "full",
     )
 
 

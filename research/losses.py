@@ -27,3 +27,15 @@ def cross_entropy(apply: Apply, variables: Variables, batch: Batch, reference: A
     nll_bt = optax.softmax_cross_entropy(logits_btv, one_hot_btv) * batch["weights"]
     nll, weight = nll_bt.sum(), batch["weights"].sum()
     return nll / jnp.maximum(weight, 1.0), {"nll": nll, "weight": weight}
+
+
+def kl_divergence(apply: Apply, variables: Variables, batch: Batch, reference: Any) -> tuple[Array, Metrics]:
+    """Returns the mean Kullback-Leibler divergence of what `variables` predict from what the frozen `reference` does, in nats.
+
+    batch: as for `cross_entropy`, whose targets only weigh. Metrics: `kl`, the weighted sum in nats, and `weight`.
+    """
+    student_btv = jax.nn.log_softmax(apply(variables, batch).logits.astype(jnp.float32))
+    teacher_btv = jax.nn.log_softmax(jax.lax.stop_gradient(apply(reference, batch).logits).astype(jnp.float32))
+    kl = ((jnp.exp(teacher_btv) * (teacher_btv - student_btv)).sum(-1) * batch["weights"]).sum()
+    weight = batch["weights"].sum()
+    return kl / jnp.maximum(weight, 1.0), {"kl": kl, "weight": weight}

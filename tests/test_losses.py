@@ -1,11 +1,12 @@
-"""The cross-entropy of weighted tokens, against NumPy."""
+"""The losses of weighted tokens, against NumPy and SciPy."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import rel_entr, softmax
 
-from research.losses import cross_entropy
+from research.losses import cross_entropy, kl_divergence
 from research.models.model import Output
 
 RNG = np.random.default_rng(0)
@@ -76,3 +77,18 @@ def test_large_logits_stay_finite() -> None:
 def test_the_reference_changes_nothing() -> None:
     with_reference = cross_entropy(identity, {"logits": jnp.asarray(LOGITS)}, BATCH, {"logits": jnp.zeros_like(LOGITS)})
     assert with_reference[0] == loss(LOGITS)[0]
+
+
+def test_the_divergence_is_that_of_scipy_and_moves_the_student_only() -> None:
+    other = LOGITS[::-1] + 1.0
+
+    def divergence(student: jax.Array, teacher: jax.Array) -> jax.Array:
+        return kl_divergence(identity, {"logits": student}, BATCH, {"logits": teacher})[0]
+
+    per_token = rel_entr(softmax(other.astype(np.float64), -1), softmax(LOGITS.astype(np.float64), -1)).sum(-1)
+    value, (to_student, to_teacher) = jax.value_and_grad(divergence, (0, 1))(jnp.asarray(LOGITS), jnp.asarray(other))
+    np.testing.assert_allclose(value, (per_token * BATCH["weights"]).sum() / 5.5, rtol=1e-5)
+    np.testing.assert_array_equal(to_teacher, 0.0)
+    difference = softmax(LOGITS, -1) - softmax(other, -1)
+    np.testing.assert_allclose(to_student, difference * BATCH["weights"][..., None] / 5.5, atol=1e-6)
+    assert divergence(jnp.asarray(LOGITS), jnp.asarray(LOGITS)) == 0.0

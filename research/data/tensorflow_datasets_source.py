@@ -64,6 +64,17 @@ def find_prepared(word: str, root: Path) -> Prepared:
     return Prepared(folder, field)
 
 
+def serialized_rows(word: str, builder: Any, split: str) -> Any:
+    """Returns the rows of a split as a random-access source of serialized examples; UsageError if they are not in array_record format."""
+    import tensorflow_datasets as tfds
+
+    try:
+        return builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    except NotImplementedError as error:
+        message = f"tfds:{word} is not in array_record format, the one read without TensorFlow; prepare it: {_preparation(word)}"
+        raise UsageError(message) from error
+
+
 def _newest(folder: Path, word: str, root: Path) -> Path:
     inside = [path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(".")]
     versions = [path for path in inside if _VERSION.fullmatch(path.name)]
@@ -108,11 +119,7 @@ def _is_text(feature: Any) -> bool:
 def _rows(word: str, builder: Any, split: str, field: str, max_bytes: int | None) -> list[bytes]:
     import tensorflow_datasets as tfds
 
-    try:
-        source = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-    except NotImplementedError as error:
-        message = f"tfds:{word} is not in array_record format, the one read without TensorFlow; prepare it: {_preparation(word)}"
-        raise UsageError(message) from error
+    source = serialized_rows(word, builder, split)
     only = tfds.features.FeaturesDict({field: builder.info.features[field]})  # other fields cost more to decode than all else here
     rows, used = [], 0
     for records in _chunks(source, in_order=max_bytes is None):

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,11 +14,12 @@ from research.adapters.sites import find_sites
 from research.data.batches import batch
 from research.errors import UsageError
 from research.loop import initializations
+from research.loop.layout import Layout, lay_out, stacked_shapes
 from research.loop.pretraining import example_batch
 from research.loop.study import Study, model_of
 from research.sweeps import chain, grid
-from research.training.memory import Footprint, budget, footprint, members_side_by_side, width
-from research.training.population import Members, Task, init_member
+from research.training.memory import decoder_activations
+from research.training.population import Task
 
 SELECTION_SEEDS = 1000
 EVERY_MATRIX = ("(kernel|embedding)$",)
@@ -129,44 +130,15 @@ def shape_of(coordinates: Mapping[str, Any]) -> str:
     return "full" if coordinates["arm"] is None else f"{coordinates['arm']}/{coordinates['trains']}"
 
 
-class Layout(NamedTuple):
-    """How a sweep is laid out on the devices: tasks, members of one program, footprints; each base's place, and all bases as shapes."""
-
-    tasks: dict[str, Task]
-    widths: dict[str, int]
-    footprints: dict[str, Footprint]
-    places: dict[tuple[str, int], int]
-    bases: Any
-
-    def rows(self, counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
-        """Returns one row a shape, for --dry_run and the timings; bytes are the estimate by which members were counted."""
-        return [
-            {
-                "shape": shape,
-                "cells": sum(numbers),
-                "populations": sum(-(-n // self.widths[shape]) for n in numbers),
-                "members": self.widths[shape],
-                "side by side": self.tasks[shape].vmap,
-                "bytes": self.footprints[shape].total(self.widths[shape], len(jax.devices()) * self.tasks[shape].vmap),
-            }
-            for shape, numbers in counts.items()
-        ]
+def places(sweep: RankSweep, study: Study) -> dict[tuple[str, int], int]:
+    """Returns the place of each (init, seed) of the sweep among the stacked bases."""
+    return initializations.places(sweep.inits, sweep.all_seeds(), study.pretraining["bases"])
 
 
-def lay_out(sweep: RankSweep, study: Study) -> Layout:
-    """Returns the layout, a function of the config and the kind of device alone."""
-    mesh, device, tasks = study.make_mesh(), jax.devices()[0], sweep.tasks(study)
+def lay_out_arms(sweep: RankSweep, study: Study) -> Layout:
+    """Returns the layout of a sweep over ranks."""
+    tasks = sweep.tasks(study)
     params = jax.eval_shape(tasks["full"].model.init, jax.random.key(0), example_batch())["params"]
-    places = initializations.places(sweep.inits, sweep.all_seeds(), study.pretraining["bases"])
-    count = max(places.values()) + 1
-    stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), params)
-    widths, sizes = {}, {}
-    for shape, numbers in sweep.counts().items():
-        task = tasks[shape]
-        state = jax.eval_shape(lambda b, t=task: init_member(t, Members(0, 1, 0.0, 0), b), stacked)
-        size = sizes[shape] = footprint(study.model, sweep.batch_size, stacked, state)
-        room = max(1, (budget(device) - size.shared) // (size.member + size.in_step))
-        widths[shape] = width(numbers, min(room, sweep.members or room), mesh.shape["member"])
-        side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
-        tasks[shape] = dataclasses.replace(task, vmap=side)
-    return Layout(tasks, widths, sizes, places, stacked)
+    stacked = stacked_shapes(params, max(places(sweep, study).values()) + 1)
+    activations = decoder_activations(study.model, sweep.batch_size)
+    return lay_out(study.make_mesh(), tasks, sweep.counts(), stacked, activations, sweep.members)

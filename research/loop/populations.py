@@ -5,7 +5,7 @@ import logging
 import resource
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -37,21 +37,32 @@ class Cell(NamedTuple):
     rank: int
     learning_rate: float
     seed: int
+    reference: int | None = None
 
 
 class Measure(NamedTuple):
-    """A loss on held-out batches (chunk, k, batch, time + 1), at every budget or at the last one only."""
+    """A mean over held-out batches (chunk, k, batch, time + 1), at every budget or at the last one only.
+
+    quantity: which of the loss's sums is divided by its weight; nats become bits where the unit says so.
+    """
 
     metric: str
     batches: np.ndarray
     last_only: bool
+    quantity: str = "nll"
+    unit: str = "bits/byte"
+
+    def mean(self, chunks: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Returns the mean of each member from its sums on every chunk."""
+        total, weight = (np.sum([np.asarray(sums[name], np.float64) for sums in chunks], axis=0) for name in (self.quantity, "weight"))
+        return total / weight * (BITS if self.unit.startswith("bits") else 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
 
-    widths: members of one program, by shape. keep: the values of `trains` whose final weights become artifacts.
+    widths: members of one program, by shape. keep: whether the final weights of a cell with these coordinates become an artifact.
     """
 
     experiment: str
@@ -63,18 +74,12 @@ class Setting:
     chunk: int
     measures: Mapping[str, tuple[Measure, ...]]
     widths: Mapping[str, int]
-    keep: tuple[str, ...] = ()
+    keep: Callable[[Mapping[str, Any]], bool] = lambda coordinates: False
 
 
 def finished(workdir: Workdir, last: int) -> set[str]:
     """Returns the fingerprints of cells all of whose records stand in the workdir: the last one, train_loss at the last step, does."""
     return {row["cell"] for row in workdir.records.rows if row.get("metric") == "train_loss" and row.get("step") == last}
-
-
-def _bits(chunks: Sequence[tuple[Any, Any]]) -> np.ndarray:
-    """Returns bits per token of each member from its (nll in nats, weight) on every chunk."""
-    nll, weight = np.sum(np.asarray(chunks, np.float64), axis=0)
-    return nll / weight * BITS
 
 
 class Runner:
@@ -104,20 +109,22 @@ class Runner:
                 yield _InFlight(self, population, mine).finish(task)
                 shutil.rmtree(self.workdir.state_dir(population.id), ignore_errors=True)
 
-    def untouched(self, shape: str, phase: str, bases: Sequence[int]) -> dict[str, np.ndarray]:
-        """Returns the losses of bases before any training, bits/byte, for each measure of `phase`; they are members of `shape`."""
+    def untouched(self, shape: str, phase: str, bases: Sequence[int], references: Sequence[int] | None = None) -> dict[str, np.ndarray]:
+        """Returns each measure of `phase` for bases before any training (and what they are compared with); they are members of `shape`."""
         functions, width = self.programs[shape], self.setting.widths[shape]
-        found: dict[str, list[float]] = {m.metric: [] for m in self.setting.measures[phase]}
+        measures = self.setting.measures[phase]
+        found: dict[str, list[float]] = {m.metric: [] for m in measures}
         for first in range(0, len(bases), width):
-            some = np.resize(np.array(bases[first : first + width], np.int32), width)
+            some, other = (np.resize(np.array(x[first : first + width], np.int32), width) for x in (bases, references or bases))
             members = Members(some, np.zeros(width, np.int32), np.zeros(width, np.float32), np.zeros(width, np.uint32))
+            members = members if references is None else members._replace(reference=other)
             states = functions.init(members, self.bases)
-            for metric, values in found.items():
-                values.extend(_bits(self.evaluate(functions, states, members, metric)))
+            for m in measures:
+                found[m.metric].extend(m.mean(self.evaluate(functions, states, members, m.metric)))
         return {metric: np.array(values[: len(bases)]) for metric, values in found.items()}
 
-    def evaluate(self, functions: Population, states: Any, members: Members, metric: str) -> list[tuple[Any, Any]]:
-        """Returns (nll, weight) of each member on each chunk of a measure's batches, dispatched and not yet read."""
+    def evaluate(self, functions: Population, states: Any, members: Members, metric: str) -> list[Mapping[str, Any]]:
+        """Returns the sums of each member on each chunk of a measure's batches, dispatched and not yet read."""
         return [functions.evaluate(states, members, self.bases, chunk) for chunk in self.held_out[metric]]
 
 
@@ -136,6 +143,7 @@ class _InFlight:
             np.array([cell.rank for cell in rows], np.int32),
             np.array([cell.learning_rate for cell in rows], np.float32),
             np.array(self.seeds, np.uint32),
+            None if cells[0].reference is None else np.array([cell.reference for cell in rows], np.int32),
         )
         self.measures = self.setting.measures[cells[0].coordinates["phase"]]
         self.measured = {m.metric: np.full((len(rows), len(self.setting.budgets)), np.nan) for m in self.measures}
@@ -180,17 +188,17 @@ class _InFlight:
         order = orders(self.seeds, done, steps, setting.batch_size, len(setting.windows))
         states, losses = self.functions.train(states, self.members, setting.windows[order], runner.bases)
         done += steps
-        pending = {}
+        pending: list[tuple[Measure, Any]] = []
         if done in setting.budgets:
             due = [m for m in self.measures if done == setting.budgets[-1] or not m.last_only]
-            pending = {m.metric: runner.evaluate(self.functions, states, self.members, m.metric) for m in due}
+            pending = [(m, runner.evaluate(self.functions, states, self.members, m.metric)) for m in due]
         self.train[:, done - steps : done] = np.asarray(losses)
-        for metric, chunks in pending.items():
-            self.measured[metric][:, setting.budgets.index(done)] = _bits(chunks)
+        for measure, chunks in pending:
+            self.measured[measure.metric][:, setting.budgets.index(done)] = measure.mean(chunks)
         return states
 
     def _keep(self, states: Any) -> None:
-        kept = [(index, cell) for index, cell in enumerate(self.cells) if cell.coordinates["trains"] in self.setting.keep]
+        kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates)]
         if kept:
             weights = {path: np.asarray(leaf) for path, leaf in tree.flatten(states.trainable).items()}
             for index, cell in kept:
@@ -199,6 +207,7 @@ class _InFlight:
                 )
 
     def _records(self, index: int, cell: Cell) -> Iterator[dict[str, Any]]:
+        units = {m.metric: m.unit for m in self.measures}
         finite = np.cumprod(np.isfinite(self.train[index])).astype(bool)
         first = 0
         for position, step in enumerate(self.setting.budgets):
@@ -210,7 +219,7 @@ class _InFlight:
             for metric, value in values.items():
                 healthy = alive and np.isfinite(value)
                 row = {"experiment": self.setting.experiment, "cell": cell.fingerprint, **cell.coordinates, "step": step, "metric": metric}
-                row |= {"value": round(float(value), 7) if healthy else None, "unit": "bits/byte"}
+                row |= {"value": round(float(value), 7) if healthy else None, "unit": units.get(metric, "bits/byte")}
                 yield row if healthy else row | {"note": "diverged"}
 
     def _was_due(self, metric: str, step: int) -> bool:

@@ -21,6 +21,7 @@ class Programs:
 
     def __init__(self, tasks: Mapping[str, Task], mesh: Mesh, bases: Any, windows: Mapping[str, Any], batches: Any) -> None:
         self._built = {shape: build(task, bases, mesh) for shape, task in tasks.items()}
+        self._tasks = tasks
         self._bases, self._windows, self._batches = bases, windows, batches
         self._pool = ThreadPoolExecutor(1)
         self._ahead: dict[str, Future[Population]] = {}
@@ -34,7 +35,7 @@ class Programs:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _compiled(self, shape: str) -> Population:
-        return ahead(self._built[shape], self._bases, self._windows[shape], self._batches)
+        return ahead(self._built[shape], self._bases, self._windows[shape], self._batches, self._tasks[shape].compares)
 
     def __getitem__(self, shape: str) -> Population:
         return self._ahead[shape].result() if shape in self._ahead else self._built[shape]

@@ -14,7 +14,9 @@ from research.data.vocabulary import BYTES
 from research.errors import UsageError
 from research.loop import initializations
 from research.loop.initializations import Initialization
+from research.loop.layout import Layout
 from research.loop.pretraining import Pretraining, initializer, pretrain
+from research.loop.programs import Programs
 from research.loop.progress import Progress
 from research.loop.provenance import timed
 from research.loop.workdir import Workdir
@@ -25,6 +27,7 @@ from research.training.mesh import MeshSpec, make_mesh, solo
 
 EVALUATION_BATCH = 32
 EVALUATION_BATCHES = 8
+CHUNKS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +113,19 @@ def held_out(corpus: Corpus, part: str, length: int) -> np.ndarray:
     filled = np.full((-(-len(rows) // size) * size, rows.shape[1]), BYTES.separator, rows.dtype)
     filled[: len(rows)] = rows
     return filled.reshape(-1, EVALUATION_BATCHES, EVALUATION_BATCH, rows.shape[1])
+
+
+def chunk_of(steps: int) -> int:
+    """Returns the steps of one call of a program."""
+    return max(1, steps // CHUNKS)
+
+
+def programs(study: Study, layout: Layout, steps: int, batch_size: int) -> Programs:
+    """Returns the compiled functions of a layout, made in the background as soon as they are entered."""
+    length, chunk = study.model.max_length + 1, chunk_of(steps)
+    windows = {shape: jax.ShapeDtypeStruct((width, chunk, batch_size, length), np.uint8) for shape, width in layout.widths.items()}
+    batches = jax.ShapeDtypeStruct((EVALUATION_BATCHES, EVALUATION_BATCH, length), np.uint8)
+    return Programs(layout.tasks, study.make_mesh(), layout.bases, windows, batches)
 
 
 def model_of(study: Study) -> Model:

@@ -30,14 +30,17 @@ def nbytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def footprint(config: DecoderConfig, batch_size: int, bases: Any, state: Any) -> Footprint:
-    """Returns the bytes of members with this `state` (shapes of one member) on these `bases`; windows of text are small beside them.
-
-    In a step a member needs its activations and, at most, gradients and a merged copy of the base; remat is not credited.
-    """
-    tokens = batch_size * config.max_length
+def decoder_activations(config: DecoderConfig, batch_size: int) -> int:
+    """Returns the bytes of a decoder's activations in a step; remat is not credited."""
     per_layer = 10 * config.d_model + 3 * config.d_mlp + 2 * config.n_heads * config.max_length
-    activations = tokens * (config.n_layers * per_layer + 3 * config.vocab_size) * FLOAT
+    return batch_size * config.max_length * (config.n_layers * per_layer + 3 * config.vocab_size) * FLOAT
+
+
+def footprint(activations: int, bases: Any, state: Any) -> Footprint:
+    """Returns the bytes of members with this `state` (shapes of one member) on these `bases`; windows of data are small beside them.
+
+    In a step a member needs its activations and, at most, gradients and a merged copy of the base.
+    """
     count = jax.tree.leaves(bases)[0].shape[0]
     return Footprint(nbytes(bases), nbytes(state), activations + 2 * nbytes(bases) // count)
 

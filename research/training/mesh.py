@@ -19,7 +19,7 @@ P = PartitionSpec
 RULES: tuple[tuple[str, PartitionSpec], ...] = (
     (r"(^|/)constants/", P()),
     (r"norm/scale$", P(("fsdp", "tensor"))),
-    (r"(^|/)embedding/embedding$", P("tensor", "fsdp")),
+    (r"(^|/)embedding/embedding$", P(None, ("fsdp", "tensor"))),
     (r"position/embedding$", P(None, ("fsdp", "tensor"))),
     (r"(query|key|value)/kernel$", P("fsdp", "tensor", None)),
     (r"out/kernel$", P("tensor", None, "fsdp")),

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from research import tree
 from research.adapters.adapt import adapt, attach
 from research.adapters.lora import LoRA
-from research.losses import Loss, cross_entropy
+from research.losses import Loss, Metrics, cross_entropy
 from research.models.model import Batch, Model, Variables
 from research.optimizers import OptimizerSpec, adamw
 from research.training.mesh import P, check_divisible, jit_step, shardings, specs
@@ -26,12 +26,17 @@ ToBatch = Callable[[Array], Batch]
 
 
 class Members(NamedTuple):
-    """What members differ in, one row each: index of the base, rank of the adapter, peak learning rate, seed of everything drawn."""
+    """What members differ in, one row each.
+
+    Index of the base, rank of the adapter, peak learning rate, seed of everything drawn; where the loss compares, index of the base that is
+    its reference.
+    """
 
     base: Any
     rank: Any
     learning_rate: Any
     seed: Any
+    reference: Any = None
 
 
 class MemberState(NamedTuple):
@@ -48,7 +53,7 @@ class Task:
     """What all members of a population share.
 
     model: the plain model. adapter: its adapter, padded to the largest rank, or None. moves: patterns of what may move.
-    to_batch: rows of the data -> batch. vmap: how many members a device trains side by side.
+    to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. compares: the loss needs a reference.
     """
 
     model: Model
@@ -59,6 +64,7 @@ class Task:
     loss: Loss = cross_entropy
     vmap: int = 1
     dropout: bool = False
+    compares: bool = False
 
     @property
     def adapted(self) -> Model:
@@ -71,12 +77,12 @@ class Population(NamedTuple):
 
     init:     (members, bases) -> states.
     train:    (states, members, windows (member, step, batch, time + 1), bases) -> (states, loss in nats (member, step)).
-    evaluate: (states, members, bases, batches (k, batch, time + 1)) -> (nll in nats, weight), each (member,).
+    evaluate: (states, members, bases, batches (k, batch, time + 1)) -> sums of the loss's metrics over them, each (member,).
     """
 
     init: Callable[..., MemberState]
     train: Callable[..., tuple[MemberState, Array]]
-    evaluate: Callable[..., tuple[Array, Array]]
+    evaluate: Callable[..., Metrics]
 
 
 def pick(bases: Any, index: Array) -> Any:
@@ -113,31 +119,28 @@ def train_member(task: Task, state: MemberState, member: Members, windows: Array
     trainable, frozen = join(pick(bases, member.base), state)
     step = make_train_step(task.adapted, task.loss, adamw(task.optimizer, member.learning_rate))
     key = jax.random.key(member.seed) if task.dropout else None
+    reference = _reference(member, bases)
 
     def one(carry: TrainState, batch: Array) -> tuple[TrainState, Array]:
-        moved, metrics = step(carry, task.to_batch(_spread(batch)), key)
+        moved, metrics = step(carry, task.to_batch(_spread(batch)), key, reference)
         return moved, metrics["loss"]
 
     final, losses = jax.lax.scan(one, TrainState(state.step, trainable, frozen, state.opt_state), windows)
     return MemberState(final.step, final.trainable, state.constants, final.opt_state), losses
 
 
-def evaluate_member(task: Task, state: MemberState, member: Members, bases: Any, batches: Array) -> tuple[Array, Array]:
-    """Returns a member's summed negative log-likelihood (nats) and weight over batches (k, batch, time + 1)."""
+def _reference(member: Members, bases: Any) -> Variables | None:
+    return None if member.reference is None else {"params": pick(bases, member.reference)}
+
+
+def evaluate_member(task: Task, state: MemberState, member: Members, bases: Any, batches: Array) -> Metrics:
+    """Returns the sums of the loss's metrics of a member over batches (k, batch, time + 1)."""
     trainable, frozen = join(pick(bases, member.base), state)
     # The batches become the member's own: under vmap, cuDNN's attention wants q, k and v to carry the member axis, all or none.
     batches = batches + (0 * member.base).astype(batches.dtype)
-    return evaluate(task.adapted, tree.combine(trainable, frozen), jax.lax.map(task.to_batch, batches), task.loss)
-
-
-def evaluate(model: Model, variables: Variables, batches: Batch, loss: Loss = cross_entropy) -> tuple[Array, Array]:
-    """Returns the summed negative log-likelihood (nats) and weight over stacked batches, without dropout."""
-
-    def one(total: tuple[Array, Array], batch: Batch) -> tuple[tuple[Array, Array], None]:
-        _, metrics = loss(model.apply, variables, batch, None)
-        return (total[0] + metrics["nll"], total[1] + metrics["weight"]), None
-
-    return jax.lax.scan(one, (jnp.zeros(()), jnp.zeros(())), batches)[0]
+    variables, reference = tree.combine(trainable, frozen), _reference(member, bases)
+    metrics = jax.lax.map(lambda rows: task.loss(task.adapted.apply, variables, task.to_batch(rows), reference)[1], batches)
+    return jax.tree.map(lambda x: x.sum(), metrics)
 
 
 def _spread(batch: Array) -> Array:
@@ -188,13 +191,13 @@ def build(task: Task, bases: Any, mesh: Mesh) -> Population:
     )
 
 
-def ahead(functions: Population, bases: Any, windows: Any, batches: Any) -> Population:
-    """Returns `functions`, compiled now for arguments of these shapes; others are compiled when they come.
+def ahead(functions: Population, bases: Any, windows: Any, batches: Any, compares: bool = False) -> Population:
+    """Returns `functions`, compiled now for arguments of these shapes; others are compiled when they come. `compares` as in the task.
 
     bases, windows (member, step, batch, time + 1) and batches (k, batch, time + 1) are arrays or shapes.
     """
     count = windows.shape[0]
-    types = Members(jnp.int32, jnp.int32, jnp.float32, jnp.uint32)
+    types = (jnp.int32, jnp.int32, jnp.float32, jnp.uint32, *((jnp.int32,) if compares else ()))
     members = Members(*(jax.ShapeDtypeStruct((count,), dtype) for dtype in types))
     states = jax.eval_shape(functions.init, members, bases)
     return Population(

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import pytest
 
 from research.models.decoder import DecoderConfig
-from research.training.memory import CPU_BYTES, Footprint, budget, footprint, members_side_by_side, nbytes, width
+from research.training.memory import CPU_BYTES, Footprint, budget, decoder_activations, footprint, members_side_by_side, nbytes, width
 
 CONFIG = DecoderConfig(d_model=16, d_mlp=32, n_layers=2, n_heads=2, max_length=8)
 
@@ -35,7 +35,7 @@ def test_a_footprint_counts_what_is_there() -> None:
     bases = {"w": jax.ShapeDtypeStruct((3, 4, 5), jnp.float32)}
     state = {"a": jax.ShapeDtypeStruct((7,), jnp.bfloat16), "step": jax.ShapeDtypeStruct((), jnp.int32)}
     assert nbytes(bases) == 240 and nbytes(state) == 18
-    one, two = (footprint(CONFIG, batch_size, bases, state) for batch_size in (4, 8))
+    one, two = (footprint(decoder_activations(CONFIG, batch_size), bases, state) for batch_size in (4, 8))
     assert (one.shared, one.member) == (240, 18)
     assert two.in_step - one.in_step == one.in_step - 160
     assert one.total(5, 2) == 240 + 5 * 18 + 2 * one.in_step

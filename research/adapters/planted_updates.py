@@ -1,0 +1,68 @@
+"""Updates of known rank and known subspaces, planted into the matrices at chosen sites, on the host."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from research import tree
+from research.adapters.sites import Site
+from research.errors import UsageError
+
+SPECTRA = ("flat", "decaying")
+DECAY = 0.8
+
+
+class Planted(NamedTuple):
+    """One planted update, U diag(s) V^T: left (inputs, rank), values (rank,) descending, right (outputs, rank)."""
+
+    left: np.ndarray
+    values: np.ndarray
+    right: np.ndarray
+
+    def matrix(self, rank: int | None = None) -> np.ndarray:
+        """Returns the update (inputs, outputs), or its first `rank` components."""
+        kept = slice(rank)
+        return (self.left[:, kept] * self.values[kept]) @ self.right[:, kept].T
+
+
+def spectrum(kind: str, rank: int) -> np.ndarray:
+    """Returns the singular values (rank,) of an update, the first 1: 'flat', or 'decaying' by DECAY from one to the next."""
+    if kind not in SPECTRA:
+        raise UsageError(f"spectra has {kind!r}: choose among {', '.join(SPECTRA)}")
+    return np.ones(rank) if kind == "flat" else DECAY ** np.arange(rank)
+
+
+def chosen(sites: Mapping[str, Site], patterns: Sequence[str], what: str) -> list[Site]:
+    """Returns the sites whose path matches one of the patterns; each must match something."""
+    paths = {path for pattern in patterns for path in tree.matching(pattern, sites, what)}
+    return [sites[path] for path in sorted(paths)]
+
+
+def draw(params: Mapping[str, Any], sites: Sequence[Site], values: np.ndarray, seed: int) -> dict[str, Planted]:
+    """Returns an update for the matrix of each site, with random orthonormal factors, a pure function of (seed, path).
+
+    `values` are relative to the largest singular value of the matrix that is changed. Raises UsageError for a rank above
+    min(inputs, outputs), and for layers stacked by nn.scan.
+    """
+    leaves = tree.flatten({"params": params})
+    planted = {}
+    for site in sites:
+        if site.stack:
+            raise UsageError(f"{site.kernel} holds several layers; plant into an unrolled model (model.scan=false)")
+        if len(values) > site.max_rank:
+            raise UsageError(f"a planted rank of {len(values)} is above min(inputs, outputs) = {site.max_rank} of {site.kernel}; lower it")
+        matrix = np.asarray(leaves[site.kernel], np.float64).reshape(site.inputs, site.outputs)
+        generator = np.random.default_rng([seed, zlib.crc32(site.kernel.encode())])
+        left, right = (np.linalg.qr(generator.standard_normal((size, len(values))))[0] for size in matrix.shape)
+        planted[site.kernel] = Planted(left, values * np.linalg.norm(matrix, 2), right)
+    return planted
+
+
+def plant(params: Mapping[str, Any], planted: Mapping[str, Planted], rank: int | None = None) -> dict[str, Any]:
+    """Returns the parameters with the updates added, or the first `rank` components of each."""
+    leaves = tree.flatten({"params": params})
+    for path, update in planted.items():
+        leaves[path] = (leaves[path] + update.matrix(rank).reshape(leaves[path].shape)).astype(leaves[path].dtype)
+    return tree.unflatten(leaves)["params"]

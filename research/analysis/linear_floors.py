@@ -1,0 +1,79 @@
+"""The loss floor of a linear student of each rank: with whitened inputs it is known exactly."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from research import tree
+from research.adapters.adapt import adapt, attach
+from research.adapters.lora import LoRA
+from research.adapters.planted_updates import spectrum
+from research.losses import Apply, Metrics
+from research.models.model import Batch, Variables, from_linen
+from research.optimizers import OptimizerSpec, adamw
+from research.training.mesh import MeshSpec, P, jit_step, make_mesh
+from research.training.step import init_state, make_train_step
+
+INPUTS, OUTPUTS, EXAMPLES, STEPS, RATE = 16, 12, 32, 3000, 0.05
+
+
+class _Linear(nn.Module):
+    @nn.compact
+    def __call__(self, batch: Batch, deterministic: bool = True) -> Array:
+        return nn.Dense(OUTPUTS, use_bias=False, name="linear")(batch["inputs"])
+
+
+def _squared_error(apply: Apply, variables: Variables, batch: Batch, reference: Any = None) -> tuple[Array, Metrics]:
+    """The squared error, summed over outputs and averaged over examples."""
+    error = ((apply(variables, batch).logits - batch["targets"]) ** 2).sum(-1).mean()
+    return error, {"weight": jnp.ones(())}
+
+
+def exact_floor(values: np.ndarray, rank: int) -> float:
+    """Returns the least squared error of rank `rank` where the update has these singular values (Eckart & Young 1936)."""
+    return float((values[rank:] ** 2).sum())
+
+
+def measured_floors(values: np.ndarray, ranks: Sequence[int], seed: int) -> np.ndarray:
+    """Returns the squared error after training a LoRA student of each rank (ranks,); the teacher's update has these singular values.
+
+    Inputs are whitened: X^T X / n is the identity, so the error is the squared Frobenius norm of what is missing.
+    """
+    generator = np.random.default_rng(seed)
+    inputs, left, right = (
+        np.linalg.qr(generator.standard_normal(shape))[0] for shape in ((EXAMPLES, INPUTS), (INPUTS, len(values)), (OUTPUTS, len(values)))
+    )
+    base = generator.standard_normal((INPUTS, OUTPUTS)) / np.sqrt(INPUTS)
+    teacher = base + (left * values) @ right.T
+    whitened = np.sqrt(EXAMPLES) * inputs
+    batch = {"inputs": jnp.asarray(whitened, jnp.float32), "targets": jnp.asarray(whitened @ teacher, jnp.float32)}
+    model, spec = from_linen(_Linear()), LoRA(("linear/",), max(*ranks, 1), alpha=8.0)
+    optimizer = OptimizerSpec(STEPS, schedule="cosine", clip=0.0)
+    params = {"linear": {"kernel": jnp.asarray(base, jnp.float32)}}
+
+    def trained(rank: Array) -> Array:
+        variables = {"params": params, **attach(jax.random.key(seed), model, params, batch, spec, rank=rank)}
+        moves, stays = tree.partition(variables, ("^adapter/",))
+        tx = adamw(optimizer, RATE)
+        step = make_train_step(adapt(model, spec), _squared_error, tx)
+        final, _ = jax.lax.scan(lambda state, _: (step(state, batch)[0], None), init_state(moves, stays, tx), None, STEPS)
+        return _squared_error(adapt(model, spec).apply, tree.combine(final.trainable, stays), batch)[0]
+
+    run = jit_step(lambda ranks: jax.lax.map(trained, ranks), P(), P(), make_mesh(MeshSpec()), donate=())
+    return np.asarray(run(jnp.asarray(ranks)))
+
+
+def floor_records(experiment: str, planted_ranks: Sequence[int], spectra: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yields measured and exact floors of students of rank 0 .. k, for each planted rank k that fits and each spectrum."""
+    for kind in spectra:
+        for planted in (k for k in planted_ranks if k <= min(INPUTS, OUTPUTS)):
+            values, ranks = spectrum(kind, planted), range(planted + 1)
+            for rank, measured in zip(ranks, measured_floors(values, ranks, seed=planted), strict=True):
+                where = {"experiment": experiment, "cell": "", "phase": "linear", "spectrum": kind, "planted_rank": planted, "rank": rank}
+                yield {**where, "metric": "floor", "value": float(measured), "unit": "1"}
+                yield {**where, "metric": "exact_floor", "value": exact_floor(values, rank), "unit": "1"}

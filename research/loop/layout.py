@@ -1,0 +1,63 @@
+"""How the cells of a sweep are laid out on the devices: members of one program, side by side or in turn."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from research.training.memory import Footprint, budget, footprint, members_side_by_side, width
+from research.training.population import Members, Task, init_member
+
+
+class Layout(NamedTuple):
+    """Tasks, members of one program, and footprints, by shape; all bases as shapes."""
+
+    tasks: dict[str, Task]
+    widths: dict[str, int]
+    footprints: dict[str, Footprint]
+    bases: Any
+
+    def rows(self, counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+        """Returns one row a shape, for --dry_run and the timings; bytes are the estimate by which members were counted."""
+        return [
+            {
+                "shape": shape,
+                "cells": sum(numbers),
+                "populations": sum(-(-n // self.widths[shape]) for n in numbers),
+                "members": self.widths[shape],
+                "side by side": self.tasks[shape].vmap,
+                "bytes": self.footprints[shape].total(self.widths[shape], len(jax.devices()) * self.tasks[shape].vmap),
+            }
+            for shape, numbers in counts.items()
+        ]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Returns the bytes of the largest population."""
+        at_once = len(jax.devices())
+        return max(size.total(self.widths[shape], at_once * self.tasks[shape].vmap) for shape, size in self.footprints.items())
+
+
+def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence[int]], bases: Any, activations: int, most: int) -> Layout:
+    """Returns the layout, a function of the config and the kind of device alone.
+
+    counts: cells of each shape in each phase. bases: shapes, stacked. activations: bytes of a member in a step. most: members of one
+    program at most, 0 for as many as fit.
+    """
+    device, laid = jax.devices()[0], dict(tasks)
+    widths, sizes = {}, {}
+    for shape, numbers in counts.items():
+        state = jax.eval_shape(lambda b, t=tasks[shape]: init_member(t, Members(0, 1, 0.0, 0), b), bases)
+        size = sizes[shape] = footprint(activations, bases, state)
+        room = max(1, (budget(device) - size.shared) // (size.member + size.in_step))
+        widths[shape] = width(list(numbers), min(room, most or room), mesh.shape["member"])
+        side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
+        laid[shape] = dataclasses.replace(tasks[shape], vmap=side)
+    return Layout(laid, widths, sizes, bases)
+
+
+def stacked_shapes(params: Any, count: int) -> Any:
+    """Returns the shapes of `count` bases of these parameters (arrays or shapes), stacked along a leading axis."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), params)

@@ -1,0 +1,180 @@
+"""Teachers with an update of known rank, decoys among them, and the students of every rank that learn from them."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from research.adapters import planted_updates
+from research.adapters.forms import best_form
+from research.adapters.lora import LoRA
+from research.adapters.planted_updates import Planted, spectrum
+from research.adapters.sites import Site, find_sites
+from research.data.batches import batch
+from research.errors import UsageError
+from research.loop import initializations
+from research.loop.arms import SELECTION_SEEDS
+from research.loop.layout import Layout, lay_out, stacked_shapes
+from research.loop.pretraining import example_batch
+from research.loop.study import Study, model_of
+from research.losses import kl_divergence
+from research.models.model import Variables
+from research.sweeps import grid
+from research.training.memory import decoder_activations
+from research.training.population import Task
+
+DECOYS = ("zero", "full_rank", "out_of_reach")
+MARGIN = 2
+SHAPE = "student"
+
+
+class Case(NamedTuple):
+    """What is planted: no decoy ("none") or which, the spectrum, the rank."""
+
+    decoy: str
+    spectrum: str
+    planted_rank: int
+
+    @property
+    def arm(self) -> str:
+        """Returns the case in words, by which learning rates are chosen."""
+        return f"{self.decoy} {self.spectrum} {self.planted_rank}"
+
+
+@dataclasses.dataclass(frozen=True)
+class PlantedSweep:
+    """The axes of a sweep over planted updates: case x rank of the student x learning rate x seed; a seed redraws everything."""
+
+    planted_ranks: tuple[int, ...]
+    spectra: tuple[str, ...]
+    decoys: tuple[str, ...]
+    out_of_reach: tuple[str, ...]
+    strength: float
+    init: str
+    rates: tuple[float, ...]
+    seeds: int
+    selection_seeds: int
+    steps: int
+    batch_size: int
+    members: int
+    adapter: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "PlantedSweep":
+        """Returns the sweep of a plain config; raises UsageError for axes that cannot be."""
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "rates"]
+        return cls(rates=config["learning_rates"]["lora"], **{name: config[name] for name in names})
+
+    def __post_init__(self) -> None:
+        grid(planted_ranks=self.planted_ranks, spectra=self.spectra)
+        for kind in self.spectra:
+            spectrum(kind, 1)
+        initializations.parse(self.init)
+        for decoy in self.decoys:
+            if decoy not in DECOYS:
+                raise UsageError(f"decoys has {decoy!r}: choose among {', '.join(DECOYS)}")
+        for name, low in (("seeds", 1), ("selection_seeds", 1), ("steps", 2), ("batch_size", 1), ("members", 0)):
+            if getattr(self, name) < low:
+                raise UsageError(f"{name} = {getattr(self, name)}: must be at least {low}")
+        if min(self.planted_ranks) < 1:
+            raise UsageError(f"planted_ranks = {self.planted_ranks}: at least 1 each; rank 0 is the decoy 'zero'")
+        if len(self.rates) < 3 or min(self.rates) <= 0:
+            raise UsageError(f"learning_rates.lora = {self.rates}: at least 3, all above 0, such as 1e-3,3e-3,1e-2")
+        if self.strength <= 0:
+            raise UsageError(f"strength = {self.strength}: must be above 0, in units of the changed matrix's largest singular value")
+
+    def sites(self, study: Study, decoy: str = "none") -> list[Site]:
+        """Returns where a case's update is planted: the adapted matrices, or for 'out_of_reach' matrices that are not adapted."""
+        model = model_of(study)
+        params = jax.eval_shape(model.init, jax.random.key(0), example_batch())["params"]
+        found = find_sites(model, params, example_batch())
+        adapted = planted_updates.chosen(found, self.adapter["targets"], "adapter.targets pattern")
+        if decoy != "out_of_reach":
+            return adapted
+        others = planted_updates.chosen(found, self.out_of_reach, "out_of_reach pattern")
+        if shared := [site.kernel for site in others if site in adapted]:
+            raise UsageError(f"out_of_reach matches {shared[0]}, which adapter.targets adapts; this decoy must lie elsewhere")
+        return others
+
+    def sizes(self, study: Study) -> tuple[int, int]:
+        """Returns (the rank that no plant in the adapted matrices can exceed, the largest rank of a student)."""
+        side = min(site.max_rank for site in self.sites(study))
+        if max(self.planted_ranks) > side:
+            raise UsageError(f"planted_ranks has {max(self.planted_ranks)}, above min(inputs, outputs) = {side} of the matrices; lower it")
+        return side, min(max(self.planted_ranks) + MARGIN, side)
+
+    def cases(self, study: Study) -> list[Case]:
+        """Returns what is planted; a full-rank decoy needs students that stay below the matrices' rank."""
+        side, top = self.sizes(study)
+        found = [Case("none", kind, rank) for kind in self.spectra for rank in self.planted_ranks]
+        decoys = {"zero": Case("zero", "flat", 0), "out_of_reach": Case("out_of_reach", "flat", max(self.planted_ranks))}
+        decoys |= {"full_rank": Case("full_rank", "flat", side)} if top < side else {}
+        return [*found, *(decoys[name] for name in self.decoys if name in decoys)]
+
+    def coordinates(self, study: Study, phase: str, seeds: Iterable[int]) -> list[dict[str, Any]]:
+        """Returns the coordinates of a phase's students, without their learning rate."""
+        ranks = range(1, self.sizes(study)[1] + 1)
+        rows = grid(case=self.cases(study), rank=ranks, seed=tuple(seeds))
+        start = {"phase": phase, "init": self.init}
+        return [{**start, **described(row["case"]), "trains": "lora", "rank": row["rank"], "seed": row["seed"]} for row in rows]
+
+    def all_seeds(self) -> list[int]:
+        """Returns the seeds of results and, apart from them, of learning rate selection."""
+        return [*range(self.seeds), *range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)]
+
+    def selection(self, study: Study) -> list[dict[str, Any]]:
+        """Returns the coordinates of the students that learning rates are chosen by."""
+        cells = self.coordinates(study, "select", self.all_seeds()[self.seeds :])
+        return [{**c, "learning_rate": rate} for c in cells for rate in self.rates]
+
+    def counts(self, study: Study) -> dict[str, list[int]]:
+        """Returns how many students the two phases have."""
+        return {SHAPE: [len(self.selection(study)), len(self.coordinates(study, "result", range(self.seeds)))]}
+
+    def task(self, study: Study) -> Task:
+        """Returns what students do: adapt themselves to what their teacher predicts."""
+        model = model_of(study)
+        form = best_form(self.adapter["form"], jax.default_backend(), self.adapter["dropout"])
+        spec = LoRA(**{**self.adapter, "form": form, "targets": tuple(self.adapter["targets"])}, rank=self.sizes(study)[1])
+        return Task(model, spec, ("^adapter/",), study.optimizer, batch, loss=kl_divergence, compares=True)
+
+    def places(self, study: Study) -> dict[tuple[Case, int], int]:
+        """Returns the place of each (case, seed)'s teacher among the stacked bases.
+
+        The students' base is 0, and behind each teacher stands the same one without its last component.
+        """
+        keys = [(case, seed) for case in self.cases(study) for seed in self.all_seeds()]
+        return {key: 1 + 2 * position for position, key in enumerate(keys)}
+
+    def lay_out(self, study: Study) -> Layout:
+        """Returns the layout of students on the devices."""
+        task = self.task(study)
+        params = jax.eval_shape(task.model.init, jax.random.key(0), example_batch())["params"]
+        bases = stacked_shapes(params, 1 + 2 * len(self.places(study)))
+        activations = 2 * decoder_activations(study.model, self.batch_size)
+        return lay_out(study.make_mesh(), {SHAPE: task}, self.counts(study), bases, activations, self.members)
+
+    def plants(self, params: Variables, study: Study, case: Case, seed: int) -> dict[str, Planted]:
+        """Returns the updates of one teacher."""
+        values = self.strength * spectrum(case.spectrum, case.planted_rank)
+        return planted_updates.draw(params, self.sites(study, case.decoy), values, seed)
+
+    def stack(self, params: Variables, study: Study) -> Any:
+        """Returns the base, the teachers and the teachers without their last component, stacked in the order of `places`."""
+        bases = [params]
+        for case, seed in self.places(study):
+            updates = self.plants(params, study, case, seed)
+            bases += [planted_updates.plant(params, updates), planted_updates.plant(params, updates, max(case.planted_rank - 1, 0))]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *bases)
+
+
+def described(case: Case) -> dict[str, Any]:
+    """Returns the coordinates of a case."""
+    return {"arm": case.arm, "decoy": case.decoy, "spectrum": case.spectrum, "planted_rank": case.planted_rank}
+
+
+def case_of(coordinates: Mapping[str, Any]) -> Case:
+    """Returns the case of a student."""
+    return Case(coordinates["decoy"], coordinates["spectrum"], coordinates["planted_rank"])
