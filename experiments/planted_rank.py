@@ -30,6 +30,7 @@ from research.training.memory import PROCESS_BYTES
 NAME = "planted_rank"
 QUESTION = "Does the ruler of lora_rank_sweep measure the rank that is there?"
 STAGE = 1  # raise by hand when the meaning of a cell changes
+METRIC_WINDOWS = 256
 EXTENDABLE = ("planted_ranks", "seeds")
 APART = ("planted_ranks", "spectra", "decoys", "seeds", "selection_seeds", "learning_rates", "mesh", "members", "simulations")
 
@@ -68,7 +69,8 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
         with timed("floors and simulations", workdir.timings.append):
             yield list(floor_records(NAME, sweep.planted_ranks, sweep.spectra))
             yield list(coverage_records(NAME, config.simulations))
-        setting = _setting(study, sweep, corpus, sweep.stack(params, study), layout.widths)
+        metric = sweep.metric(params, study, windows(corpus.parts["train"], study.model.max_length)[:METRIC_WINDOWS])
+        setting = _setting(study, sweep, corpus, sweep.stack(params, metric, study), layout.widths)
         runner = Runner(ready, setting, workdir, progress)
         yield _references(runner, study, sweep)
         with timed("selection", workdir.timings.append):
@@ -80,7 +82,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
         with timed("results", workdir.timings.append):
             yield from runner.run(results, "results")
     exact = [cell for cell in results if setting.keep(cell.coordinates)]
-    plants = (sweep.plants(params, study, case_of(cell.coordinates), cell.seed) for cell in exact)
+    plants = (sweep.plants(metric, study, case_of(cell.coordinates), cell.seed) for cell in exact)
     learned = (workdir.load_artifact(cell.fingerprint) for cell in exact)
     yield list(subspace_records(NAME, zip((cell.coordinates for cell in exact), learned, plants, strict=True)))
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from research import tree
+from research.adapters.kronecker import Factors, inverse_root
 from research.adapters.sites import Site
 from research.errors import UsageError
 
@@ -15,7 +16,7 @@ DECAY = 0.8
 
 
 class Planted(NamedTuple):
-    """One planted update, U diag(s) V^T: left (inputs, rank), values (rank,) descending, right (outputs, rank)."""
+    """One planted update, L diag(s) R^T: left (inputs, rank), values (rank,) descending, right (outputs, rank)."""
 
     left: np.ndarray
     values: np.ndarray
@@ -40,23 +41,24 @@ def chosen(sites: Mapping[str, Site], patterns: Sequence[str], what: str) -> lis
     return [sites[path] for path in sorted(paths)]
 
 
-def draw(params: Mapping[str, Any], sites: Sequence[Site], values: np.ndarray, seed: int) -> dict[str, Planted]:
-    """Returns an update for the matrix of each site, with random orthonormal factors, a pure function of (seed, path).
+def draw(sites: Sequence[Site], metric: Mapping[str, Factors], values: np.ndarray, seed: int) -> dict[str, Planted]:
+    """Returns an update for the matrix of each site, a pure function of (seed, path): S^-1/2 U diag(values) V^T G^-1/2.
 
-    `values` are relative to the largest singular value of the matrix that is changed. Raises UsageError for a rank above
-    min(inputs, outputs), and for layers stacked by nn.scan.
+    U and V are random and orthonormal, S and G the site's factors: alone, and while small, component i costs values_i^2 / 2 nats a token,
+    and no update of lower rank comes nearer than by leaving out the last. Raises UsageError for a rank above min(inputs, outputs), and for
+    layers stacked by nn.scan.
     """
-    leaves = tree.flatten({"params": params})
     planted = {}
     for site in sites:
         if site.stack:
             raise UsageError(f"{site.kernel} holds several layers; plant into an unrolled model (model.scan=false)")
         if len(values) > site.max_rank:
             raise UsageError(f"a planted rank of {len(values)} is above min(inputs, outputs) = {site.max_rank} of {site.kernel}; lower it")
-        matrix = np.asarray(leaves[site.kernel], np.float64).reshape(site.inputs, site.outputs)
         generator = np.random.default_rng([seed, zlib.crc32(site.kernel.encode())])
-        left, right = (np.linalg.qr(generator.standard_normal((size, len(values))))[0] for size in matrix.shape)
-        planted[site.kernel] = Planted(left, values * np.linalg.norm(matrix, 2), right)
+        left, right = (
+            inverse_root(moment) @ np.linalg.qr(generator.standard_normal((len(moment), len(values))))[0] for moment in metric[site.kernel]
+        )
+        planted[site.kernel] = Planted(left, values, right)
     return planted
 
 

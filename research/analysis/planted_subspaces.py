@@ -36,4 +36,4 @@ def _overlaps(weights: Mapping[str, np.ndarray], path: str, planted: Planted) ->
     rank = planted.values.size
     found = leading(weights[f"adapter/{module}/A"].astype(np.float64) @ weights[f"adapter/{module}/B"].astype(np.float64), rank)
     pairs = zip(found, (planted.left, planted.right), strict=True)
-    return [(overlap(mine, theirs), random_overlap(len(theirs), rank, rank)) for mine, theirs in pairs]
+    return [(overlap(mine, np.linalg.qr(theirs)[0]), random_overlap(len(theirs), rank, rank)) for mine, theirs in pairs]

@@ -9,6 +9,7 @@ import numpy as np
 
 from research.adapters import planted_updates
 from research.adapters.forms import best_form
+from research.adapters.kronecker import Factors, factors
 from research.adapters.lora import LoRA
 from research.adapters.planted_updates import Planted, spectrum
 from research.adapters.sites import Site, find_sites
@@ -83,7 +84,7 @@ class PlantedSweep:
         if len(self.rates) < 3 or min(self.rates) <= 0:
             raise UsageError(f"learning_rates.lora = {self.rates}: at least 3, all above 0, such as 1e-3,3e-3,1e-2")
         if self.strength <= 0:
-            raise UsageError(f"strength = {self.strength}: must be above 0, in units of the changed matrix's largest singular value")
+            raise UsageError(f"strength = {self.strength}: must be above 0: nats a token that a component costs")
 
     def sites(self, study: Study, decoy: str = "none") -> list[Site]:
         """Returns where a case's update is planted: the adapted matrices, or for 'out_of_reach' matrices that are not adapted."""
@@ -156,16 +157,22 @@ class PlantedSweep:
         activations = 2 * decoder_activations(study.model, self.batch_size)
         return lay_out(study.make_mesh(), {SHAPE: task}, self.counts(study), bases, activations, self.members)
 
-    def plants(self, params: Variables, study: Study, case: Case, seed: int) -> dict[str, Planted]:
-        """Returns the updates of one teacher."""
-        values = self.strength * spectrum(case.spectrum, case.planted_rank)
-        return planted_updates.draw(params, self.sites(study, case.decoy), values, seed)
+    def metric(self, params: Variables, study: Study, rows: np.ndarray) -> dict[str, Factors]:
+        """Returns the factors at every matrix that is planted in, of the base on these rows of text."""
+        decoys = {"none", *self.decoys}
+        sites = [site for decoy in ("none", "out_of_reach") if decoy in decoys for site in self.sites(study, decoy)]
+        return factors(model_of(study), params, batch(rows), sites, jax.random.key(0))
 
-    def stack(self, params: Variables, study: Study) -> Any:
+    def plants(self, metric: Mapping[str, Factors], study: Study, case: Case, seed: int) -> dict[str, Planted]:
+        """Returns the updates of one teacher; alone, its first component costs `strength` nats a token in each matrix."""
+        values = np.sqrt(2 * self.strength) * spectrum(case.spectrum, case.planted_rank)
+        return planted_updates.draw(self.sites(study, case.decoy), metric, values, seed)
+
+    def stack(self, params: Variables, metric: Mapping[str, Factors], study: Study) -> Any:
         """Returns the base, the teachers and the teachers without their last component, stacked in the order of `places`."""
         bases = [params]
         for case, seed in self.places(study):
-            updates = self.plants(params, study, case, seed)
+            updates = self.plants(metric, study, case, seed)
             bases += [planted_updates.plant(params, updates), planted_updates.plant(params, updates, max(case.planted_rank - 1, 0))]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *bases)
 
