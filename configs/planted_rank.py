@@ -29,7 +29,7 @@ def default() -> dict[str, object]:
     return {
         **text,
         "data": {"validation_bytes": 8_192, "test_bytes": 8_192, "max_bytes": 2**31},
-        "model": {**base.model(), "d_model": 32, "n_layers": 1, "d_mlp": 64, "max_length": 32},
+        "model": {**base.model(), "d_model": 48, "n_layers": 1, "d_mlp": 64, "max_length": 32},
         "pretraining": {**base.pretraining(), "steps": 500},
         "optimizer": {**base.optimizer(), "schedule": "cosine"},
         "mesh": base.mesh(),
@@ -40,11 +40,11 @@ def default() -> dict[str, object]:
         "decoys": ("zero", "full_rank", "out_of_reach"),
         "out_of_reach": ("attention/(query|key)",),
         "strength": 1e-4,
-        "learning_rates": {"lora": (3e-3, 1e-2, 3e-2)},
+        "learning_rates": {"lora": (1e-2, 2.5e-2, 6e-2)},
         "seeds": 3,
         "selection_seeds": 1,
         "steps": 300,
-        "batch_size": 8,
+        "batch_size": 6,
         "members": 0,
         "simulations": 1000,
     }

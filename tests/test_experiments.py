@@ -14,15 +14,16 @@ import pytest
 import launch
 
 CONFIG = "--config=configs/lora_rank_sweep.py"
+PLANTED = "--config=configs/planted_rank.py"
 
 
 def ran(*words: str) -> int:
     return launch.main(["launch.py", *words])
 
 
-@pytest.mark.parametrize("variant", ["", ":smoke", ":arms", ":thorough"])
-def test_each_variant_plans_without_writing(variant: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert ran(CONFIG + variant, "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
+@pytest.mark.parametrize("config", [*(CONFIG + v for v in ("", ":smoke", ":arms", ":thorough")), PLANTED, f"{PLANTED}:smoke"])
+def test_each_variant_plans_without_writing(config: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert ran(config, "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
     assert "cells" in capsys.readouterr().out
     assert not (tmp_path / "new").exists()
 
@@ -36,30 +37,44 @@ def test_variants_for_accelerators_plan_in_small(variant: str, tmp_path: Path, c
 
 
 @pytest.mark.parametrize(
-    ("override", "word"),
+    ("config", "override", "word"),
     [
-        ("ranks=1,65", "above min"),
-        ("ranks=-1,2", "rank"),
-        ("adapter.targets=nowhere", "nowhere"),
-        ("adapter.form=fast", "form"),
-        ("arms=blok", "block"),
-        ("inits=pretraned", "pretrained"),
-        ("learning_rates.lora=0,1e-3,1e-2", "above 0"),
-        ("learning_rates.lora=1e-3,1e-2", "at least 3"),
-        ("learning_rates.full=1e-4,1e-3,1e-2", "differ in length"),
-        ("seeds=2.5", "seeds"),
-        ("seeds=0", "seeds"),
-        ("steps=many", "steps"),
-        ("rankz=1", "ranks"),
-        ("model.norm=batch", "norm"),
-        ("model.n_heads=3", "n_heads"),
-        ("model.attention=cudnn", "GPU"),
-        ("mesh.member=99", "devices"),
-        ("pretraining.batch_size=33", "divisible"),
+        *(
+            (PLANTED, *pair)
+            for pair in (
+                ("planted_ranks=1,99", "above min"),
+                ("planted_ranks=0", "zero"),
+                ("spectra=steep", "decaying"),
+                ("decoys=none", "out_of_reach"),
+                ("out_of_reach=mlp", "elsewhere"),
+                ("strength=0", "strength"),
+                ("simulations=0", "simulations"),
+            )
+        ),
+        (CONFIG, "ranks=1,65", "above min"),
+        (CONFIG, "ranks=-1,2", "rank"),
+        (CONFIG, "adapter.targets=nowhere", "nowhere"),
+        (CONFIG, "adapter.form=fast", "form"),
+        (CONFIG, "arms=blok", "block"),
+        (CONFIG, "inits=pretraned", "pretrained"),
+        (CONFIG, "learning_rates.lora=0,1e-3,1e-2", "above 0"),
+        (CONFIG, "learning_rates.lora=1e-3,1e-2", "at least 3"),
+        (CONFIG, "learning_rates.full=1e-4,1e-3,1e-2", "differ in length"),
+        (CONFIG, "seeds=2.5", "seeds"),
+        (CONFIG, "seeds=0", "seeds"),
+        (CONFIG, "steps=many", "steps"),
+        (CONFIG, "rankz=1", "ranks"),
+        (CONFIG, "model.norm=batch", "norm"),
+        (CONFIG, "model.n_heads=3", "n_heads"),
+        (CONFIG, "model.attention=cudnn", "GPU"),
+        (CONFIG, "mesh.member=99", "devices"),
+        (CONFIG, "pretraining.batch_size=33", "divisible"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(override: str, word: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert ran(CONFIG, f"--config.{override}", f"--workdir={tmp_path / 'new'}") == 2
+def test_bad_input_is_one_line_and_writes_nothing(
+    config: str, override: str, word: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert ran(config, f"--config.{override}", f"--workdir={tmp_path / 'new'}") == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(error) == 1
     assert word in error[0]

@@ -16,7 +16,7 @@ from jax import Array
 from research.adapters.sites import LINEAR, Site, input_of
 from research.models.model import Batch, Model
 
-DAMPING = 0.05  # of the mean eigenvalue
+DAMPING = 0.07  # of the mean eigenvalue
 
 
 class Factors(NamedTuple):

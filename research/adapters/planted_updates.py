@@ -12,7 +12,7 @@ from research.adapters.sites import Site
 from research.errors import UsageError
 
 SPECTRA = ("flat", "decaying")
-DECAY = 0.8
+DECAY = 0.9
 
 
 class Planted(NamedTuple):

@@ -1,6 +1,7 @@
 """The loss floor of a linear student of each rank: with whitened inputs it is known exactly."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -39,33 +40,41 @@ def exact_floor(values: np.ndarray, rank: int) -> float:
     return float((values[rank:] ** 2).sum())
 
 
+@functools.cache
+def _trainer(largest: int) -> Callable[..., Array]:
+    """Returns the compiled (ranks, seed, params, batch) -> squared errors of students padded to rank `largest`."""
+    model, spec = from_linen(_Linear()), LoRA(("linear/",), largest, alpha=8.0)
+    adapted, tx = adapt(model, spec), adamw(OptimizerSpec(STEPS, schedule="cosine", clip=0.0), RATE)
+    step = make_train_step(adapted, _squared_error, tx)
+
+    def trained(rank: Array, seed: Array, params: Variables, batch: Batch) -> Array:
+        variables = {"params": params, **attach(jax.random.key(seed), model, params, batch, spec, rank=rank)}
+        moves, stays = tree.partition(variables, ("^adapter/",))
+        final, _ = jax.lax.scan(lambda state, _: (step(state, batch)[0], None), init_state(moves, stays, tx), None, STEPS)
+        return _squared_error(adapted.apply, tree.combine(final.trainable, stays), batch)[0]
+
+    def all_ranks(ranks: Array, seed: Array, params: Variables, batch: Batch) -> Array:
+        return jax.lax.map(lambda rank: trained(rank, seed, params, batch), ranks)
+
+    return jit_step(all_ranks, P(), P(), make_mesh(MeshSpec()), donate=())
+
+
 def measured_floors(values: np.ndarray, ranks: Sequence[int], seed: int) -> np.ndarray:
     """Returns the squared error after training a LoRA student of each rank (ranks,); the teacher's update has these singular values.
 
     Inputs are whitened: X^T X / n is the identity, so the error is the squared Frobenius norm of what is missing.
     """
     generator = np.random.default_rng(seed)
-    inputs, left, right = (
-        np.linalg.qr(generator.standard_normal(shape))[0] for shape in ((EXAMPLES, INPUTS), (INPUTS, len(values)), (OUTPUTS, len(values)))
-    )
+    shapes = ((EXAMPLES, INPUTS), (INPUTS, len(values)), (OUTPUTS, len(values)))
+    inputs, left, right = (np.linalg.qr(generator.standard_normal(shape))[0] for shape in shapes)
     base = generator.standard_normal((INPUTS, OUTPUTS)) / np.sqrt(INPUTS)
     teacher = base + (left * values) @ right.T
     whitened = np.sqrt(EXAMPLES) * inputs
-    batch = {"inputs": jnp.asarray(whitened, jnp.float32), "targets": jnp.asarray(whitened @ teacher, jnp.float32)}
-    model, spec = from_linen(_Linear()), LoRA(("linear/",), max(*ranks, 1), alpha=8.0)
-    optimizer = OptimizerSpec(STEPS, schedule="cosine", clip=0.0)
-    params = {"linear": {"kernel": jnp.asarray(base, jnp.float32)}}
-
-    def trained(rank: Array) -> Array:
-        variables = {"params": params, **attach(jax.random.key(seed), model, params, batch, spec, rank=rank)}
-        moves, stays = tree.partition(variables, ("^adapter/",))
-        tx = adamw(optimizer, RATE)
-        step = make_train_step(adapt(model, spec), _squared_error, tx)
-        final, _ = jax.lax.scan(lambda state, _: (step(state, batch)[0], None), init_state(moves, stays, tx), None, STEPS)
-        return _squared_error(adapt(model, spec).apply, tree.combine(final.trainable, stays), batch)[0]
-
-    run = jit_step(lambda ranks: jax.lax.map(trained, ranks), P(), P(), make_mesh(MeshSpec()), donate=())
-    return np.asarray(run(jnp.asarray(ranks)))
+    batch = {"inputs": np.float32(whitened), "targets": np.float32(whitened @ teacher)}
+    largest = min(INPUTS, OUTPUTS)
+    padded = np.array([*ranks, *[0] * (largest + 1 - len(ranks))], np.int32)
+    errors = _trainer(largest)(padded, np.uint32(seed), {"linear": {"kernel": np.float32(base)}}, batch)
+    return np.asarray(errors)[: len(ranks)]
 
 
 def floor_records(experiment: str, planted_ranks: Sequence[int], spectra: Sequence[str]) -> Iterator[dict[str, Any]]:

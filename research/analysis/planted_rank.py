@@ -40,7 +40,8 @@ def estimates(results: pd.DataFrame) -> pd.DataFrame:
         by_rank = curve.set_index("rank")["value"].sort_index()
         below = tolerance(float(costs.loc[key]))
         rows.append((*key, below, int(by_rank.index.max()), estimated_rank(by_rank, below)))
-    return pd.DataFrame(rows, columns=[*CASE, "seed", "tolerance", "largest", "value"])
+    table = pd.DataFrame(rows, columns=[*CASE, "seed", "tolerance", "largest", "value"])
+    return table.astype({"planted_rank": int, "seed": int, "value": float})
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:

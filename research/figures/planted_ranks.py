@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from research.figures import style
 
@@ -31,18 +32,21 @@ def _kind(decoy: str, spectrum: str) -> str:
 
 
 def estimated_against_planted(estimates: pd.DataFrame) -> Figure:
-    """Returns the estimated rank of every case against the planted one, mean and range over seeds; "not reached" stands at the top.
+    """Returns the estimated rank of every case against the planted one, mean and range over seeds.
+
+    "Not reached" stands at the top, planted ranks beyond every student's at the right.
 
     `estimates` has columns decoy, spectrum, planted_rank, seed, largest, value (null where no student came near).
     """
     if estimates.empty:
         return style.sentence("No students have finished yet: this figure needs records of the phase 'result'.")
-    top = float(estimates["largest"].max()) + 1.5
+    largest = int(estimates["largest"].max())
+    top, beyond = largest + 1.5, largest + 2.0
     with style.context():
         figure = style.blank(5.4, 4.6)
         axes = figure.subplots()
-        planted = estimates["planted_rank"].clip(upper=top)
-        axes.plot([0, max(planted)], [0, max(planted)], color=style.GRAY, linewidth=0.9, zorder=1)
+        places = {rank: rank if rank <= largest else beyond for rank in sorted(set(estimates["planted_rank"]))}
+        axes.plot([0, largest], [0, largest], color=style.GRAY, linewidth=0.9, zorder=1)
         axes.axhspan(top - 0.5, top + 0.5, color="#eeeeee", zorder=0)
         kinds = [_kind(*pair) for pair in zip(estimates["decoy"], estimates["spectrum"], strict=True)]
         drawn = list(dict.fromkeys(kinds))
@@ -50,10 +54,10 @@ def estimated_against_planted(estimates: pd.DataFrame) -> Figure:
             rows = estimates[[kind == other for other in kinds]]
             shift = SIDESTEP * (drawn.index(kind) - (len(drawn) - 1) / 2)
             for rank, some in rows.groupby("planted_rank"):
-                _point(axes, min(float(rank), top) + shift, some["value"].fillna(top).astype(float), LOOKS[kind])
-        ticks = sorted({*range(0, int(top), 2), *(int(rank) for rank in planted)})
+                _point(axes, places[rank] + shift, some["value"].fillna(top).astype(float), LOOKS[kind])
+        ticks = sorted({*range(0, largest, 2), *(rank for rank in places if rank <= largest)})
         axes.set_yticks([*ticks, top], [*map(str, ticks), "not\nreached"])
-        axes.set_xticks(sorted({int(rank) for rank in planted}), [str(rank) for rank in sorted(set(estimates["planted_rank"]))])
+        axes.set_xticks(list(places.values()), [str(rank) for rank in places])
         axes.set_xlabel("planted rank")
         axes.set_ylabel("estimated rank")
         style.legend_below(figure, [style.handle(LOOKS[kind], WORDS[kind], linestyle="none") for kind in drawn])
@@ -70,7 +74,7 @@ def estimated_caption(estimates: pd.DataFrame) -> str:
     seeds = estimates["seed"].nunique()
     return (
         "Estimated against planted rank: the smallest rank of a student whose divergence from its teacher lies below half of what "
-        f"leaving out the last planted component costs. Mean and range over {seeds} seeds, each with its own plant, student and data order. "
+        f"leaving out the last planted component costs. Mean and range over {seeds} seeds, each with its own plant, student and order. "
         "The gray line is the truth. A full-rank plant and one out of reach must not be reached."
     )
 
@@ -95,6 +99,7 @@ def divergence_against_rank(results: pd.DataFrame, estimates: pd.DataFrame) -> F
                 axes.plot(by_rank.index, by_rank.clip(lower=1e-9), color=look.color, marker=look.marker, markersize=3, linewidth=0.9)
             for value in told["tolerance"]:
                 axes.axhline(value, color=style.GRAY, linewidth=0.8, linestyle=(0, (4, 2)))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if decoy == "none":
                 axes.axvline(planted, color=style.GRAY, linewidth=0.8)
             axes.set_yscale("log")

@@ -1,0 +1,65 @@
+"""Estimated ranks from records: known curves, decoys, runs that diverged, and the words of the answer."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from research.analysis.planted_rank import answer, estimated_rank, estimates, findings, tolerance
+
+CASES = {("none", "flat", 2): 2, ("zero", "flat", 0): 0, ("full_rank", "flat", 8): None}
+CURVES = {("none", "flat", 2): [4.0, 1.8, 0.01, 0.02], ("zero", "flat", 0): [0.0, 0.0, 1e-9, 0.0], ("full_rank", "flat", 8): [8, 7, 6, 5.5]}
+
+
+def rows() -> list[dict]:
+    found = []
+    for (decoy, spectrum, planted), curve in CURVES.items():
+        case = {"decoy": decoy, "spectrum": spectrum, "planted_rank": planted, "metric": "kl"}
+        for seed in (0, 1):
+            found.append({**case, "phase": "reference", "rank": 0, "seed": seed, "step": 0, "value": curve[0]})
+            cost = 2.0 if planted else 0.0
+            found.append({**case, "phase": "reference", "rank": 0, "seed": seed, "step": 0, "metric": "kl_without_last", "value": cost})
+            found += [{**case, "phase": "result", "rank": r, "seed": seed, "step": 9, "value": v} for r, v in enumerate(curve[1:], 1)]
+    for side in ("inputs", "outputs"):
+        overlap = {"decoy": "none", "spectrum": "flat", "planted_rank": 2, "phase": "subspace", "metric": "overlap", "side": side}
+        found += [{**overlap, "seed": seed, "null": "none", "value": 0.9 + seed / 50} for seed in (0, 1)]
+    linear = {"phase": "linear", "spectrum": "flat", "planted_rank": 1, "rank": 0}
+    found += [{**linear, "metric": "floor", "value": 1.001}, {**linear, "metric": "exact_floor", "value": 1.0}]
+    simulated = {"phase": "simulation", "truth": "line", "noise": 0.02, "seeds": 3, "estimator": "r90", "n": 1000}
+    return [*found, {**simulated, "metric": "coverage", "value": 0.95}]
+
+
+def test_the_smallest_rank_below_the_tolerance_is_the_answer() -> None:
+    assert estimated_rank(pd.Series([4.0, 1.0, 0.4, 0.6], index=[0, 1, 2, 3]), 0.5) == 2
+    assert estimated_rank(pd.Series([4.0, None, 0.4], index=[0, 1, 2]), 0.5) == 2
+    assert estimated_rank(pd.Series([4.0, 1.0], index=[0, 1]), 0.5) is None
+    assert tolerance(3.0) == 1.5 and 0 < tolerance(0.0) < 1e-5
+
+
+def test_planted_ranks_are_found_and_decoys_told_apart() -> None:
+    table = estimates(pd.DataFrame(rows()))
+    for key, expected in CASES.items():
+        own = table[[tuple(row) == key for row in table[["decoy", "spectrum", "planted_rank"]].itertuples(index=False)]]
+        assert len(own) == 2
+        assert own["value"].isna().all() if expected is None else (own["value"] == expected).all()
+
+
+def test_findings_state_values_intervals_and_what_was_not_reached() -> None:
+    found = findings(pd.DataFrame(rows()))
+    by_name = {name: [f for f in found if f.name == name] for name in ("estimated_rank", "overlap", "floor_error", "coverage")}
+    ranks = {f.where["decoy"]: f for f in by_name["estimated_rank"]}
+    assert (ranks["none"].value, ranks["none"].low, ranks["none"].high, ranks["none"].n) == (2, 2, 2, 2)
+    assert ranks["zero"].value == 0
+    assert ranks["full_rank"].value is None and "largest rank (3) in 2 of 2" in ranks["full_rank"].note
+    assert by_name["floor_error"][0].value == pytest.approx(1e-3)
+    assert by_name["overlap"][0].value == pytest.approx(0.91)
+    coverage = by_name["coverage"][0]
+    assert coverage.low is not None and 0.93 < coverage.low < 0.95 < coverage.high < 0.97
+    assert answer(found).startswith("The planted rank is recovered by every seed in 1 of 1 cases, 2 of 2 decoys are told apart")
+
+
+def test_an_answer_counts_what_is_wrong() -> None:
+    wrong = pd.DataFrame(rows())
+    wrong.loc[(wrong["phase"] == "result") & (wrong["decoy"] == "none") & (wrong["seed"] == 1), "value"] = 0.5
+    wrong.loc[(wrong["phase"] == "result") & (wrong["decoy"] == "full_rank") & (wrong["rank"] == 3), "value"] = np.float64(0.1)
+    words = answer(findings(wrong))
+    assert "in 0 of 1 cases" in words and "1 of 2 decoys" in words

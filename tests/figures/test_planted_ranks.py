@@ -1,0 +1,57 @@
+"""Figures of planted ranks: every case is drawn, and what is not reached stands apart."""
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from research.figures import planted_ranks
+
+CASES = [("none", "flat", 1, 1.0), ("none", "decaying", 4, 4.0), ("zero", "flat", 0, 0.0), ("full_rank", "flat", 48, None)]
+
+
+@pytest.fixture
+def estimates() -> pd.DataFrame:
+    columns = ["decoy", "spectrum", "planted_rank", "value", "seed", "tolerance", "largest"]
+    return pd.DataFrame([(*case, seed, 0.1, 6) for case in CASES for seed in (0, 1)], columns=columns)
+
+
+@pytest.fixture
+def results() -> pd.DataFrame:
+    rows = []
+    for decoy, spectrum, planted, _ in CASES:
+        case = {"decoy": decoy, "spectrum": spectrum, "planted_rank": planted}
+        for seed in (0, 1):
+            rows.append({**case, "phase": "reference", "metric": "kl", "rank": 0, "seed": seed, "step": 0, "value": 1.0})
+            rows += [
+                {**case, "phase": "result", "metric": "kl", "rank": r, "seed": seed, "step": 9, "value": 1 / r**3} for r in range(1, 7)
+            ]
+        rows.append({**case, "phase": "choice", "metric": "best_learning_rate", "rank": 1, "value": 0.01})
+    return pd.DataFrame(rows)
+
+
+def ticks(figure: Figure, axis: str) -> dict[str, float]:
+    found = getattr(figure.axes[0], f"{axis}axis")
+    return {label.get_text(): place for label, place in zip(found.get_ticklabels(), found.get_ticklocs(), strict=True)}
+
+
+def test_points_stand_at_their_ranks_and_what_is_not_reached_above_them(estimates: pd.DataFrame) -> None:
+    figure = planted_ranks.estimated_against_planted(estimates)
+    drawn = {(round(float(c[0].get_xdata()[0])), float(c[0].get_ydata()[0])) for c in figure.axes[0].containers}
+    top, beyond = ticks(figure, "y")["not\nreached"], ticks(figure, "x")["48"]
+    assert drawn == {(1, 1.0), (4, 4.0), (0, 0.0), (round(beyond), top)}
+    assert top > 6 and beyond > 6
+    assert "2 seeds" in planted_ranks.estimated_caption(estimates)
+
+
+def test_every_case_has_a_panel_with_its_curves_and_tolerances(estimates: pd.DataFrame, results: pd.DataFrame) -> None:
+    figure = planted_ranks.divergence_against_rank(results, estimates)
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == ["k = 1, flat", "k = 4, decaying", "nothing planted", "full rank"]
+    for axes, extra in zip(panels, (1, 1, 0, 0), strict=True):
+        assert len(axes.lines) == 2 + 2 + extra
+    assert "0.01" in planted_ranks.divergence_caption(results)
+
+
+def test_nothing_to_draw_is_said(estimates: pd.DataFrame, results: pd.DataFrame) -> None:
+    assert planted_ranks.estimated_against_planted(estimates[:0]).texts
+    assert planted_ranks.divergence_against_rank(results.query("phase == 'reference'"), estimates).texts
