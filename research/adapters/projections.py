@@ -57,7 +57,6 @@ def _orthonormal(key: Array, size: int, width: int) -> Array:
     return q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)[None, :]
 
 
-@functools.partial(jax.jit, static_argnames=("kind", "size"))
 def project(kind: str, constants: Mapping[str, Array], v: Array, size: int) -> Array:
     """Returns P v for v (width,), as float32 (size,): linear in v, with the transpose of P as its gradient, in memory of O(size)."""
     v = v.astype(jnp.float32)

@@ -5,6 +5,7 @@ reach the level outside the ranks tried. Noise: independent per seed and rank, a
 random phase and frequency per seed, which makes curves non-monotone.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from research.findings import Estimate
 RANKS = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 LEVEL = 0.9
 SEEDS = (3, 5, 10)
+UNITS = {"coverage": "1", "bias": "octaves", "width": "octaves"}
 
 
 class Truth(NamedTuple):
@@ -89,11 +91,9 @@ def summarize(found: list[Estimate], truth: Truth) -> dict[str, float | None]:
 
 def coverage_records(experiment: str, simulations: int) -> Iterator[dict[str, Any]]:
     """Yields coverage, bias and width of both estimators for every case and number of seeds."""
-    units = {"coverage": "1", "bias": "octaves", "width": "octaves"}
-    for name, noise in CASES:
-        for seeds in SEEDS:
-            samples = simulate(TRUTHS[name], seeds, noise, simulations)
-            for estimator, estimate in ESTIMATORS.items():
-                where = {"experiment": experiment, "cell": "", "phase": "simulation", "truth": name, "noise": noise, "seeds": seeds}
-                for metric, value in summarize([estimate(curves) for curves in samples], TRUTHS[name]).items():
-                    yield {**where, "estimator": estimator, "n": simulations, "metric": metric, "value": value, "unit": units[metric]}
+    for (name, noise), seeds in itertools.product(CASES, SEEDS):
+        samples = simulate(TRUTHS[name], seeds, noise, simulations)
+        where = {"experiment": experiment, "cell": "", "phase": "simulation", "truth": name, "noise": noise, "seeds": seeds}
+        for estimator, estimate in ESTIMATORS.items():
+            for metric, value in summarize([estimate(curves) for curves in samples], TRUTHS[name]).items():
+                yield {**where, "estimator": estimator, "n": simulations, "metric": metric, "value": value, "unit": UNITS[metric]}

@@ -1,6 +1,7 @@
 """Teachers with an update of known rank, decoys among them, and the students of every rank that learn from them."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from research.loop.layout import Layout, lay_out, stacked_shapes
 from research.loop.pretraining import example_batch
 from research.loop.study import Study, model_of
 from research.losses import kl_divergence
+from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Variables
 from research.sweeps import grid
 from research.training.memory import decoder_activations
@@ -88,9 +90,7 @@ class PlantedSweep:
 
     def sites(self, study: Study, decoy: str = "none") -> list[Site]:
         """Returns where a case's update is planted: the adapted matrices, or for 'out_of_reach' matrices that are not adapted."""
-        model = model_of(study)
-        params = jax.eval_shape(model.init, jax.random.key(0), example_batch())["params"]
-        found = find_sites(model, params, example_batch())
+        found = _sites(study.model)
         adapted = planted_updates.chosen(found, self.adapter["targets"], "adapter.targets pattern")
         if decoy != "out_of_reach":
             return adapted
@@ -175,6 +175,13 @@ class PlantedSweep:
             updates = self.plants(metric, study, case, seed)
             bases += [planted_updates.plant(params, updates), planted_updates.plant(params, updates, max(case.planted_rank - 1, 0))]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *bases)
+
+
+@functools.cache  # every teacher asks, and each answer traces the model
+def _sites(config: DecoderConfig) -> dict[str, Site]:
+    model = decoder(config)
+    params = jax.eval_shape(model.init, jax.random.key(0), example_batch())["params"]
+    return find_sites(model, params, example_batch())
 
 
 def described(case: Case) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""Training in a random subspace: theta = theta0 + P v, with v the only thing that moves.
+
+One P for all tensors jointly (DID); with `per_layer`, theta_i = theta0_i + lambda_i (P v)_i with one learned scale a layer, which counts
+(SAID): d = len(v) + number of layers (Li et al. 2018, arXiv 1804.08838, section 2; Aghajanyan et al. 2020, arXiv 2012.13255, section 3).
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from research import tree
+from research.adapters import projections
+from research.errors import UsageError
+from research.models.model import Batch, Model, Output, Variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Subspace:
+    """What moves within a subspace, and in which.
+
+    dimension: of the subspace, the scales of `per_layer` included; 0 is the untouched model.
+    projection: kind of P, see `research/adapters/projections.py`. targets: patterns over parameter paths, each must match something.
+    """
+
+    dimension: int
+    projection: str = "count_sketch"
+    per_layer: bool = False
+    targets: tuple[str, ...] = ("^params/",)
+
+    def __post_init__(self) -> None:
+        if self.projection not in projections.KINDS:
+            raise UsageError(f"projection {self.projection!r}: choose one of {', '.join(projections.KINDS)}")
+        if self.dimension < 0:
+            raise UsageError(f"a dimension of {self.dimension}: must be 0 (the untouched model) or more")
+
+
+def targeted(params: Mapping[str, Any], spec: Subspace) -> dict[str, Any]:
+    """Returns the leaves (arrays or shapes) that the subspace spans, by path.
+
+    Raises UsageError for a pattern without a match, a dimension above the number of parameters, and, with `per_layer`, one that leaves
+    nothing beside the layers' scales.
+    """
+    leaves = tree.flatten({"params": params})
+    chosen = sorted({path for pattern in spec.targets for path in tree.matching(pattern, leaves, "subspace target")})
+    found = {path: leaves[path] for path in chosen}
+    size, layers = sum(leaf.size for leaf in found.values()), len(layers_of(found))
+    if spec.dimension > size:
+        raise UsageError(f"a dimension of {spec.dimension} is above the {size} parameters that may move; lower it")
+    if spec.per_layer and 0 < spec.dimension <= layers:
+        raise UsageError(f"a dimension of {spec.dimension} with one scale for each of {layers} layers leaves no direction; raise it")
+    return found
+
+
+def layers_of(paths: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    """Returns the layers, in order: the top-level modules of the paths ('params/layers_0/mlp/up/kernel' is of 'layers_0')."""
+    return list(dict.fromkeys(path.split("/")[1] for path in paths))
+
+
+def initialize(key: Array, params: Mapping[str, Any], spec: Subspace, dimension: Array | None = None) -> dict[str, Any]:
+    """Returns the collections 'adapter' (v of zeros, scales of ones) and 'constants' (those of P): the untouched model.
+
+    `dimension`, which may be traced, stands for `spec.dimension`, up to which v is padded: entries beyond it have no gradient.
+    """
+    leaves = targeted(params, spec)
+    scales = len(layers_of(leaves)) if spec.per_layer else 0
+    width = max(spec.dimension - scales, 1)
+    used = jnp.asarray(spec.dimension if dimension is None else dimension, jnp.int32) - scales
+    size = sum(leaf.size for leaf in leaves.values())
+    constants = projections.draw(spec.projection, key, size, width, jnp.clip(used, 1, width))
+    adapter = {"v": jnp.zeros(width), **({"scales": jnp.ones(scales)} if scales else {})}
+    return {"adapter": {"subspace": adapter}, "constants": {"subspace": {**constants, "moves": (used > 0).astype(jnp.float32)}}}
+
+
+def displaced(variables: Mapping[str, Any], spec: Subspace) -> Variables:
+    """Returns {'params': theta0 + P v}, each sum taken in float32 and rounded once to the parameter's type."""
+    leaves = tree.flatten({"params": variables["params"]})
+    chosen = targeted(variables["params"], spec)
+    adapter, constants = variables["adapter"]["subspace"], variables["constants"]["subspace"]
+    size, layers = sum(leaf.size for leaf in chosen.values()), layers_of(chosen)
+    update = constants["moves"] * projections.project(spec.projection, constants, adapter["v"], size)
+    start = 0
+    for path, leaf in chosen.items():
+        scale = adapter["scales"][layers.index(path.split("/")[1])] if spec.per_layer else 1.0
+        step = scale * update[start : start + leaf.size].reshape(leaf.shape)
+        leaves[path] = (leaf.astype(jnp.float32) + step).astype(leaf.dtype)
+        start += leaf.size
+    return tree.unflatten(leaves)
+
+
+def in_subspace(model: Model, spec: Subspace) -> Model:
+    """Returns `model` trained within a subspace: its base, untouched, with 'adapter' and 'constants' beside it."""
+
+    def init(key: Array, batch: Batch) -> Variables:
+        base = model.init(key, batch)
+        return {**base, **initialize(jax.random.fold_in(key, 1), base["params"], spec)}
+
+    def apply(variables: Variables, batch: Batch, *, key: Array | None = None, capture: Sequence[str] = ()) -> Output:
+        return model.apply(displaced(variables, spec), batch, key=key, capture=capture)
+
+    return Model(init, apply, model.tied)
