@@ -1,7 +1,7 @@
 """Does the ruler of lora_rank_sweep measure the rank that is there?
 
     python launch.py --config=configs/planted_rank.py            about 4 minutes on 2 CPU cores
-    python launch.py --config=configs/planted_rank.py:smoke      less than a minute, to see that everything works
+    python launch.py --config=configs/planted_rank.py:smoke      about a minute, to see that everything works
 
 A teacher is a base model with an update of known rank k planted into chosen matrices. Students of every rank learn from its outputs, with
 the populations, the learning rate choice and the records of lora_rank_sweep. The estimated rank is the smallest whose divergence from the
@@ -9,7 +9,7 @@ teacher lies below half of what leaving out the k-th component costs. Decoys mus
 plant, and one in matrices that the adapter may not touch, are not reached. Two more rulers are checked beside it: the loss floors of linear
 students (Eckart & Young 1936), and the coverage of r90's interval on simulated curves.
 
-Expect the estimated rank to be the planted one for every k and spectrum. Keys to change: planted_ranks (up to the matrices' size),
+Expect the estimated rank to be the planted one for every k and spectrum, and no learning rate but the idle decoy's on an edge. Keys to change: planted_ranks (up to the matrices' size),
 spectra (flat, decaying), decoys, strength, learning_rates.lora, seeds, steps, simulations, source, model.*, adapter.targets
 """
 
@@ -19,7 +19,7 @@ from configs import base
 
 VARIANTS = {
     "": "ranks 1, 2, 4, 8 in two spectra, three decoys, 3 seeds; about 4 minutes on 2 CPU cores",
-    "smoke": "ranks 1 and 2, tiny; less than a minute",
+    "smoke": "ranks 1 and 2, two seeds; about a minute",
 }
 
 

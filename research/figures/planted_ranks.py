@@ -17,7 +17,7 @@ LOOKS = {
     "full_rank": style.Look("#CC79A7", "^", "-"),
     "out_of_reach": style.Look("#000000", "X", "-"),
 }
-SIDESTEP = 0.06
+SIDESTEP = 0.16
 WORDS = {
     "zero": "decoy: nothing planted",
     "full_rank": "decoy: full rank",

@@ -7,7 +7,7 @@ import pytest
 
 import launch
 
-WORDS = "planted_ranks=2 spectra=flat decoys=out_of_reach seeds=1 simulations=1 model.d_model=32 model.max_length=16 steps=200".split()
+WORDS = "planted_ranks=2 spectra=flat decoys=out_of_reach seeds=1 simulations=1".split()
 
 
 def test_the_planted_rank_of_a_decoder_is_found_and_the_decoy_is_not(tmp_path: Path) -> None:
@@ -19,4 +19,4 @@ def test_the_planted_rank_of_a_decoder_is_found_and_the_decoy_is_not(tmp_path: P
     overlaps = {(f["where"]["side"], f["where"]["null"]): f["value"] for f in found if f["name"] == "overlap"}
     for side in ("inputs", "outputs"):
         assert overlaps[side, "none"] > 0.9
-        assert overlaps[side, "random"] == pytest.approx(2 / 32, rel=0.3)
+        assert overlaps[side, "random"] == pytest.approx(2 / 48, rel=0.3)
