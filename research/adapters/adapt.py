@@ -8,14 +8,16 @@ import jax
 from jax import Array
 
 from research import tree
-from research.adapters import forms, lora
+from research.adapters import forms, lora, subspace
 from research.adapters.sites import find_sites
 from research.errors import UsageError
 from research.models.model import Batch, Model, Output, Variables
 
+Adapter = lora.LoRA | subspace.Subspace
 
-def adapt(model: Model, spec: lora.LoRA) -> Model:
-    """Returns `model` with a low-rank adapter at the matrices that `spec` targets; at initialization it computes what `model` does.
+
+def adapt(model: Model, spec: Adapter) -> Model:
+    """Returns `model` with a low-rank adapter, or within a random subspace; at initialization it computes what `model` does.
 
     Its variables are the base's 'params', untouched, with 'adapter' (A and B) and 'constants' (the scale) beside them.
     Raises UsageError at init for targets that do not exist, ranks that do not fit, and tied matrices.
@@ -24,10 +26,13 @@ def adapt(model: Model, spec: lora.LoRA) -> Model:
     def init(key: Array, batch: Batch) -> Variables:
         base = model.init(key, batch)
         variables = {**base, **attach(key, model, base["params"], batch, spec)}
-        _check_seen(model, variables, batch)
+        if isinstance(spec, lora.LoRA):
+            _check_seen(model, variables, batch)
         return variables
 
     def apply(variables: Variables, batch: Batch, *, key: Array | None = None, capture: Sequence[str] = ()) -> Output:
+        if isinstance(spec, subspace.Subspace):
+            return model.apply(subspace.displaced(variables, spec), batch, key=key, capture=capture)
         interceptor = forms.fused if spec.form == "fused" else forms.factored(spec.dropout, key is not None)
         with nn.intercept_methods(interceptor):
             return model.apply(variables, batch, key=key, capture=capture)
@@ -53,11 +58,13 @@ def _check_seen(model: Model, variables: Variables, batch: Batch) -> None:
 
 
 def attach(
-    key: Array, model: Model, params: Mapping[str, Any], batch: Batch, spec: lora.LoRA, *, rank: Array | None = None
+    key: Array, model: Model, params: Mapping[str, Any], batch: Batch, spec: Adapter, *, rank: Array | None = None
 ) -> dict[str, Any]:
     """Returns the collections 'adapter' and 'constants' that `adapt(model, spec)` needs beside an existing base.
 
-    `rank` may be traced and stands for `spec.rank`, to which the factors are padded: see `lora.initialize`.
+    `rank` may be traced and stands for `spec.rank` (a subspace's `dimension`), to which what is trained is padded: see `lora.initialize`.
     """
+    if isinstance(spec, subspace.Subspace):
+        return subspace.initialize(jax.random.fold_in(key, 1), params, spec, rank)
     targets = lora.targeted(find_sites(model, params, batch), spec, model.tied)
     return lora.initialize(jax.random.fold_in(key, 1), targets, spec, rank)

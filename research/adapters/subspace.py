@@ -8,14 +8,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from research import tree
 from research.adapters import projections
 from research.errors import UsageError
-from research.models.model import Batch, Model, Output, Variables
+from research.models.model import Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,16 +88,3 @@ def displaced(variables: Mapping[str, Any], spec: Subspace) -> Variables:
         leaves[path] = (leaf.astype(jnp.float32) + step).astype(leaf.dtype)
         start += leaf.size
     return tree.unflatten(leaves)
-
-
-def in_subspace(model: Model, spec: Subspace) -> Model:
-    """Returns `model` trained within a subspace: its base, untouched, with 'adapter' and 'constants' beside it."""
-
-    def init(key: Array, batch: Batch) -> Variables:
-        base = model.init(key, batch)
-        return {**base, **initialize(jax.random.fold_in(key, 1), base["params"], spec)}
-
-    def apply(variables: Variables, batch: Batch, *, key: Array | None = None, capture: Sequence[str] = ()) -> Output:
-        return model.apply(displaced(variables, spec), batch, key=key, capture=capture)
-
-    return Model(init, apply, model.tied)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from research import tree
+from research.adapters.lora import LoRA
 from research.analysis.costs import Moves, compiled_flops, flops_per_token, optimizer_bytes, trainable_count
 from research.models.decoder import DecoderConfig
 from research.optimizers import adamw
@@ -53,11 +54,9 @@ def _arms(tasks: Mapping[str, Task], ranks: Sequence[int], windows: jax.ShapeDty
     for shape, task in tasks.items():
         arm, _, trains = shape.rpartition("/")
         for rank in ranks if task.adapter else (None,):
-            mine = (
-                dataclasses.replace(task, adapter=dataclasses.replace(task.adapter, rank=rank))
-                if task.adapter and rank is not None
-                else task
-            )
+            mine = task
+            if isinstance(task.adapter, LoRA) and rank is not None:
+                mine = dataclasses.replace(task, adapter=dataclasses.replace(task.adapter, rank=rank))
             where = {"arm": arm or None, "trains": trains, "rank": rank, "learning_rate": None, "seed": None, "step": None}
             yield _Arm(where, mine, _state(mine, rank or 0, windows))
 

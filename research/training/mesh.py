@@ -17,7 +17,7 @@ P = PartitionSpec
 
 # First match wins. A spec shorter than a leaf is padded on the left: layers stacked by nn.scan are never split.
 RULES: tuple[tuple[str, PartitionSpec], ...] = (
-    (r"(^|/)constants/", P()),
+    (r"(^|/)(constants|subspace)/", P()),
     (r"norm/scale$", P(("fsdp", "tensor"))),
     (r"(^|/)embedding/embedding$", P(None, ("fsdp", "tensor"))),
     (r"position/embedding$", P(None, ("fsdp", "tensor"))),

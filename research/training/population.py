@@ -14,8 +14,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from research import tree
-from research.adapters.adapt import adapt, attach
-from research.adapters.lora import LoRA
+from research.adapters.adapt import Adapter, adapt, attach
 from research.losses import Loss, Metrics, cross_entropy
 from research.models.model import Batch, Model, Variables
 from research.optimizers import OptimizerSpec, adamw
@@ -28,8 +27,8 @@ ToBatch = Callable[[Array], Batch]
 class Members(NamedTuple):
     """What members differ in, one row each.
 
-    Index of the base, rank of the adapter, peak learning rate, seed of everything drawn; where the loss compares, index of the base that is
-    its reference.
+    Index of the base, rank of the adapter (or dimension of the subspace), peak learning rate, seed of everything drawn; where the loss
+    compares, index of the base that is its reference.
     """
 
     base: Any
@@ -52,12 +51,12 @@ class MemberState(NamedTuple):
 class Task:
     """What all members of a population share.
 
-    model: the plain model. adapter: its adapter, padded to the largest rank, or None. moves: patterns of what may move.
+    model: the plain model. adapter: its adapter, padded to the largest rank or dimension, or None. moves: patterns of what may move.
     to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. compares: the loss needs a reference.
     """
 
     model: Model
-    adapter: LoRA | None
+    adapter: Adapter | None
     moves: tuple[str, ...]
     optimizer: OptimizerSpec
     to_batch: ToBatch

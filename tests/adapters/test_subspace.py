@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from research import tree
+from research.adapters.adapt import adapt
 from research.adapters.projections import KINDS, project
-from research.adapters.subspace import Subspace, displaced, in_subspace, initialize, layers_of, targeted
+from research.adapters.subspace import Subspace, displaced, initialize, layers_of, targeted
 from research.errors import UsageError
 from research.losses import cross_entropy
 from research.models.classifiers import ClassifierConfig, classifier
@@ -39,7 +40,7 @@ def moved(variables: dict[str, Any], by: float = 1.0) -> dict[str, Any]:
 def test_it_starts_as_the_model_and_moves_by_the_projection(kind: str, per_layer: bool) -> None:
     spec = Subspace(9, kind, per_layer)
     variables = start(spec)
-    adapted = in_subspace(MODEL, spec)
+    adapted = adapt(MODEL, spec)
     np.testing.assert_array_equal(adapted.apply(variables, BATCH).logits, MODEL.apply({"params": PARAMS}, BATCH).logits)
     away = moved(variables)
     assert count(away["adapter"]) == 9
@@ -60,6 +61,12 @@ def test_a_layers_scale_moves_that_layer_alone() -> None:
         np.testing.assert_allclose(ratio[0], factor * ratio[1], rtol=1e-4, atol=1e-5)
 
 
+def test_init_gives_what_apply_takes() -> None:
+    adapted = adapt(MODEL, Subspace(5))
+    variables = adapted.init(jax.random.key(0), BATCH)
+    np.testing.assert_array_equal(adapted.apply(variables, BATCH).logits, MODEL.apply({"params": PARAMS}, BATCH).logits)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_never_moves_and_no_dimension_is_the_untouched_model(kind: str) -> None:
     spec = Subspace(8, kind)
@@ -69,7 +76,7 @@ def test_padding_never_moves_and_no_dimension_is_the_untouched_model(kind: str) 
         moves, stays = tree.partition(start(spec, dimension=dimension), ("^adapter/",))
         state = init_state(moves, stays, tx)
         for _ in range(3):
-            state, _ = make_train_step(in_subspace(MODEL, spec), cross_entropy, tx)(state, BATCH)
+            state, _ = make_train_step(adapt(MODEL, spec), cross_entropy, tx)(state, BATCH)
         return state.trainable["adapter"]["subspace"]["v"]
 
     found = np.asarray(jax.jit(jax.vmap(trained))(jnp.array([0, 3, 8])))
@@ -102,6 +109,4 @@ def test_what_cannot_be_is_refused(make: Any, words: str) -> None:
 
 def test_no_dimension_is_not_an_error() -> None:
     spec = Subspace(0)
-    np.testing.assert_array_equal(
-        in_subspace(MODEL, spec).apply(moved(start(spec)), BATCH).logits, MODEL.apply({"params": PARAMS}, BATCH).logits
-    )
+    np.testing.assert_array_equal(adapt(MODEL, spec).apply(moved(start(spec)), BATCH).logits, MODEL.apply({"params": PARAMS}, BATCH).logits)
