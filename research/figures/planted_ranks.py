@@ -48,13 +48,12 @@ def estimated_against_planted(estimates: pd.DataFrame) -> Figure:
         places = {rank: rank if rank <= largest else beyond for rank in sorted(set(estimates["planted_rank"]))}
         axes.plot([0, largest], [0, largest], color=style.GRAY, linewidth=0.9, zorder=1)
         axes.axhspan(top - 0.5, top + 0.5, color="#eeeeee", zorder=0)
-        kinds = [_kind(*pair) for pair in zip(estimates["decoy"], estimates["spectrum"], strict=True)]
+        kinds = pd.Series([_kind(*pair) for pair in zip(estimates["decoy"], estimates["spectrum"], strict=True)], estimates.index)
         drawn = list(dict.fromkeys(kinds))
-        for kind in drawn:
-            rows = estimates[[kind == other for other in kinds]]
-            shift = SIDESTEP * (drawn.index(kind) - (len(drawn) - 1) / 2)
-            for rank, some in rows.groupby("planted_rank"):
-                _point(axes, places[rank] + shift, some["value"].fillna(top).astype(float), LOOKS[kind])
+        for rank, rows in estimates.groupby("planted_rank"):
+            here = [kind for kind in drawn if kind in set(kinds[rows.index])]
+            for kind, shift in zip(here, SIDESTEP * (np.arange(len(here)) - (len(here) - 1) / 2), strict=True):
+                _point(axes, places[rank] + shift, rows["value"][kinds[rows.index] == kind].fillna(top).astype(float), LOOKS[kind])
         ticks = sorted({*range(0, largest, 2), *(rank for rank in places if rank <= largest)})
         axes.set_yticks([*ticks, top], [*map(str, ticks), "not\nreached"])
         axes.set_xticks(list(places.values()), [str(rank) for rank in places])

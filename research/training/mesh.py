@@ -18,6 +18,7 @@ P = PartitionSpec
 # First match wins. A spec shorter than a leaf is padded on the left: layers stacked by nn.scan are never split.
 RULES: tuple[tuple[str, PartitionSpec], ...] = (
     (r"(^|/)(constants|subspace)/", P()),
+    (r"(^|/)(dense|conv)_\d+/kernel$", P()),  # classifiers are small
     (r"norm/scale$", P(("fsdp", "tensor"))),
     (r"(^|/)embedding/embedding$", P(None, ("fsdp", "tensor"))),
     (r"position/embedding$", P(None, ("fsdp", "tensor"))),
