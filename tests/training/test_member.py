@@ -75,7 +75,7 @@ def solos(bases: dict) -> list[tuple[dict, np.ndarray]]:
 
 
 def solo(index: int, bases: dict) -> tuple[dict, np.ndarray]:
-    member = Members(*(values[index] for values in members()))
+    member = jax.tree.map(lambda values: values[index], members())
     alone = dataclasses.replace(TASK, adapter=dataclasses.replace(TASK.adapter, rank=RANKS[index]))
     params = {"params": jax.tree.map(lambda x: x[member.base], bases)}
     tx = adamw(alone.optimizer, member.learning_rate)
