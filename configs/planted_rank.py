@@ -53,7 +53,7 @@ def default() -> dict[str, object]:
 
 CHANGES: dict[str, dict[str, object]] = {
     "": {},
-    "smoke": {"planted_ranks": (1, 2), "spectra": ("flat",), "seeds": 2, "pretraining": {"steps": 100}, "simulations": 50},
+    "smoke": {"planted_ranks": (1, 2), "spectra": ("flat",), "seeds": 2, "steps": 160, "pretraining": {"steps": 100}, "simulations": 50},
 }
 
 

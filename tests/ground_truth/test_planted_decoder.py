@@ -7,7 +7,7 @@ import pytest
 
 import launch
 
-WORDS = "planted_ranks=2 spectra=flat decoys=out_of_reach seeds=1 simulations=1".split()
+WORDS = "planted_ranks=2 spectra=flat decoys=out_of_reach seeds=1 simulations=1 steps=310".split()
 
 
 def test_the_planted_rank_of_a_decoder_is_found_and_the_decoy_is_not(tmp_path: Path) -> None:
