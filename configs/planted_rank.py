@@ -11,7 +11,7 @@ students (Eckart & Young 1936), and the coverage of r90's interval on simulated 
 
 Expect the estimated rank to be the planted one for every k and spectrum, and no learning rate but the idle decoy's on an edge.
 Keys to change: planted_ranks (up to the matrices' size), spectra (flat, decaying), decoys, strength, learning_rates.lora, seeds, steps,
-simulations, source, model.*, adapter.targets
+simulations, target (the text that students see), source (of a pretrained init), model.*, adapter.targets
 """
 
 from ml_collections import ConfigDict
@@ -26,9 +26,8 @@ VARIANTS = {
 
 def default() -> dict[str, object]:
     """Returns the default's values."""
-    text = base.text("stdlib:code", "stdlib:code")
     return {
-        **text,
+        **base.text("stdlib:code", "stdlib:code"),
         "data": {"validation_bytes": 8_192, "test_bytes": 8_192, "max_bytes": 2**31},
         "model": {**base.model(), "d_model": 48, "n_layers": 1, "d_mlp": 64, "max_length": 32},
         "pretraining": {**base.pretraining(), "steps": 500},

@@ -17,14 +17,14 @@ from research.figures import learning_rates as rate_figure
 from research.figures import spectra as spectra_figure
 from research.figures.style import Captioned
 from research.findings import Finding
-from research.loop.arms import SELECTION_SEEDS, RankSweep, lay_out_arms, places, shape_of
-from research.loop.populations import Cell, Measure, Runner, Setting
-from research.loop.pretraining import check_batch
+from research.loop.arms import RankSweep, lay_out_arms, places, shape_of
+from research.loop.populations import Cell, Measure, Runner, Setting, names
 from research.loop.progress import Progress
 from research.loop.provenance import timed
+from research.loop.runs import SELECTION_SEEDS
 from research.loop.study import Study, bases, chunk_of, corpora, held_out, programs
 from research.loop.workdir import Workdir
-from research.sweeps import Plan, fingerprint
+from research.sweeps import Plan
 from research.training.memory import PROCESS_BYTES
 
 NAME = "lora_rank_sweep"
@@ -38,8 +38,7 @@ APART = ("inits", "arms", "ranks", "seeds", "selection_seeds", "learning_rates",
 def check(config: Any) -> None:
     """Raises UsageError for whatever can be known to be wrong before anything is written."""
     study, sweep = Study.of(config.to_dict()), RankSweep.of(config.to_dict())
-    check_batch("pretraining.batch_size", config.pretraining.batch_size, study.solo_mesh(), config.pretraining.accumulate)
-    check_batch("batch_size", config.batch_size, study.make_mesh())
+    study.check_batches(config.batch_size)
     lay_out_arms(sweep, study)
 
 
@@ -125,12 +124,8 @@ def _setting(study: Study, sweep: RankSweep, source: Corpus, target: Corpus, sta
 
 
 def _cells(config: Any, data: Sequence[str], coordinates: Sequence[Mapping[str, Any]], index: Mapping[tuple[str, int], int]) -> list[Cell]:
-    shared = {key: value for key, value in config.to_dict().items() if key not in APART}
-    made = []
-    for c in coordinates:
-        name = fingerprint({"stage": STAGE, "config": shared, "data": list(data), "cell": dict(c)})
-        made.append(Cell(name, c, shape_of(c), index[c["init"], c["seed"]], c["rank"] or 0, c["learning_rate"], c["seed"]))
-    return made
+    name = names(STAGE, config.to_dict(), APART, data)
+    return [Cell(name(c), c, shape_of(c), index[c["init"], c["seed"]], c["rank"] or 0, c["learning_rate"], c["seed"]) for c in coordinates]
 
 
 def _references(runner: Runner, target: Corpus, index: Mapping[tuple[str, int], int]) -> list[dict[str, Any]]:

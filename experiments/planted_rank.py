@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import pandas as pd
 
 from research.analysis import costs, learning_rates, planted_rank
@@ -10,21 +11,20 @@ from research.analysis.linear_floors import floor_records
 from research.analysis.planted_subspaces import subspace_records
 from research.analysis.simulated_curves import coverage_records
 from research.data.batches import windows
-from research.data.corpus import Corpus, load_corpus
+from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.figures import planted_ranks
 from research.figures.style import Captioned
 from research.findings import Finding
 from research.loop import initializations
 from research.loop.planted import SHAPE, PlantedSweep, case_of, described
-from research.loop.populations import Cell, Measure, Runner, Setting
-from research.loop.pretraining import check_batch
+from research.loop.populations import Cell, Measure, Runner, Setting, names
 from research.loop.progress import Progress
 from research.loop.provenance import timed
-from research.loop.study import Study, bases, chunk_of, held_out, programs
+from research.loop.study import Study, bases, chunk_of, corpora, held_out, programs
 from research.loop.workdir import Workdir
 from research.models.model import Variables
-from research.sweeps import Plan, fingerprint
+from research.sweeps import Plan
 from research.training.memory import PROCESS_BYTES
 
 NAME = "planted_rank"
@@ -40,8 +40,7 @@ def check(config: Any) -> None:
     study, sweep = Study.of(config.to_dict()), PlantedSweep.of(config.to_dict())
     if config.simulations < 1:
         raise UsageError(f"simulations = {config.simulations}: must be at least 1")
-    check_batch("pretraining.batch_size", config.pretraining.batch_size, study.solo_mesh(), config.pretraining.accumulate)
-    check_batch("batch_size", config.batch_size, study.make_mesh())
+    study.check_batches(config.batch_size)
     for decoy in ("none", *sweep.decoys):
         sweep.sites(study, decoy)
     sweep.lay_out(study)
@@ -63,22 +62,27 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     layout = sweep.lay_out(study)
     with Progress() as progress, programs(study, layout, sweep.steps, sweep.batch_size) as ready:
         workdir.timings.append([{"stage": "layout", **row} for row in layout.rows(sweep.counts(study))])
-        corpus = load_corpus(study.source)
-        workdir.pin(study.source.source, corpus.fingerprint)
-        params = _base(study, sweep, corpus, workdir, progress)
+        source, target = corpora(study, workdir)
+        params = _base(study, sweep, source, workdir, progress)
         with timed("floors and simulations", workdir.timings.append):
             yield list(floor_records(NAME, sweep.planted_ranks, sweep.spectra))
             yield list(coverage_records(NAME, config.simulations))
-        metric = sweep.metric(params, study, windows(corpus.parts["train"], study.model.max_length)[:METRIC_WINDOWS])
-        setting = _setting(study, sweep, corpus, sweep.stack(params, metric, study), layout.widths)
+        metric = sweep.metric(params, study, windows(target.parts["train"], study.model.max_length)[:METRIC_WINDOWS])
+        setting = _setting(study, sweep, target, sweep.stack(params, metric, study), layout.widths)
         runner = Runner(ready, setting, workdir, progress)
+        name, places = names(STAGE, config.to_dict(), APART, (source.fingerprint, target.fingerprint)), sweep.places(study)
+
+        def made(coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
+            return [
+                Cell(name(c), c, SHAPE, 0, c["rank"], c["learning_rate"], c["seed"], places[case_of(c), c["seed"]]) for c in coordinates
+            ]
+
         yield _references(runner, study, sweep)
         with timed("selection", workdir.timings.append):
-            yield from runner.run(_cells(config, corpus, study, sweep, sweep.selection(study)), "choosing learning rates")
+            yield from runner.run(made(sweep.selection(study)), "choosing learning rates")
         chosen = learning_rates.choose(pd.DataFrame(workdir.records.rows).query("phase == 'select'"))
         yield learning_rates.choice_records(NAME, chosen)
-        coordinates = learning_rates.with_rates(sweep.coordinates(study, "result", range(sweep.seeds)), chosen)
-        results = _cells(config, corpus, study, sweep, coordinates)
+        results = made(learning_rates.with_rates(sweep.coordinates(study, "result", range(sweep.seeds)), chosen))
         with timed("results", workdir.timings.append):
             yield from runner.run(results, "results")
     exact = [cell for cell in results if setting.keep(cell.coordinates)]
@@ -114,11 +118,7 @@ def _base(study: Study, sweep: PlantedSweep, corpus: Corpus, workdir: Workdir, p
     """The one base that students start from."""
     index = initializations.places((sweep.init,), (0,), study.pretraining["bases"])
     stacked = bases(study, index, corpus, workdir, progress)
-    return {name: _first(leaf) for name, leaf in stacked.items()}
-
-
-def _first(stacked: Any) -> Any:
-    return {name: _first(leaf) for name, leaf in stacked.items()} if isinstance(stacked, Mapping) else stacked[0]
+    return jax.tree.map(lambda x: x[0], stacked)
 
 
 def _setting(study: Study, sweep: PlantedSweep, corpus: Corpus, stacked: Any, widths: Mapping[str, int]) -> Setting:
@@ -139,15 +139,6 @@ def _setting(study: Study, sweep: PlantedSweep, corpus: Corpus, stacked: Any, wi
         widths,
         keep=lambda c: c["phase"] == "result" and c["decoy"] == "none" and c["rank"] == c["planted_rank"],
     )
-
-
-def _cells(config: Any, corpus: Corpus, study: Study, sweep: PlantedSweep, coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
-    shared = {key: value for key, value in config.to_dict().items() if key not in APART}
-    places, made = sweep.places(study), []
-    for c in coordinates:
-        name = fingerprint({"stage": STAGE, "config": shared, "data": corpus.fingerprint, "cell": dict(c)})
-        made.append(Cell(name, c, SHAPE, 0, c["rank"], c["learning_rate"], c["seed"], places[case_of(c), c["seed"]]))
-    return made
 
 
 def _references(runner: Runner, study: Study, sweep: PlantedSweep) -> list[dict[str, Any]]:

@@ -49,6 +49,7 @@ def test_variants_for_accelerators_plan_in_small(variant: str, tmp_path: Path, c
                 ("out_of_reach=mlp", "elsewhere"),
                 ("strength=0", "strength"),
                 ("simulations=0", "simulations"),
+                ("model.dropout=0.1", "exact outputs"),
             )
         ),
         (CONFIG, "ranks=1,65", "above min"),

@@ -73,8 +73,8 @@ def estimated_caption(estimates: pd.DataFrame) -> str:
     seeds = estimates["seed"].nunique()
     return (
         "Estimated against planted rank: the smallest rank of a student whose divergence from its teacher lies below half of what "
-        f"leaving out the last planted component costs. Mean and range over {seeds} seeds, each with its own plant, student and order. "
-        "The gray line is the truth. A full-rank plant and one out of reach must not be reached."
+        f"leaving out the last planted component costs. Mean and range over {seeds} seeds, which redraw plant, student and order, "
+        "not the base. The gray line is the truth. A full-rank plant and one out of reach must not be reached."
     )
 
 

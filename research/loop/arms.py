@@ -6,22 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import jax
-
-from research.adapters.forms import best_form
-from research.adapters.lora import LoRA, targeted
+from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
 from research.data.batches import batch
 from research.errors import UsageError
 from research.loop import initializations
 from research.loop.layout import Layout, lay_out, stacked_shapes
-from research.loop.pretraining import example_batch
+from research.loop.pretraining import example_batch, parameter_shapes
+from research.loop.runs import Runs, check_rates
 from research.loop.study import Study, model_of
 from research.sweeps import chain, grid
 from research.training.memory import decoder_activations
 from research.training.population import Task
 
-SELECTION_SEEDS = 1000
 EVERY_MATRIX = ("(kernel|embedding)$",)
 
 
@@ -41,7 +38,7 @@ ARMS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class RankSweep:
+class RankSweep(Runs):
     """The axes of a sweep over ranks: initialization x arm x (rank | matched | full) x learning rate x seed."""
 
     inits: tuple[str, ...]
@@ -49,12 +46,6 @@ class RankSweep:
     ranks: tuple[int, ...]
     lora_rates: tuple[float, ...]
     full_rates: tuple[float, ...]
-    seeds: int
-    selection_seeds: int
-    steps: int
-    batch_size: int
-    members: int
-    adapter: Mapping[str, Any]
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "RankSweep":
@@ -64,39 +55,29 @@ class RankSweep:
         return cls(lora_rates=rates["lora"], full_rates=rates["full"], **{name: config[name] for name in names})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         grid(inits=self.inits, arms=self.arms, ranks=self.ranks)
         for init in self.inits:
             initializations.parse(init)
         for arm in self.arms:
             if arm not in ARMS:
                 raise UsageError(f"arms has {arm!r}: choose among {', '.join(ARMS)}")
-        for name, low in (("seeds", 1), ("selection_seeds", 1), ("steps", 2), ("batch_size", 1), ("members", 0)):
-            if getattr(self, name) < low:
-                raise UsageError(f"{name} = {getattr(self, name)}: must be at least {low}")
         if min(self.ranks) < 0:
             raise UsageError(f"ranks = {self.ranks}: a rank is 0 (the identity) or more")
-        for name, rates in (("lora", self.lora_rates), ("full", self.full_rates)):
-            if len(rates) < 3 or min(rates) <= 0:
-                raise UsageError(f"learning_rates.{name} = {rates}: at least 3, all above 0, such as 1e-3,3e-3,1e-2")
+        check_rates("lora", self.lora_rates)
+        check_rates("full", self.full_rates)
         if len(self.lora_rates) != len(self.full_rates):
             raise UsageError("learning_rates.lora and learning_rates.full differ in length; every arm gets as many")
-
-    def all_seeds(self) -> list[int]:
-        """Returns the seeds of results and, apart from them, of learning rate selection."""
-        return [*range(self.seeds), *range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)]
 
     def tasks(self, study: Study) -> dict[str, Task]:
         """Returns what is trained, by shape: 'full', and 'ARM/matched' and 'ARM/lora' for each arm."""
         model = model_of(study)
-        params = jax.eval_shape(model.init, jax.random.key(0), example_batch())["params"]
-        sites = find_sites(model, params, example_batch())
+        sites = find_sites(model, parameter_shapes(model), example_batch())
         base = Task(model, None, ("^params/",), study.optimizer, batch, dropout=study.model.dropout > 0)
         result = {"full": base}
-        form = best_form(self.adapter["form"], jax.default_backend(), self.adapter["dropout"])
         for name in self.arms:
             arm = ARMS[name]
-            targets = tuple(arm.targets or self.adapter["targets"])
-            spec = LoRA(**{**self.adapter, "form": form, "targets": targets}, rank=max(self.ranks))
+            spec = self.lora(arm.targets or self.adapter["targets"], max(self.ranks))
             matrices = tuple(f"^{re.escape(path)}$" for path in targeted(sites, spec, model.tied))
             dropout = base.dropout or spec.dropout > 0
             result[f"{name}/lora"] = dataclasses.replace(base, adapter=spec, moves=("^adapter/", *arm.beside), dropout=dropout)
@@ -138,7 +119,6 @@ def places(sweep: RankSweep, study: Study) -> dict[tuple[str, int], int]:
 def lay_out_arms(sweep: RankSweep, study: Study) -> Layout:
     """Returns the layout of a sweep over ranks."""
     tasks = sweep.tasks(study)
-    params = jax.eval_shape(tasks["full"].model.init, jax.random.key(0), example_batch())["params"]
-    stacked = stacked_shapes(params, max(places(sweep, study).values()) + 1)
+    stacked = stacked_shapes(parameter_shapes(tasks["full"].model), max(places(sweep, study).values()) + 1)
     activations = decoder_activations(study.model, sweep.batch_size)
     return lay_out(study.make_mesh(), tasks, sweep.counts(), stacked, activations, sweep.members)

@@ -9,17 +9,15 @@ import jax
 import numpy as np
 
 from research.adapters import planted_updates
-from research.adapters.forms import best_form
 from research.adapters.kronecker import Factors, factors
-from research.adapters.lora import LoRA
 from research.adapters.planted_updates import Planted, spectrum
 from research.adapters.sites import Site, find_sites
 from research.data.batches import batch
 from research.errors import UsageError
 from research.loop import initializations
-from research.loop.arms import SELECTION_SEEDS
 from research.loop.layout import Layout, lay_out, stacked_shapes
-from research.loop.pretraining import example_batch
+from research.loop.pretraining import example_batch, parameter_shapes
+from research.loop.runs import Runs, check_rates
 from research.loop.study import Study, model_of
 from research.losses import kl_divergence
 from research.models.decoder import DecoderConfig, decoder
@@ -47,8 +45,11 @@ class Case(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class PlantedSweep:
-    """The axes of a sweep over planted updates: case x rank of the student x learning rate x seed; a seed redraws everything."""
+class PlantedSweep(Runs):
+    """The axes of a sweep over planted updates: case x rank of the student x learning rate x seed.
+
+    A seed redraws the plant, the student and the order of data; the base that both start from is one.
+    """
 
     planted_ranks: tuple[int, ...]
     spectra: tuple[str, ...]
@@ -57,12 +58,6 @@ class PlantedSweep:
     strength: float
     init: str
     rates: tuple[float, ...]
-    seeds: int
-    selection_seeds: int
-    steps: int
-    batch_size: int
-    members: int
-    adapter: Mapping[str, Any]
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "PlantedSweep":
@@ -71,6 +66,7 @@ class PlantedSweep:
         return cls(rates=config["learning_rates"]["lora"], **{name: config[name] for name in names})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         grid(planted_ranks=self.planted_ranks, spectra=self.spectra)
         for kind in self.spectra:
             spectrum(kind, 1)
@@ -78,13 +74,11 @@ class PlantedSweep:
         for decoy in self.decoys:
             if decoy not in DECOYS:
                 raise UsageError(f"decoys has {decoy!r}: choose among {', '.join(DECOYS)}")
-        for name, low in (("seeds", 1), ("selection_seeds", 1), ("steps", 2), ("batch_size", 1), ("members", 0)):
-            if getattr(self, name) < low:
-                raise UsageError(f"{name} = {getattr(self, name)}: must be at least {low}")
         if min(self.planted_ranks) < 1:
             raise UsageError(f"planted_ranks = {self.planted_ranks}: at least 1 each; rank 0 is the decoy 'zero'")
-        if len(self.rates) < 3 or min(self.rates) <= 0:
-            raise UsageError(f"learning_rates.lora = {self.rates}: at least 3, all above 0, such as 1e-3,3e-3,1e-2")
+        check_rates("lora", self.rates)
+        if self.adapter["dropout"]:
+            raise UsageError(f"adapter.dropout = {self.adapter['dropout']}: a planted rank is read off exact outputs; leave it 0")
         if self.strength <= 0:
             raise UsageError(f"strength = {self.strength}: must be above 0: nats a token that a component costs")
 
@@ -121,10 +115,6 @@ class PlantedSweep:
         start = {"phase": phase, "init": self.init}
         return [{**start, **described(row["case"]), "trains": "lora", "rank": row["rank"], "seed": row["seed"]} for row in rows]
 
-    def all_seeds(self) -> list[int]:
-        """Returns the seeds of results and, apart from them, of learning rate selection."""
-        return [*range(self.seeds), *range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)]
-
     def selection(self, study: Study) -> list[dict[str, Any]]:
         """Returns the coordinates of the students that learning rates are chosen by."""
         cells = self.coordinates(study, "select", self.all_seeds()[self.seeds :])
@@ -136,10 +126,10 @@ class PlantedSweep:
 
     def task(self, study: Study) -> Task:
         """Returns what students do: adapt themselves to what their teacher predicts."""
-        model = model_of(study)
-        form = best_form(self.adapter["form"], jax.default_backend(), self.adapter["dropout"])
-        spec = LoRA(**{**self.adapter, "form": form, "targets": tuple(self.adapter["targets"])}, rank=self.sizes(study)[1])
-        return Task(model, spec, ("^adapter/",), study.optimizer, batch, loss=kl_divergence, compares=True)
+        if study.model.dropout:
+            raise UsageError(f"model.dropout = {study.model.dropout}: a planted rank is read off exact outputs; leave it 0")
+        spec = self.lora(self.adapter["targets"], self.sizes(study)[1])
+        return Task(model_of(study), spec, ("^adapter/",), study.optimizer, batch, loss=kl_divergence, compares=True)
 
     def places(self, study: Study) -> dict[tuple[Case, int], int]:
         """Returns the place of each (case, seed)'s teacher among the stacked bases.
@@ -152,8 +142,7 @@ class PlantedSweep:
     def lay_out(self, study: Study) -> Layout:
         """Returns the layout of students on the devices."""
         task = self.task(study)
-        params = jax.eval_shape(task.model.init, jax.random.key(0), example_batch())["params"]
-        bases = stacked_shapes(params, 1 + 2 * len(self.places(study)))
+        bases = stacked_shapes(parameter_shapes(task.model), 1 + 2 * len(self.places(study)))
         activations = 2 * decoder_activations(study.model, self.batch_size)
         return lay_out(study.make_mesh(), {SHAPE: task}, self.counts(study), bases, activations, self.members)
 
@@ -180,8 +169,7 @@ class PlantedSweep:
 @functools.cache  # every teacher asks, and each answer traces the model
 def _sites(config: DecoderConfig) -> dict[str, Site]:
     model = decoder(config)
-    params = jax.eval_shape(model.init, jax.random.key(0), example_batch())["params"]
-    return find_sites(model, params, example_batch())
+    return find_sites(model, parameter_shapes(model), example_batch())
 
 
 def described(case: Case) -> dict[str, Any]:

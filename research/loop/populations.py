@@ -18,6 +18,7 @@ from research.loop.assignments import Population as Assigned
 from research.loop.programs import Programs
 from research.loop.progress import Interrupted, Progress, stop_requested
 from research.loop.workdir import Workdir
+from research.sweeps import fingerprint
 from research.training import checkpoints
 from research.training.mesh import P, shardings
 from research.training.population import Members, Population, place
@@ -75,6 +76,12 @@ class Setting:
     measures: Mapping[str, tuple[Measure, ...]]
     widths: Mapping[str, int]
     keep: Callable[[Mapping[str, Any]], bool] = lambda coordinates: False
+
+
+def names(stage: int, config: Mapping[str, Any], apart: Sequence[str], data: Sequence[str]) -> Callable[[Mapping[str, Any]], str]:
+    """Returns coordinates -> the fingerprint of the cell at this stage, with this config (the axes `apart` left out) and this data."""
+    shared = {key: value for key, value in config.items() if key not in apart}
+    return lambda c: fingerprint({"stage": stage, "config": shared, "data": list(data), "cell": dict(c)})
 
 
 def finished(workdir: Workdir, last: int) -> set[str]:

@@ -61,6 +61,11 @@ def example_batch() -> dict[str, Any]:
     return batch(jnp.zeros((1, 3), jnp.int32))
 
 
+def parameter_shapes(model: Model) -> Variables:
+    """Returns the parameters of a model as shapes."""
+    return jax.eval_shape(model.init, jax.random.key(0), example_batch())["params"]
+
+
 def check_batch(key: str, size: int, mesh: Mesh, accumulate: int = 1) -> None:
     """Raises UsageError, naming the config's `key`, when a batch does not divide into its parts over the mesh's data and fsdp axes."""
     examples = mesh.shape["data"] * mesh.shape["fsdp"]
@@ -77,7 +82,7 @@ def initializer(model: Model, mesh: Mesh) -> Callable[[int], Variables]:
     def init(key: jax.Array) -> Variables:
         return model.init(key, example_batch())["params"]
 
-    shapes = jax.eval_shape(init, jax.random.key(0))
+    shapes = parameter_shapes(model)
     spec_tree = specs({"params": shapes})["params"]
     check_divisible(mesh, shapes, spec_tree)
     compiled = jit_step(init, P(), spec_tree, mesh, donate=())

@@ -15,7 +15,7 @@ from research.errors import UsageError
 from research.loop import initializations
 from research.loop.initializations import Initialization
 from research.loop.layout import Layout
-from research.loop.pretraining import Pretraining, initializer, pretrain
+from research.loop.pretraining import Pretraining, check_batch, initializer, pretrain
 from research.loop.programs import Programs
 from research.loop.progress import Progress
 from research.loop.provenance import timed
@@ -70,11 +70,18 @@ class Study:
         """Returns the mesh of pretraining: the member axis is spent on data."""
         return make_mesh(solo(self.mesh, len(jax.devices())))
 
+    def check_batches(self, batch_size: int) -> None:
+        """Raises UsageError when a batch of pretraining, or of a member, does not divide over the devices that share it."""
+        p = self.pretraining
+        check_batch("pretraining.batch_size", p["batch_size"], self.solo_mesh(), p["accumulate"])
+        check_batch("batch_size", batch_size, self.make_mesh())
+
 
 def corpora(study: Study, workdir: Workdir) -> tuple[Corpus, Corpus]:
     """Returns source and target, pinned in the workdir by their fingerprints."""
     with timed("data", workdir.timings.append):
-        source, target = load_corpus(study.source), load_corpus(study.target)
+        source = load_corpus(study.source)
+        target = source if study.target == study.source else load_corpus(study.target)
     workdir.pin(study.source.source, source.fingerprint)
     workdir.pin(study.target.source, target.fingerprint)
     return source, target

@@ -41,6 +41,7 @@ def test_a_plant_of_the_matrices_size_is_measured_to_the_end() -> None:
         ({"decoys": ("none",)}, "zero, full_rank"),
         ({"rates": (1e-2, 3e-2)}, "at least 3"),
         ({"strength": 0.0}, "strength"),
+        ({"adapter": {**SWEEP.adapter, "dropout": 0.1}}, "exact outputs"),
         ({"seeds": 0}, "seeds"),
         ({"init": "pretraned"}, "pretrained"),
     ],

@@ -1,0 +1,45 @@
+"""What every sweep of runs says: seeds, steps, examples of a step, members of a program, and the adapter."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+
+from research.adapters.forms import best_form
+from research.adapters.lora import LoRA
+from research.errors import UsageError
+
+SELECTION_SEEDS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """Seeds of results and of learning rate selection; steps and batch size of a run; members of a program at most (0: as many as fit)."""
+
+    seeds: int
+    selection_seeds: int
+    steps: int
+    batch_size: int
+    members: int
+    adapter: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for name, low in (("seeds", 1), ("selection_seeds", 1), ("steps", 2), ("batch_size", 1), ("members", 0)):
+            if getattr(self, name) < low:
+                raise UsageError(f"{name} = {getattr(self, name)}: must be at least {low}")
+
+    def all_seeds(self) -> list[int]:
+        """Returns the seeds of results and, apart from them, of learning rate selection."""
+        return [*range(self.seeds), *range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)]
+
+    def lora(self, targets: Sequence[str], rank: int) -> LoRA:
+        """Returns the config's adapter at these targets, padded to `rank`, in the form that suits the device."""
+        form = best_form(self.adapter["form"], jax.default_backend(), self.adapter["dropout"])
+        return LoRA(**{**self.adapter, "form": form, "targets": tuple(targets)}, rank=rank)
+
+
+def check_rates(name: str, rates: Sequence[float]) -> None:
+    """Raises UsageError for learning rates that cannot be a grid with an inside."""
+    if len(rates) < 3 or min(rates) <= 0:
+        raise UsageError(f"learning_rates.{name} = {rates}: at least 3, all above 0, such as 1e-3,3e-3,1e-2")
