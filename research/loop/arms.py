@@ -13,7 +13,7 @@ from research.errors import UsageError
 from research.loop import initializations
 from research.loop.layout import Layout, lay_out, stacked_shapes
 from research.loop.pretraining import example_batch, parameter_shapes
-from research.loop.runs import Runs, check_rates
+from research.loop.runs import LoRARuns, check_rates
 from research.loop.study import Study, model_of
 from research.sweeps import chain, grid
 from research.training.memory import decoder_activations
@@ -38,7 +38,7 @@ ARMS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class RankSweep(Runs):
+class RankSweep(LoRARuns):
     """The axes of a sweep over ranks: initialization x arm x (rank | matched | full) x learning rate x seed."""
 
     inits: tuple[str, ...]

@@ -17,7 +17,7 @@ from research.errors import UsageError
 from research.loop import initializations
 from research.loop.layout import Layout, lay_out, stacked_shapes
 from research.loop.pretraining import example_batch, parameter_shapes
-from research.loop.runs import Runs, check_rates
+from research.loop.runs import LoRARuns, check_rates
 from research.loop.study import Study, model_of
 from research.losses import kl_divergence
 from research.models.decoder import DecoderConfig, decoder
@@ -45,7 +45,7 @@ class Case(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class PlantedSweep(Runs):
+class PlantedSweep(LoRARuns):
     """The axes of a sweep over planted updates: case x rank of the student x learning rate x seed.
 
     A seed redraws the plant, the student and the order of data; the base that both start from is one.

@@ -64,6 +64,7 @@ class Setting:
     """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
 
     widths: members of one program, by shape. keep: whether the final weights of a cell with these coordinates become an artifact.
+    unit: of the training loss.
     """
 
     experiment: str
@@ -76,6 +77,7 @@ class Setting:
     measures: Mapping[str, tuple[Measure, ...]]
     widths: Mapping[str, int]
     keep: Callable[[Mapping[str, Any]], bool] = lambda coordinates: False
+    unit: str = "bits/byte"
 
 
 def names(stage: int, config: Mapping[str, Any], apart: Sequence[str], data: Sequence[str]) -> Callable[[Mapping[str, Any]], str]:
@@ -226,7 +228,7 @@ class _InFlight:
             for metric, value in values.items():
                 healthy = alive and np.isfinite(value)
                 row = {"experiment": self.setting.experiment, "cell": cell.fingerprint, **cell.coordinates, "step": step, "metric": metric}
-                row |= {"value": round(float(value), 7) if healthy else None, "unit": units.get(metric, "bits/byte")}
+                row |= {"value": round(float(value), 7) if healthy else None, "unit": units.get(metric, self.setting.unit)}
                 yield row if healthy else row | {"note": "diverged"}
 
     def _was_due(self, metric: str, step: int) -> bool:

@@ -1,4 +1,4 @@
-"""What every sweep of runs says: seeds, steps, examples of a step, members of a program, and the adapter."""
+"""What every sweep of runs says: seeds, steps, examples of a step, members of a program, and the adapter where there is one."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ class Runs:
     steps: int
     batch_size: int
     members: int
-    adapter: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         for name, low in (("seeds", 1), ("selection_seeds", 1), ("steps", 2), ("batch_size", 1), ("members", 0)):
@@ -32,6 +31,13 @@ class Runs:
     def all_seeds(self) -> list[int]:
         """Returns the seeds of results and, apart from them, of learning rate selection."""
         return [*range(self.seeds), *range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)]
+
+
+@dataclasses.dataclass(frozen=True)
+class LoRARuns(Runs):
+    """Runs that train an adapter, with the config's section on it."""
+
+    adapter: Mapping[str, Any]
 
     def lora(self, targets: Sequence[str], rank: int) -> LoRA:
         """Returns the config's adapter at these targets, padded to `rank`, in the form that suits the device."""

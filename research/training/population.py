@@ -53,6 +53,7 @@ class Task:
 
     model: the plain model. adapter: its adapter, padded to the largest rank or dimension, or None. moves: patterns of what may move.
     to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. compares: the loss needs a reference.
+    row: numbers in the example row that the model is traced with, where parameters depend on it.
     """
 
     model: Model
@@ -64,6 +65,7 @@ class Task:
     vmap: int = 1
     dropout: bool = False
     compares: bool = False
+    row: int = 9
 
     @property
     def adapted(self) -> Model:
@@ -94,7 +96,7 @@ def split(task: Task, params: Any, member: Members) -> tuple[Variables, Variable
     key = jax.random.key(member.seed)
     added = {}
     if task.adapter is not None:
-        example = task.to_batch(jnp.zeros((1, 9), jnp.int32))
+        example = task.to_batch(jnp.zeros((1, task.row), jnp.int32))
         added = attach(key, task.model, params, example, task.adapter, rank=member.rank)
     moves, stays = tree.partition({"params": params, **added}, task.moves)
     return moves, {name: stays[name] for name in stays if name != "params"}
