@@ -48,7 +48,8 @@ def plan(config: Any) -> Plan:
     layout, counts = lay_out_arms(sweep, study), sweep.counts()
     total = sum(map(sum, counts.values()))
     sequences = total * sweep.steps * sweep.batch_size + config.pretraining.steps * config.pretraining.batch_size
-    seconds = costs.estimated_seconds(study.model, study.model.max_length, sequences, total * sweep.steps)
+    length = study.model.max_length
+    seconds = costs.estimated_seconds(sequences * length * costs.flops_per_token(study.model, length), total * sweep.steps)
     return Plan(total, layout.rows(counts), PROCESS_BYTES + layout.memory_bytes, seconds)
 
 

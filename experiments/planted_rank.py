@@ -52,7 +52,8 @@ def plan(config: Any) -> Plan:
     layout, counts = sweep.lay_out(study), sweep.counts(study)
     cells = sum(map(sum, counts.values()))
     sequences = cells * sweep.steps * sweep.batch_size + config.pretraining.steps * config.pretraining.batch_size
-    seconds = costs.estimated_seconds(study.model, study.model.max_length, sequences, cells * sweep.steps)
+    length = study.model.max_length
+    seconds = costs.estimated_seconds(sequences * length * costs.flops_per_token(study.model, length), cells * sweep.steps)
     return Plan(cells, layout.rows(counts), PROCESS_BYTES + layout.memory_bytes, seconds + 0.04 * config.simulations)
 
 

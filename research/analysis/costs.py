@@ -217,11 +217,10 @@ def _head(config: DecoderShape) -> Linear:
     return Linear("head", matrix, config.d_model, config.vocab_size)
 
 
-def estimated_seconds(model: DecoderShape, length: int, sequences: int, member_steps: int) -> float:
+def estimated_seconds(flops: float, member_steps: int) -> float:
     """Returns roughly how long training takes on this process's devices, from FLOPs, a fixed overhead per step, and a minute for the rest.
 
-    sequences: how many of `length` tokens all cells and pretraining see together; member_steps: steps of all cells.
+    flops: of all cells and of pretraining; member_steps: steps of all cells.
     """
     rate, overhead = (4e10, 1.5e-3) if jax.default_backend() == "cpu" else (2e14, 1e-4)
-    flops = sequences * length * flops_per_token(model, length)
     return (flops / rate + member_steps * overhead) / len(jax.devices()) + 60

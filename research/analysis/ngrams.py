@@ -1,4 +1,4 @@
-"""Unigram and bigram cross entropy: what a target costs without a network."""
+"""Unigram and bigram cross entropy, and the most frequent class: what a target costs without a network."""
 
 import numpy as np
 
@@ -35,6 +35,11 @@ def bigram_bits(train_stream: np.ndarray, test_stream: np.ndarray, separator: in
     if separator is None:
         probabilities = np.append(unigram[test[:1]], probabilities)
     return _bits(probabilities)
+
+
+def majority_share(train: np.ndarray, test: np.ndarray) -> float:
+    """Returns the share of test labels, whole numbers in one long row, that are the most frequent one of training: chance's accuracy."""
+    return float((test == np.bincount(train).argmax()).mean())
 
 
 def _checked(stream: np.ndarray, vocab_size: int) -> np.ndarray:

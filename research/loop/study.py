@@ -100,7 +100,8 @@ def bases(study: Study, index: Mapping[tuple[str, int], int], source: Corpus, wo
             if init.source not in texts:
                 texts[init.source] = load_corpus(dataclasses.replace(study.source, source=init.source))
             base = pretrain(spec, texts[init.source], mesh, progress)
-            workdir.pin(f"base {init.source or study.source.source} seed {spec.seed} steps {spec.optimizer.steps}", base.fingerprint)
+            name = f"base {init.source or study.source.source} seed {spec.seed} steps {spec.optimizer.steps} width {spec.model.d_model}"
+            workdir.pin(name, base.fingerprint)
             made[key] = jax.device_get(base.params)
         return made[key]
 

@@ -1,0 +1,176 @@
+"""What a sweep over dimensions says: findings and the answer, from the records alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from research.analysis.dimension_curves import Reading, absolute, recovered, relative, shared
+from research.analysis.intervals import join_notes, t_interval
+from research.analysis.rank_curves import shared_targets, start_loss
+from research.findings import Estimate, Finding, finding
+
+SUBJECT = ["model", "parameters", "data"]
+NAMES = {"fc": "the fully connected network", "lenet": "LeNet", "lm": "the language model"}
+# Li et al. 2018: the paper's value, and what its authors' released runs give when read by one definition.
+PUBLISHED = {
+    ("fc", 199_210, "absolute"): "published: 750; the released runs recomputed: 786 +- 66, or where their mean curve crosses, 850",
+    ("fc", 199_210, "relative"): "published: 750; the released runs recomputed: 625",
+    ("lenet", 44_426, "absolute"): "published: 290; the released notebook's table: 290 with a baseline of 1.0",
+    ("lenet", 44_426, "relative"): "published: 290; the released notebook's table: 275 with its own baseline",
+}
+
+
+class Curves(NamedTuple):
+    """Of one subject, initialization, projection and step: what was measured, (draws, dimensions), and in the full space, (draws,)."""
+
+    dimensions: np.ndarray
+    values: np.ndarray
+    full: np.ndarray
+    seeds: list[int]
+
+
+def findings(results: pd.DataFrame) -> list[Finding]:
+    """Returns d90 by every definition, what was reached, the dimensions of known problems, and what a step costs."""
+    found = list(_known(results))
+    tested = results.query("phase == 'result'")
+    for key, rows in tested.groupby(SUBJECT, sort=False):
+        subject = dict(zip(SUBJECT, key, strict=True))
+        own = results[(results["model"] == subject["model"]) & (results["parameters"] == subject["parameters"])]
+        facts = own.query("phase == 'reference'")
+        last = rows[rows["step"] == rows["step"].max()]
+        found += _reached(last, subject)
+        found += _accuracies(rows, facts, subject) if "accuracy" in set(rows["metric"]) else _losses(rows, facts, subject)
+        found += _costs(own, subject)
+    return found
+
+
+def answer(found: Sequence[Finding]) -> str:
+    """Returns one sentence: the dimension that each model, from each initialization, takes for 90 % of its own full training."""
+    own = [f for f in found if f.name == "d90" and f.where["threshold"] == "relative"]
+    parts = []
+    for model, parameters in dict.fromkeys((f.where["model"], f.where["parameters"]) for f in own):
+        some = [f for f in own if f.where["parameters"] == parameters and f.where["model"] == model]
+        first = some[0].where["projection"]
+        words = [f"{_shown(f)} from {f.where['init']} weights" for f in some if f.where["projection"] == first]
+        parts.append(f"{NAMES[model]} ({parameters:,} parameters) {', '.join(words)}")
+    return f"For 90 % of what their full training reaches: {'; '.join(parts)} (dimensions of a random subspace)."
+
+
+def curves(rows: pd.DataFrame, metric: str, init: str, projection: str, step: int | None = None) -> Curves:
+    """Returns what the draws measured whose runs, in subspaces and in the full space, all finished; of the last step, or of `step`."""
+    rows = rows[(rows["metric"] == metric) & (rows["init"] == init)]
+    rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
+    inside = rows[(rows["trains"] == "subspace") & (rows["projection"] == projection)]
+    table = inside.pivot_table(index="seed", columns="dimension", values="value", aggfunc="first").astype(float)
+    full = rows[rows["trains"] == "full"].set_index("seed")["value"].astype(float).dropna()
+    seeds = sorted(table.dropna().index.intersection(full.index))
+    return Curves(table.columns.to_numpy(float), table.loc[seeds].to_numpy(), full.loc[seeds].to_numpy(), [int(seed) for seed in seeds])
+
+
+def absolute_level(facts: pd.DataFrame) -> float:
+    """Returns the accuracy that the config asks for."""
+    return _fact(facts, "absolute_level")
+
+
+def targets(rows: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
+    """Returns the losses (bits/byte) at which all initializations are compared.
+
+    Two that every initialization reaches, if only in the full space (`shared_targets`), and the loss at which the best of them has
+    recovered 0.9 of its own gain.
+    """
+    losses = rows[(rows["metric"] == "target_loss") & (rows["step"] == rows["step"].max())].astype({"value": float})
+    unigram, inits = _fact(facts, "unigram_loss"), list(dict.fromkeys(losses["init"]))
+    means = {init: losses[losses["init"] == init].groupby(["trains", "projection", "dimension"], dropna=False)["value"].mean() for init in inits}
+    found = shared_targets({init: series.to_numpy() for init, series in means.items()}, unigram)
+    full = {init: losses[(losses["init"] == init) & (losses["trains"] == "full")]["value"].mean() for init in inits}
+    best = min(full, key=lambda init: full[init])
+    start = float(np.mean(start_loss(_untouched(facts, best).to_numpy(), unigram)))
+    return {**found, "best_90": start - 0.9 * (start - full[best])}
+
+
+def _accuracies(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
+    level, chance = absolute_level(facts), _fact(facts, "chance")
+    for init, projection in _arms(rows):
+        for step in sorted(rows["step"].unique()):
+            c = curves(rows, "accuracy", init, projection, step)
+            if not c.seeds:
+                continue
+            readings = {"absolute": absolute(c.dimensions, c.values, c.full, level), "relative": relative(c.dimensions, c.values, c.full)}
+            readings["chance_corrected"] = relative(c.dimensions, c.values, c.full, chance)
+            where = {**subject, "init": init, "projection": projection}
+            yield from _d90(where, readings, step, rows["step"].max())
+
+
+def _losses(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
+    unigram, goals = _fact(facts, "unigram_loss"), targets(rows, facts)
+    pretrained = facts[facts["metric"] == "pretraining_steps"].set_index("init")["value"]
+    for init, projection in _arms(rows):
+        where = {**subject, "init": init, "projection": projection, "pretraining_steps": int(pretrained[init])}
+        for step in sorted(rows["step"].unique()):
+            c = curves(rows, "target_loss", init, projection, step)
+            if c.seeds:
+                start = start_loss(_untouched(facts, init).loc[c.seeds].to_numpy(), unigram)
+                yield from _d90(where, {"relative": recovered(c.dimensions, c.values, start, c.full)}, step, rows["step"].max())
+        c = curves(rows, "target_loss", init, projection)
+        for name, target in goals.items() if c.seeds else ():
+            reading = shared(c.dimensions, c.values, c.full, target)
+            yield from _d90({**where, "target": name, "target_bits": round(target, 4)}, {"shared_loss": reading}, 0, 0)
+
+
+def _d90(where: Mapping[str, Any], readings: Mapping[str, Reading], step: int, last: int) -> Iterator[Finding]:
+    """d90 at the last step with both intervals; at an earlier one, d90_by_step."""
+    for threshold, reading in readings.items():
+        at = {**where, "threshold": threshold}
+        if step < last:
+            yield finding("d90_by_step", {**at, "step": int(step)}, reading.band, "dimensions")
+            continue
+        known = PUBLISHED.get((where["model"], where["parameters"], threshold), "")
+        band, bootstrap = (one._replace(note=join_notes(one.note, known)) for one in reading)
+        yield finding("d90", at, band, "dimensions")
+        yield finding("d90_bootstrap", at, bootstrap, "dimensions")
+
+
+def _reached(last: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
+    keys = ["metric", "init", "trains", "projection", "dimension"]
+    for (metric, init, trains, projection, dimension), some in last.groupby(keys, dropna=False, sort=False):
+        if metric in ("accuracy", "target_loss"):
+            inside = trains == "subspace"
+            where = {**subject, "init": init, "projection": projection if inside else None, "dimension": int(dimension) if inside else None}
+            yield finding(metric, where, t_interval(some["value"].astype(float)), "1" if metric == "accuracy" else "bits/byte")
+
+
+def _known(results: pd.DataFrame) -> Iterator[Finding]:
+    for (problem, projection), rows in results.query("phase == 'known'").groupby(["problem", "projection"], sort=False):
+        values = rows.set_index("metric")["value"].astype(object)
+        value, low, high = (None if pd.isna(values[name]) else float(values[name]) for name in ("measured", "low", "high"))
+        bound = f", Larsen et al.'s bound {values['larsen_bound']:.1f}" if "larsen_bound" in values else ""
+        estimate = Estimate(value, low, high, int(rows["n"].iloc[0]), "read as d90 is", f"exact: {values['exact']:.1f}{bound}")
+        yield finding("known_dimension", {"problem": problem, "projection": projection}, estimate, "dimensions")
+
+
+def _costs(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
+    for row in own.query("phase == 'cost'").itertuples():
+        where = {**subject, "projection": row.projection}
+        yield finding(row.metric, where, Estimate(float(row.value), None, None, 1, "one reading"), row.unit)
+
+
+def _arms(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    inside = rows[rows["trains"] == "subspace"]
+    return list(dict.fromkeys(zip(inside["init"], inside["projection"], strict=True)))
+
+
+def _fact(facts: pd.DataFrame, metric: str) -> float:
+    return float(facts[facts["metric"] == metric]["value"].iloc[0])
+
+
+def _untouched(facts: pd.DataFrame, init: str) -> pd.Series:
+    rows = facts[(facts["metric"] == "target_loss") & (facts["init"] == init)]
+    return rows.set_index("seed")["value"].astype(float)
+
+
+def _shown(f: Finding) -> str:
+    if f.value is None:
+        return f.note.split(";")[0]
+    return f"{f.value:.3g}" + ("" if f.low is None or f.high is None else f" [{f.low:.3g}, {f.high:.3g}]")

@@ -1,0 +1,130 @@
+"""Dimensions: what trains within random subspaces of every size, and how its cells become members of programs."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from research.adapters.subspace import Subspace, targeted
+from research.errors import UsageError
+from research.loop.runs import SELECTION_SEEDS, Runs, check_rates
+from research.models.model import Model, Variables, count
+from research.optimizers import OptimizerSpec
+from research.sweeps import chain, grid
+from research.training.population import Task
+
+LEAST_DRAWS = 3
+KEYS = ("dimensions", "projections", "draws", "selection_draws", "rates_at", "steps", "batch_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class DimensionSweep(Runs):
+    """The axes of a sweep over dimensions of one model: initialization x (projection x dimension | everything) x learning rate x draw.
+
+    A draw, a seed, redraws P, the order of the data, and the weights where they are random or shuffled. Learning rates are chosen at
+    `rates_at` of the dimensions (0: at each), spread evenly; another dimension takes those of the nearest one, in log dimension.
+    """
+
+    inits: tuple[str, ...]
+    dimensions: tuple[int, ...]
+    projections: tuple[str, ...]
+    per_layer: bool
+    rates_at: int
+    subspace_rates: tuple[float, ...]
+    full_rates: tuple[float, ...]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], model: str, inits: tuple[str, ...]) -> "DimensionSweep":
+        """Returns the sweep that a plain config says of a model ('fc', 'lenet', 'lm'); raises UsageError for axes that cannot be."""
+        own, rates = {key: config[key][model] for key in KEYS}, config["learning_rates"][model]
+        for key in ("dimensions", "projections"):
+            grid(**{f"{key}.{model}": own[key]})
+            if len(set(own[key])) < len(own[key]):
+                raise UsageError(f"{key}.{model} = {own[key]}: something stands there twice")
+        if own["draws"] < LEAST_DRAWS:
+            raise UsageError(f"draws.{model} = {own['draws']}: an interval that is bootstrapped over draws needs at least {LEAST_DRAWS}")
+        for kind in ("subspace", "full"):
+            check_rates(f"{model}.{kind}", rates[kind])
+        return cls(
+            seeds=own.pop("draws"),
+            selection_seeds=own.pop("selection_draws"),
+            members=config["members"],
+            inits=inits,
+            per_layer=config["per_layer"],
+            subspace_rates=rates["subspace"],
+            full_rates=rates["full"],
+            **{**own, "dimensions": tuple(sorted(own["dimensions"]))},
+        )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.rates_at <= len(self.dimensions):
+            raise UsageError(f"rates_at = {self.rates_at}: at most one for each of {len(self.dimensions)} dimensions, or 0 for each of them")
+        if len(self.subspace_rates) != len(self.full_rates):
+            raise UsageError("learning_rates of a model's subspace and full differ in length; every arm gets as many")
+
+    def tasks(self, model: Model, params: Variables, optimizer: OptimizerSpec, to_batch: Callable[..., Any], row: int) -> dict[str, Task]:
+        """Returns what is trained, by shape: 'full' and each projection, padded to the largest dimension. `params` may be shapes.
+
+        Raises UsageError for a dimension that does not fit the model.
+        """
+        base = Task(model, None, ("^params/",), optimizer, to_batch, row=row)
+        result = {"full": base}
+        for kind in self.projections:
+            for dimension in self.dimensions:
+                targeted(params, Subspace(dimension, kind, self.per_layer))
+            spec = Subspace(max(self.dimensions), kind, self.per_layer)
+            result[kind] = dataclasses.replace(base, adapter=spec, moves=("^adapter/",))
+        return result
+
+    def anchors(self) -> tuple[int, ...]:
+        """Returns the dimensions at which learning rates are chosen."""
+        if not self.rates_at:
+            return self.dimensions
+        places = np.linspace(0, len(self.dimensions) - 1, self.rates_at + 2)[1:-1]
+        return tuple(dict.fromkeys(self.dimensions[round(place)] for place in places))
+
+    def anchor(self, dimension: int) -> int:
+        """Returns the dimension whose learning rate this one takes."""
+        return min(self.anchors(), key=lambda d: abs(np.log((d + 1) / (dimension + 1))))
+
+    def coordinates(self, phase: str, dimensions: Iterable[int], seeds: Iterable[int]) -> list[dict[str, Any]]:
+        """Returns the coordinates of a phase's cells, without their learning rate."""
+        seeds, start = tuple(seeds), {"phase": (phase,), "init": self.inits}
+        rows = chain(
+            grid(**start, projection=self.projections, dimension=dimensions, seed=seeds),
+            grid(**start, projection=(None,), dimension=(None,), seed=seeds),
+        )
+        return [self._described(row) for row in rows]
+
+    def _described(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        full = row["projection"] is None
+        arm = "everything" if full else f"{row['projection']} d = {self.anchor(row['dimension'])}"
+        start = {"phase": row["phase"], "init": row["init"], "arm": arm, "trains": "full" if full else "subspace", "rank": None}
+        return {**start, "projection": row["projection"], "dimension": row["dimension"], "seed": row["seed"]}
+
+    def selection(self) -> list[dict[str, Any]]:
+        """Returns the coordinates of the cells that learning rates are chosen by."""
+        rates = {"subspace": self.subspace_rates, "full": self.full_rates}
+        seeds = range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)
+        return [{**c, "learning_rate": rate} for c in self.coordinates("select", self.anchors(), seeds) for rate in rates[c["trains"]]]
+
+    def results(self) -> list[dict[str, Any]]:
+        """Returns the coordinates of the cells that are read, without their learning rate."""
+        return self.coordinates("result", self.dimensions, range(self.seeds))
+
+    def counts(self) -> dict[str, list[int]]:
+        """Returns how many cells of each shape the two phases have."""
+        tallies = [Counter(map(shape_of, phase)) for phase in (self.selection(), self.results())]
+        return {shape: [tally[shape] for tally in tallies] for shape in ("full", *self.projections)}
+
+    def width(self, params: Variables) -> str:
+        """Returns what P is padded to, in words: dense and Fastfood draw another P at another width."""
+        return f"{max(self.dimensions)} of {count(params)}"
+
+
+def shape_of(coordinates: Mapping[str, Any]) -> str:
+    """Returns the shape of a cell, a key of `DimensionSweep.tasks`."""
+    return coordinates["projection"] or "full"
