@@ -34,15 +34,15 @@ def default() -> dict[str, object]:
         "mesh": base.mesh(),
         "projections": {"fc": ("count_sketch", "fastfood", "dense"), "lenet": ("count_sketch",), "lm": ("count_sketch",)},
         "per_layer": False,
-        "dimensions": {"fc": (8, 16, 32, 64, 128, 256), "lenet": (100, 200, 250, 290, 350, 450), "lm": (4, 16, 64, 256, 1024, 4096)},
-        "learning_rates": {
-            "fc": {"subspace": (1e-2, 3e-2, 1e-1), "full": (1e-3, 3e-3, 1e-2)},
-            "lenet": {"subspace": (1e-2, 3e-2, 1e-1), "full": (3e-4, 1e-3, 3e-3)},
-            "lm": {"subspace": (3e-3, 1e-2, 3e-2), "full": (7e-4, 2.5e-3, 8e-3)},
+        "dimensions": {
+            "fc": (16, 32, 64, 128, 256, 512),
+            "lenet": (100, 200, 250, 290, 350, 450),
+            "lm": (64, 256, 1024, 4096, 16384, 65536),
         },
+        "step_norms": {"fc": (0.3, 1.0, 3.0, 10.0), "lenet": (0.3, 1.0, 3.0), "lm": (0.1, 0.3, 1.0, 3.0, 10.0)},
         "rates_at": {"fc": 0, "lenet": 2, "lm": 0},
         "absolute": 0.9,
-        "draws": {"fc": 3, "lenet": 3, "lm": 3},
+        "draws": {"fc": 5, "lenet": 3, "lm": 3},
         "selection_draws": {"fc": 1, "lenet": 1, "lm": 1},
         "steps": {"fc": 400, "lenet": 2345, "lm": 150},
         "batch_size": {"fc": 64, "lenet": 128, "lm": 4},
@@ -51,8 +51,57 @@ def default() -> dict[str, object]:
     }
 
 
+GPU = {
+    "models": ("lm",),
+    "source": "tfds:lm1b/text",
+    "data": {"validation_bytes": 2**20, "test_bytes": 2**20, "max_bytes": 2**29},
+    "model": {"d_model": 256, "n_layers": 8, "n_heads": 8, "n_kv_heads": 8, "d_mlp": 1024, "max_length": 512, "dtype": "bfloat16"},
+    "widths": (256, 512, 768),
+    "pretraining": {"steps": 2000, "batch_size": 64, "learning_rate": 1e-3},
+    "inits": ("random", "pretrained", "shuffled"),
+    "projections": {"lm": ("fastfood",)},
+    "dimensions": {"lm": (64, 1024, 16384, 65536)},
+    "step_norms": {"lm": (0.3, 1.0, 3.0)},
+    "steps": {"lm": 200},
+    "batch_size": {"lm": 8},
+}
+
 CHANGES: dict[str, dict[str, object]] = {
     "": {},
+    "smoke": {
+        "hidden": (16,),
+        "model": {"d_model": 32, "n_layers": 1, "max_length": 32, "d_mlp": 64},
+        "widths": (32,),
+        "data": {"validation_bytes": 8_192, "test_bytes": 8_192, "max_bytes": 2**31},
+        "pretraining": {"steps": 100, "batch_size": 16},
+        "inits": ("random", "pretrained"),
+        "projections": {"fc": ("count_sketch", "fastfood")},
+        "dimensions": {"fc": (16, 64, 256), "lm": (64, 512, 4096)},
+        "step_norms": {"fc": (0.3, 1.0, 3.0), "lm": (0.3, 1.0, 3.0)},
+        "draws": {"fc": 3},
+        "steps": {"fc": 100, "lm": 40},
+        "known_draws": 4,
+    },
+    "mnist": {
+        "models": ("fc", "lenet"),
+        "images": "tfds:mnist",
+        "validation_images": 5000,
+        "hidden": (200, 200),
+        "projections": {"fc": ("count_sketch",)},
+        "dimensions": {"fc": (100, 300, 500, 600, 700, 750, 800, 900, 1000)},
+        "step_norms": {"fc": (0.3, 1.0, 3.0)},
+        "steps": {"fc": 5160, "lenet": 2150},
+        "batch_size": {"fc": 128},
+    },
+    "thorough": {
+        "inits": ("random", "pretrained@5%", "pretrained@20%", "pretrained@50%", "pretrained", "shuffled"),
+        "pretraining": {"bases": 5},
+        "dimensions": {"fc": (8, 16, 32, 64, 96, 128, 192, 256, 384, 512), "lm": (16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536)},
+        "draws": {"fc": 10, "lm": 5},
+        "selection_draws": {"fc": 2, "lm": 2},
+        "steps": {"fc": 1000, "lm": 300},
+    },
+    "gpu": GPU,
 }
 
 

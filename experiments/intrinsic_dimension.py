@@ -10,6 +10,7 @@ from research.analysis import costs, dimension_readings, learning_rates
 from research.analysis.known_dimensions import known_records
 from research.analysis.ngrams import majority_share, unigram_bits
 from research.errors import UsageError
+from research.figures import dimension_trends, dimensions, projections
 from research.figures.style import Captioned
 from research.findings import Finding
 from research.loop.dimensions import shape_of
@@ -21,6 +22,7 @@ from research.loop.programs import Programs
 from research.loop.progress import Progress
 from research.loop.provenance import timed
 from research.loop.runs import SELECTION_SEEDS
+from research.loop.step_times import cost_rows
 from research.loop.subjects import Prepared, Subject
 from research.loop.workdir import Workdir
 from research.sweeps import Plan
@@ -29,7 +31,7 @@ from research.training.memory import PROCESS_BYTES
 NAME = "intrinsic_dimension"
 QUESTION = "In how many random directions is a network trained, and how few does pretraining leave to fine-tuning?"
 STAGE = 1  # raise by hand when the meaning of a cell changes
-READ_AT = (0.25, 0.5, 1.0)
+READ_AT = (0.25, 0.5)  # of the steps, beside the end
 EXTENDABLE = tuple(f"{key}.{model}" for key in ("draws", "dimensions") for model in (*KINDS, LANGUAGE))
 
 
@@ -79,7 +81,15 @@ def answer(findings: Sequence[Finding]) -> str:
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption."""
-    return {}
+    found = dimension_readings.findings(results)
+    return {
+        "quality_against_dimension": Captioned(dimensions.quality_against_dimension(results, found), dimensions.quality_caption(results)),
+        "dimension_against_pretraining": Captioned(
+            dimension_trends.against_pretraining(found), dimension_trends.pretraining_caption(found)
+        ),
+        "projections": Captioned(projections.compared(found), projections.caption(found)),
+        "dimension_against_size": Captioned(dimension_trends.against_size(found), dimension_trends.size_caption(found)),
+    }
 
 
 def _subjects(config: Any) -> list[Subject]:
@@ -99,7 +109,7 @@ def _measured(
 ) -> Iterator[list[dict[str, Any]]]:
     prepared, sweep = subject.prepare(workdir, progress), subject.sweep
     runner = Runner(programs, subject.setting(NAME, prepared, READ_AT), workdir, progress)
-    name = names(STAGE, subject.share, (), (*prepared.fingerprints, sweep.width(subject.layout.bases)))
+    name = names(STAGE, subject.share, (), (*prepared.fingerprints, sweep.width()))
 
     def made(coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
         rows = [subject.described | c for c in coordinates]
@@ -119,7 +129,16 @@ def _measured(
     chosen = learning_rates.choose(selected)
     yield [subject.described | row for row in learning_rates.choice_records(NAME, chosen)]
     with timed(f"results {words}", workdir.timings.append):
-        yield from runner.run(made(learning_rates.with_rates(sweep.results(), chosen)), f"{words}: results")
+        rated = learning_rates.with_rates(sweep.results(), chosen)
+        yield from runner.run(made([sweep.rescaled(c) for c in rated]), f"{words}: results")
+    missing = [shape for shape in subject.layout.tasks if not workdir.records.has(**_cost_of(subject, shape))]
+    rows = cost_rows(runner, subject.layout, max(sweep.dimensions), missing)
+    yield [{"experiment": NAME, "cell": "", **subject.described, **row} for row in rows]
+
+
+def _cost_of(subject: Subject, shape: str) -> dict[str, Any]:
+    """The coordinates of what a step costs: a time is never the same twice, so it is measured once."""
+    return {**subject.described, "phase": "cost", "projection": None if shape == "full" else shape, "metric": "step_time"}
 
 
 def _references(subject: Subject, prepared: Prepared, level: float, runner: Runner) -> list[dict[str, Any]]:

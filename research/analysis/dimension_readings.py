@@ -36,7 +36,8 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     found = list(_known(results))
     tested = results.query("phase == 'result'")
     for key, rows in tested.groupby(SUBJECT, sort=False):
-        subject = dict(zip(SUBJECT, key, strict=True))
+        model, parameters, data = key
+        subject = {"model": model, "parameters": int(parameters), "data": data}
         own = results[(results["model"] == subject["model"]) & (results["parameters"] == subject["parameters"])]
         facts = own.query("phase == 'reference'")
         last = rows[rows["step"] == rows["step"].max()]
@@ -152,7 +153,7 @@ def _known(results: pd.DataFrame) -> Iterator[Finding]:
 
 def _costs(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
     for row in own.query("phase == 'cost'").itertuples():
-        where = {**subject, "projection": row.projection}
+        where = {**subject, "projection": None if pd.isna(row.projection) else row.projection}
         yield finding(row.metric, where, Estimate(float(row.value), None, None, 1, "one reading"), row.unit)
 
 
@@ -173,4 +174,5 @@ def _untouched(facts: pd.DataFrame, init: str) -> pd.Series:
 def _shown(f: Finding) -> str:
     if f.value is None:
         return f.note.split(";")[0]
-    return f"{f.value:.3g}" + ("" if f.low is None or f.high is None else f" [{f.low:.3g}, {f.high:.3g}]")
+    low, high = ("open" if end is None else f"{end:,.0f}" for end in (f.low, f.high))
+    return f"{f.value:,.0f} [{low}, {high}]"

@@ -6,7 +6,7 @@ quadratic  1/2 x^T H x from a random point at distance R of the minimum. The lea
            random projection. The dimension that a loss takes follows, and lies below Larsen et al.'s bound (2022, arXiv 2107.05802).
 """
 
-import itertools
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,18 +33,19 @@ DIMENSIONS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 168, 17
 
 
 class Columns:
-    """The columns of P of one kind, size and width, for any seed and dimension, by one compiled function."""
+    """The columns of P of one kind, size and width, for any dimension and seed, by one compiled function; each is made once."""
 
     def __init__(self, kind: str, size: int, width: int) -> None:
-        def every(constants: Any) -> jax.Array:
+        def every(seed: jax.Array, dimension: jax.Array) -> jax.Array:
+            constants = draw(kind, jax.random.key(seed), size, width, dimension)
             return jax.lax.map(lambda v: project(kind, constants, v, size), jnp.eye(width))
 
-        self._draw = lambda seed, dimension: draw(kind, jax.random.key(seed), size, width, jnp.asarray(dimension))
-        self._every = jit_step(every, P(), P(), make_mesh(MeshSpec()), donate=())
+        compiled = jit_step(every, P(), P(), make_mesh(MeshSpec()), donate=())
+        self._made = functools.cache(lambda dimension, seed: np.asarray(compiled(seed, dimension), np.float64).T[:, :dimension])
 
     def __call__(self, dimension: int, seed: int) -> np.ndarray:
         """Returns the first `dimension` columns as float64 (size, dimension); the others are zero."""
-        return np.asarray(self._every(self._draw(seed, dimension)), np.float64).T[:, :dimension]
+        return self._made(dimension, seed)
 
 
 def toy_performance(columns: Columns, dimension: int, seed: int) -> float:
@@ -59,19 +60,29 @@ def toy_performance(columns: Columns, dimension: int, seed: int) -> float:
 def toy_dimension(kind: str, draws: int) -> Estimate:
     """Returns the smallest dimension at which every draw of P performs as well as the threshold asks; None if none does."""
     columns = Columns(kind, TOY_SIZE, max(TOY_DIMENSIONS))
-    worst = {d: min(toy_performance(columns, d, 1000 * d + seed) for seed in range(draws)) for d in TOY_DIMENSIONS}
+    worst = {d: min(toy_performance(columns, d, seed) for seed in seeds(d, draws)) for d in TOY_DIMENSIONS}
     enough = [d for d, value in worst.items() if value >= ENOUGH]
     return Estimate(min(enough, default=None), None, None, draws, "smallest dimension at which every draw succeeds")
 
 
-def least_loss(eigenvalues: np.ndarray, radius: float, p: np.ndarray, seed: int) -> float:
-    """Returns the least 1/2 x^T H x in x0 + span(P) with x0 drawn at distance `radius` and the eigenvectors of H drawn too."""
+def seeds(dimension: int, draws: int) -> range:
+    """Returns the seeds of the draws at a dimension, other ones at every dimension."""
+    return range(1000 * dimension, 1000 * dimension + draws)
+
+
+@functools.cache
+def drawn_point(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a direction (SIZE,) of unit length, in the eigenvectors of H, and a rotation (SIZE, SIZE) between those and P's coordinates."""
     generator = np.random.default_rng([seed, 1])
-    x0 = generator.standard_normal(eigenvalues.size)
-    root = np.sqrt(eigenvalues)
-    turned = np.linalg.qr(generator.standard_normal((eigenvalues.size, eigenvalues.size)))[0] @ p
-    start, slope = root * x0 * radius / np.linalg.norm(x0), root[:, None] * turned
-    best = np.linalg.lstsq(slope, -start, rcond=None)[0]
+    x0 = generator.standard_normal(SIZE)
+    return x0 / np.linalg.norm(x0), np.linalg.qr(generator.standard_normal((SIZE, SIZE)))[0]
+
+
+def least_loss(eigenvalues: np.ndarray, radius: float, p: np.ndarray, seed: int) -> float:
+    """Returns the least 1/2 x^T H x in x0 + span(P), with x0 at distance `radius` and the eigenvectors of H drawn."""
+    root, (x0, rotation) = np.sqrt(eigenvalues), drawn_point(seed)
+    start, slope = radius * root * x0, root[:, None] * (rotation @ p)
+    best = np.linalg.solve(slope.T @ slope, -slope.T @ start)
     return float(0.5 * ((start + slope @ best) ** 2).sum())
 
 
@@ -95,21 +106,22 @@ def larsen_bound(eigenvalues: np.ndarray, radius: float, loss: float) -> float:
     return float(eigenvalues.size - (squares / (radius**2 + squares)).sum())
 
 
-def measured_threshold(kind: str, spectrum: str, draws: int) -> Estimate:
+def measured_threshold(columns: Columns, spectrum: str, draws: int) -> Estimate:
     """Returns the threshold of a spectrum as d90 is read: the least loss of every draw and dimension, inverted at the target."""
-    columns, eigenvalues = Columns(kind, SIZE, DIMENSIONS[-1]), SPECTRA[spectrum]
-    losses = [[least_loss(eigenvalues, RADIUS, columns(d, 1000 * d + seed), 1000 * d + seed) for d in DIMENSIONS] for seed in range(draws)]
-    return crossing(np.array(DIMENSIONS), -np.log(losses), -np.log(TARGETS[spectrum]), what="dimension")
+    losses = [[least_loss(SPECTRA[spectrum], RADIUS, columns(d, seed), seed) for seed in seeds(d, draws)] for d in DIMENSIONS]
+    return crossing(np.array(DIMENSIONS), -np.log(losses).T, -np.log(TARGETS[spectrum]), what="dimension")
 
 
 def known_records(experiment: str, kinds: Sequence[str], draws: int) -> Iterator[dict[str, Any]]:
     """Yields the dimension that is measured of each problem by each projection, with its interval, and the one that is known."""
-    for kind, problem in itertools.product(kinds, ("toy", *SPECTRA)):
-        where = {"experiment": experiment, "cell": "", "phase": "known", "problem": problem, "projection": kind, "n": draws}
-        measured = toy_dimension(kind, draws) if problem == "toy" else measured_threshold(kind, problem, draws)
-        values = {"measured": measured.value, "low": measured.low, "high": measured.high, "exact": float(CONSTRAINTS)}
-        if problem != "toy":
-            arguments = SPECTRA[problem], RADIUS, TARGETS[problem]
-            values |= {"exact": threshold(*arguments), "larsen_bound": larsen_bound(*arguments)}
-        for metric, value in values.items():
-            yield {**where, "metric": metric, "value": value if value is None else round(value, 6), "unit": "dimensions"}
+    for kind in kinds:
+        columns = Columns(kind, SIZE, DIMENSIONS[-1])
+        for problem in ("toy", *SPECTRA):
+            measured = toy_dimension(kind, draws) if problem == "toy" else measured_threshold(columns, problem, draws)
+            values = {"measured": measured.value, "low": measured.low, "high": measured.high, "exact": float(CONSTRAINTS)}
+            if problem != "toy":
+                arguments = SPECTRA[problem], RADIUS, TARGETS[problem]
+                values |= {"exact": threshold(*arguments), "larsen_bound": larsen_bound(*arguments)}
+            where = {"experiment": experiment, "cell": "", "phase": "known", "problem": problem, "projection": kind, "n": draws}
+            for metric, value in values.items():
+                yield {**where, "metric": metric, "value": value if value is None else round(value, 4), "unit": "dimensions"}

@@ -1,6 +1,7 @@
 """Dimensions: what trains within random subspaces of every size, and how its cells become members of programs."""
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,22 +10,24 @@ import numpy as np
 
 from research.adapters.subspace import Subspace, targeted
 from research.errors import UsageError
-from research.loop.runs import SELECTION_SEEDS, Runs, check_rates
-from research.models.model import Model, Variables, count
+from research.loop.runs import Runs
+from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec
 from research.sweeps import chain, grid
 from research.training.population import Task
 
 LEAST_DRAWS = 3
-KEYS = ("dimensions", "projections", "draws", "selection_draws", "rates_at", "steps", "batch_size")
+KEYS = ("dimensions", "projections", "draws", "selection_draws", "rates_at", "step_norms", "steps", "batch_size")
 
 
 @dataclasses.dataclass(frozen=True)
 class DimensionSweep(Runs):
     """The axes of a sweep over dimensions of one model: initialization x (projection x dimension | everything) x learning rate x draw.
 
-    A draw, a seed, redraws P, the order of the data, and the weights where they are random or shuffled. Learning rates are chosen at
-    `rates_at` of the dimensions (0: at each), spread evenly; another dimension takes those of the nearest one, in log dimension.
+    A draw, a seed, redraws P, the order of the data, and the weights where they are random or shuffled. Learning rates are given as the
+    norm of a step: Adam moves each of d coordinates by about the rate, and P's columns are orthonormal, so the rate is the norm over
+    sqrt(d), whatever P, and in the full space too. They are chosen at `rates_at` of the dimensions (0: at each), spread evenly; another
+    dimension takes the norm of the nearest one, in log dimension.
     """
 
     inits: tuple[str, ...]
@@ -32,29 +35,28 @@ class DimensionSweep(Runs):
     projections: tuple[str, ...]
     per_layer: bool
     rates_at: int
-    subspace_rates: tuple[float, ...]
-    full_rates: tuple[float, ...]
+    step_norms: tuple[float, ...]
+    parameters: int
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], model: str, inits: tuple[str, ...]) -> "DimensionSweep":
+    def of(cls, config: Mapping[str, Any], model: str, parameters: int, inits: tuple[str, ...]) -> "DimensionSweep":
         """Returns the sweep that a plain config says of a model ('fc', 'lenet', 'lm'); raises UsageError for axes that cannot be."""
-        own, rates = {key: config[key][model] for key in KEYS}, config["learning_rates"][model]
+        own = {key: config[key][model] for key in KEYS}
         for key in ("dimensions", "projections"):
             grid(**{f"{key}.{model}": own[key]})
             if len(set(own[key])) < len(own[key]):
                 raise UsageError(f"{key}.{model} = {own[key]}: something stands there twice")
         if own["draws"] < LEAST_DRAWS:
             raise UsageError(f"draws.{model} = {own['draws']}: an interval that is bootstrapped over draws needs at least {LEAST_DRAWS}")
-        for kind in ("subspace", "full"):
-            check_rates(f"{model}.{kind}", rates[kind])
+        if len(own["step_norms"]) < 3 or min(own["step_norms"]) <= 0:
+            raise UsageError(f"step_norms.{model} = {own['step_norms']}: at least 3, all above 0, such as 0.3,1,3")
         return cls(
             seeds=own.pop("draws"),
             selection_seeds=own.pop("selection_draws"),
             members=config["members"],
             inits=inits,
             per_layer=config["per_layer"],
-            subspace_rates=rates["subspace"],
-            full_rates=rates["full"],
+            parameters=parameters,
             **{**own, "dimensions": tuple(sorted(own["dimensions"]))},
         )
 
@@ -62,8 +64,6 @@ class DimensionSweep(Runs):
         super().__post_init__()
         if not 0 <= self.rates_at <= len(self.dimensions):
             raise UsageError(f"rates_at = {self.rates_at}: at most one for each of {len(self.dimensions)} dimensions, or 0 for each of them")
-        if len(self.subspace_rates) != len(self.full_rates):
-            raise UsageError("learning_rates of a model's subspace and full differ in length; every arm gets as many")
 
     def tasks(self, model: Model, params: Variables, optimizer: OptimizerSpec, to_batch: Callable[..., Any], row: int) -> dict[str, Task]:
         """Returns what is trained, by shape: 'full' and each projection, padded to the largest dimension. `params` may be shapes.
@@ -107,9 +107,18 @@ class DimensionSweep(Runs):
 
     def selection(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that learning rates are chosen by."""
-        rates = {"subspace": self.subspace_rates, "full": self.full_rates}
-        seeds = range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)
-        return [{**c, "learning_rate": rate} for c in self.coordinates("select", self.anchors(), seeds) for rate in rates[c["trains"]]]
+        cells = self.coordinates("select", self.anchors(), self.all_seeds()[self.seeds :])
+        return [{**c, "learning_rate": norm / self._root(c["dimension"])} for c in cells for norm in self.step_norms]
+
+    def _root(self, dimension: int | None) -> float:
+        return math.sqrt(max(self.parameters if dimension is None else dimension, 1))
+
+    def rescaled(self, cell: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a cell that was given the learning rate of its anchor with the rate of the same step norm at its own dimension."""
+        if cell["dimension"] is None:
+            return dict(cell)
+        ratio = self._root(self.anchor(cell["dimension"])) / self._root(cell["dimension"])
+        return {**cell, "learning_rate": cell["learning_rate"] * ratio}
 
     def results(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that are read, without their learning rate."""
@@ -120,9 +129,9 @@ class DimensionSweep(Runs):
         tallies = [Counter(map(shape_of, phase)) for phase in (self.selection(), self.results())]
         return {shape: [tally[shape] for tally in tallies] for shape in ("full", *self.projections)}
 
-    def width(self, params: Variables) -> str:
+    def width(self) -> str:
         """Returns what P is padded to, in words: dense and Fastfood draw another P at another width."""
-        return f"{max(self.dimensions)} of {count(params)}"
+        return f"{max(self.dimensions)} of {self.parameters}"
 
 
 def shape_of(coordinates: Mapping[str, Any]) -> str:

@@ -33,9 +33,7 @@ images = functools.cache(load_labeled)  # a check needs the data's shape, and th
 def image_subject(config: Mapping[str, Any], name: str) -> Subject:
     """Returns the subject 'fc' or 'lenet' of a plain config; raises UsageError for data and sizes that cannot be."""
     data = images(config["images"], config["validation_images"])
-    sweep = DimensionSweep.of(config, name, (INIT,))
     mesh = make_mesh(MeshSpec(**config["mesh"]))
-    check_batch(f"batch_size.{name}", sweep.batch_size, mesh)
     hidden = config["hidden"] if name == "fc" else ()
     model = classifier(ClassifierConfig(KINDS[name], data.shape, hidden, data.classes))
 
@@ -43,8 +41,11 @@ def image_subject(config: Mapping[str, Any], name: str) -> Subject:
         return model.init(key, batch(np.zeros((1, data.parts["train"].shape[1]), np.uint8)))["params"]
 
     shapes, row = jax.eval_shape(init, jax.random.key(0)), data.parts["train"].shape[1]
+    size = count(shapes)
+    sweep = DimensionSweep.of(config, name, size, (INIT,))
+    check_batch(f"batch_size.{name}", sweep.batch_size, mesh)
     tasks = sweep.tasks(model, shapes, OptimizerSpec(steps=sweep.steps, **config["optimizer"]), batch, row)
-    seeds, size = sweep.all_seeds(), count(shapes)
+    seeds = sweep.all_seeds()
     activations = 40 * sweep.batch_size * (row + size // 100)  # a few numbers a pixel and a unit: small beside the weights
     layout = lay_out(mesh, tasks, sweep.counts(), stacked_shapes(shapes, len(seeds)), activations, sweep.members)
 

@@ -33,12 +33,14 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
     study = Study.of({**config, "model": own, "steps": config["steps"][NAME]})
     for init in config["inits"]:
         initializations.parse(init)
-    sweep = DimensionSweep.of(config, NAME, config["inits"])
-    study.check_batches(sweep.batch_size)
     if study.model.dropout:
         raise UsageError(f"model.dropout = {study.model.dropout}: a dimension is read without it; leave it 0")
     model, length, mesh = model_of(study), study.model.max_length, study.make_mesh()
-    shapes, index = parameter_shapes(model), initializations.places(config["inits"], sweep.all_seeds(), study.pretraining["bases"])
+    shapes = parameter_shapes(model)
+    size = count(shapes)
+    sweep = DimensionSweep.of(config, NAME, size, config["inits"])
+    study.check_batches(sweep.batch_size)
+    index = initializations.places(config["inits"], sweep.all_seeds(), study.pretraining["bases"])
     tasks = sweep.tasks(model, shapes, study.optimizer, batch, length + 1)
     stacked = stacked_shapes(shapes, max(index.values()) + 1)
     layout = lay_out(mesh, tasks, sweep.counts(), stacked, decoder_activations(study.model, sweep.batch_size), sweep.members)
@@ -54,7 +56,6 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         texts, fingerprints = (target.parts["train"], target.parts["test"]), (source.fingerprint, target.fingerprint)
         return Prepared(weights, index, windows(texts[0], length), measures, fingerprints, texts, _pretrained(study, config["inits"]))
 
-    size = count(shapes)
     described = {"model": NAME, "parameters": size, "data": study.target.source}
     trained = sum(map(sum, sweep.counts().values())) * sweep.steps * sweep.batch_size
     flops = 6.0 * size * length * (trained + study.pretraining["steps"] * study.pretraining["batch_size"])

@@ -1,0 +1,125 @@
+"""d90 of fine-tuning against how long the weights were pretrained, and against the model's size."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from research.figures import style
+from research.findings import Finding
+
+LOOKS = {
+    "relative": style.Look("#0072B2", "o", "-"),
+    "worst_best": style.Look("#D55E00", "s", (0, (6, 2))),
+    "halfway": style.Look("#009E73", "^", (0, (4, 1.5, 1, 1.5))),
+    "best_90": style.Look("#CC79A7", "D", (0, (1, 1))),
+}
+NULL = "shuffled"
+
+
+def against_pretraining(found: Sequence[Finding]) -> Figure:
+    """Returns d90 (log) against the steps of pretraining, for the arm's own target and for shared losses; shuffled weights are hollow.
+
+    An arrow is a bound: up, not reached at the largest dimension; down, at or below the smallest; "n/a", not read.
+    """
+    own = _language(found)
+    own = [f for f in own if f.where["parameters"] == max(g.where["parameters"] for g in own)]
+    if len({f.where["pretraining_steps"] for f in own}) < 2:
+        return style.sentence("d90 against pretraining needs a language model from at least two stages of pretraining.")
+    with style.context():
+        figure = style.blank(6.2, 4.2)
+        axes = figure.subplots()
+        places = {steps: place for place, steps in enumerate(sorted({f.where["pretraining_steps"] for f in own}))}
+        names = [name for name in LOOKS if any(_name(f) == name for f in own)]
+        for shift, name in zip(0.09 * (np.arange(len(names)) - (len(names) - 1) / 2), names, strict=True):
+            some = [f for f in own if _name(f) == name]
+            for hollow in (False, True):
+                rows = [f for f in some if f.where["init"].startswith(NULL) is hollow]
+                x = [places[f.where["pretraining_steps"]] + shift + 0.4 * hollow for f in rows]
+                _drawn(axes, x, rows, LOOKS[name], hollow)
+        axes.set_xticks(list(places.values()), [f"{steps:,}" for steps in places])
+        axes.set_xlabel("steps of pretraining (evenly spaced); hollow: shuffled after them")
+        _finish(figure, axes, own, names)
+        return figure
+
+
+def pretraining_caption(found: Sequence[Finding]) -> str:
+    """Returns what the figure shows, n and the losses that are shared."""
+    own = _language(found)
+    shared = {f.where["target"]: f.where["target_bits"] for f in own if "target" in f.where}
+    words = ", ".join(f"{name.replace('_', ' ')} {bits:.2f}" for name, bits in shared.items())
+    n = max((f.n for f in own), default=0)
+    return (
+        "Dimension that fine-tuning needs against how long the weights were pretrained: for 90 % of the arm's own full fine-tuning gain over "
+        f"the untouched loss (at most the unigram entropy), and for losses that are the same for all ({words} bits/byte). Intervals: t band "
+        f"over {n} draws, inverted. Arrows are bounds: up, not reached at the largest dimension; down, at or below the smallest. A cross: "
+        "full fine-tuning itself does not reach that loss."
+    )
+
+
+def against_size(found: Sequence[Finding]) -> Figure:
+    """Returns d90 (log) for the arm's own target against the number of parameters, a line an initialization."""
+    own = [f for f in _language(found) if _name(f) == "relative"]
+    sizes = sorted({f.where["parameters"] for f in own})
+    if len(sizes) < 2:
+        return style.sentence("d90 against model size needs at least two `widths` (the variant :gpu has three).")
+    with style.context():
+        figure = style.blank(5.8, 4.0)
+        axes = figure.subplots()
+        words = style.looks(f.where["init"] for f in own)
+        for place, (init, look) in enumerate(words.items()):
+            rows = [f for f in own if f.where["init"] == init]
+            _drawn(axes, [f.where["parameters"] * 1.02**place for f in rows], rows, look, False)
+        axes.set_xscale("log")
+        axes.set_xticks(sizes, [f"{size / 1e6:.3g} M" for size in sizes])
+        axes.set_xlabel("parameters")
+        axes.set_yscale("log", base=2)
+        axes.set_ylabel("d90 (dimensions)")
+        style.legend_below(figure, [style.handle(look, init) for init, look in words.items()])
+        return figure
+
+
+def size_caption(found: Sequence[Finding]) -> str:
+    """Returns what the figure shows."""
+    return "Dimension for 90 % of the arm's own full fine-tuning gain against the number of parameters, by initialization; t bands over draws."
+
+
+def _language(found: Sequence[Finding]) -> list[Finding]:
+    return [f for f in found if f.name == "d90" and f.where["model"] == "lm"]
+
+
+def _name(f: Finding) -> str:
+    return str(f.where.get("target", f.where["threshold"]))
+
+
+def _drawn(axes: Axes, x: list[float], rows: Sequence[Finding], look: style.Look, hollow: bool) -> None:
+    face = "white" if hollow else look.color
+    line = "none" if hollow else look.line
+    read = [(place, f) for place, f in zip(x, rows, strict=True) if f.value is not None]
+    if read:
+        values = np.array([f.value for _, f in read], float)
+        spread = [[f.value - (f.low or f.value) for _, f in read], [(f.high or f.value) - f.value for _, f in read]]
+        axes.errorbar(
+            [p for p, _ in read], values, yerr=spread, color=look.color, marker=look.marker, linestyle=line, markerfacecolor=face, capsize=2
+        )
+    for place, f in zip(x, rows, strict=True):
+        if f.value is not None:
+            continue
+        above = "not reached at" in f.note
+        bound = f.low if above else f.high
+        if bound is None:
+            axes.plot([place], [0.04], marker="x", color=look.color, transform=axes.get_xaxis_transform(), linestyle="none")
+        else:
+            axes.plot([place], [bound], marker=look.marker, color=look.color, markerfacecolor=face, linestyle="none")
+            shift = (0, 16 if above else -16)
+            axes.annotate("", (place, bound), shift, textcoords="offset points", arrowprops={"arrowstyle": "<-", "color": look.color})
+
+
+def _finish(figure: Figure, axes: Axes, own: Sequence[Finding], names: Sequence[str]) -> None:
+    bits = {f.where["target"]: f.where["target_bits"] for f in own if "target" in f.where}
+    words = {"relative": "90 % of its own gain"} | {name: f"loss {value:.2f} ({name.replace('_', ' ')})" for name, value in bits.items()}
+    axes.set_yscale("log", base=2)
+    axes.set_ylabel("d90 (dimensions)")
+    axes.margins(y=0.15)
+    style.legend_below(figure, [style.handle(LOOKS[name], words[name]) for name in names])

@@ -1,0 +1,120 @@
+"""Quality against the dimension of a random subspace, with what its d90 are read from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from research.figures import style
+from research.figures.intervals import over_seeds, spread
+from research.findings import Finding
+
+PROJECTION_LOOKS = {
+    "count_sketch": style.Look("#0072B2", "o", "-"),
+    "fastfood": style.Look("#D55E00", "s", (0, (6, 2))),
+    "dense": style.Look("#009E73", "^", (0, (4, 1.5, 1, 1.5))),
+}
+TITLES = {"fc": "fully connected", "lenet": "LeNet", "lm": "language model"}
+THRESHOLDS = {"absolute": (0, (1, 1.5)), "relative": (0, (5, 2))}
+ABOVE_UNIGRAM = 1.5
+
+
+def quality_against_dimension(results: pd.DataFrame, found: Sequence[Finding]) -> Figure:
+    """Returns accuracy, or loss (bits/byte), against d, a panel per model and, for accuracy, a line per projection, else per init.
+
+    Horizontal lines are full-space training and the thresholds; a filled diamond with a bar is a d90 with its interval.
+    """
+    tested = results.query("phase == 'result'")
+    if tested.empty:
+        return style.sentence("No results yet: this figure needs records of the phase 'result'.")
+    keys = list(tested[["model", "parameters"]].drop_duplicates().itertuples(index=False, name=None))
+    with style.context():
+        figure = style.blank(5.0 * len(keys) + 0.2, 4.3)
+        for axes, (model, parameters) in zip(figure.subplots(1, len(keys), squeeze=False).ravel(), keys, strict=True):
+            own = results[(results["model"] == model) & (results["parameters"] == parameters)].copy()
+            d90 = [f for f in found if f.name == "d90" and f.where["model"] == model and f.where["parameters"] == parameters]
+            axes.set_title(f"{TITLES[model]}, {int(parameters):,} parameters, {own['data'].iloc[0]}", fontsize=9)
+            (_accuracy if "accuracy" in set(own["metric"]) else _loss)(axes, own, d90)
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            axes.tick_params(axis="x", rotation=45)
+            axes.set_xlabel("dimension d of the random subspace")
+        return figure
+
+
+def quality_caption(results: pd.DataFrame) -> str:
+    """Returns what the figure shows, n, and what its intervals leave out."""
+    tested = results.query("phase == 'result'")
+    draws = "; ".join(f"{TITLES[model]}: {rows['seed'].nunique()}" for model, rows in tested.groupby("model", sort=False))
+    return (
+        "What training within a random subspace of d dimensions reaches on the test part after the last step, learning rate chosen per "
+        f"dimension on a validation part. Mean over draws ({draws}) with 95 % t intervals; a draw redraws the projection, the order of the "
+        "data, and random or shuffled weights, not a pretrained base nor the test part. Solid lines without markers: full-space training. "
+        "Diamonds: d90 with its interval, at the share of full training (dashed) or the accuracy (dotted) that it is read at. Left: untouched."
+    )
+
+
+def _accuracy(axes: Axes, own: pd.DataFrame, d90: Sequence[Finding]) -> None:
+    tested, last = own.query("phase == 'result' and metric == 'accuracy'"), own["step"].max()
+    tested = tested[tested["step"] == last].astype({"value": float})
+    full = float(tested[tested["trains"] == "full"]["value"].mean())
+    facts = own.query("phase == 'reference'").set_index("metric")["value"]
+    levels = {"absolute": float(facts["absolute_level"]), "relative": 0.9 * full}
+    for threshold, level in levels.items():
+        axes.axhline(level, color=style.GRAY, linestyle=THRESHOLDS[threshold], linewidth=1.0)
+    axes.axhline(full, color=style.FULL.color, linewidth=1.0)
+    axes.axhline(float(facts["chance"]), color="#bbbbbb", linewidth=0.8)
+    untouched = own.query("phase == 'reference' and metric == 'accuracy'")["value"].astype(float).mean()
+    for projection, rows in tested[tested["trains"] == "subspace"].groupby("projection", sort=False):
+        look = PROJECTION_LOOKS[projection]
+        _curve(axes, rows, look, untouched)
+        _marks(axes, [f for f in d90 if f.where["projection"] == projection], levels, look.color)
+    handles = [style.handle(PROJECTION_LOOKS[name], name.replace("_", "-")) for name in tested["projection"].dropna().unique()]
+    lines = [("full space", full, "-"), ("0.9 of it", levels["relative"], THRESHOLDS["relative"]), (f"{levels['absolute']:g}", 0, THRESHOLDS["absolute"])]
+    handles += [Line2D([], [], color=style.GRAY if k else "k", linestyle=line, label=words) for k, (words, _, line) in enumerate(lines)]
+    axes.legend(handles=handles, loc="lower right", fontsize=8)
+    axes.set_ylabel("test accuracy")
+
+
+def _loss(axes: Axes, own: pd.DataFrame, d90: Sequence[Finding]) -> None:
+    tested, last = own.query("phase == 'result' and metric == 'target_loss'"), own["step"].max()
+    tested = tested[tested["step"] == last].astype({"value": float})
+    unigram = float(own[own["metric"] == "unigram_loss"]["value"].iloc[0])
+    words = style.looks(tested["init"])
+    start = own.query("phase == 'reference' and metric == 'target_loss'").astype({"value": float}).groupby("init")["value"].mean()
+    full = tested[tested["trains"] == "full"].groupby("init")["value"].mean()
+    projection = tested["projection"].dropna().iloc[0]
+    for init, look in words.items():
+        _curve(axes, tested[(tested["init"] == init) & (tested["projection"] == projection)], look, start[init])
+        axes.axhline(full[init], color=look.color, linewidth=0.8, alpha=0.7)
+        own_d90 = [f for f in d90 if f.where["init"] == init and f.where["projection"] == projection]
+        first = min(start[init], unigram)
+        _marks(axes, own_d90, {"relative": first - 0.9 * (first - full[init])}, look.color)
+    axes.axhline(unigram, color=style.GRAY, linewidth=0.9)
+    axes.annotate("unigram", (0.99, unigram), xycoords=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=8, color=style.GRAY)
+    axes.set_ylim(full.min() - 0.1, unigram + ABOVE_UNIGRAM)
+    axes.legend(handles=[style.handle(look, init) for init, look in words.items()], loc="upper right", fontsize=8)
+    axes.set_ylabel(f"target loss ({style.BITS})")
+
+
+def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, untouched: float) -> None:
+    """Means with intervals by dimension; the untouched model is a hollow mark left of the smallest one."""
+    table = over_seeds(rows[rows["dimension"] > 0], ["dimension"])
+    style_: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": look.line, "elinewidth": 1, "zorder": 3}
+    axes.errorbar(table["dimension"], table["mean"], yerr=spread(table), **style_)
+    left = float(table["dimension"].min()) / 2 if len(table) else 1.0
+    axes.plot([left], [untouched], color=look.color, marker=look.marker, markerfacecolor="white", linestyle="none")
+
+
+def _marks(axes: Axes, d90: Sequence[Finding], levels: Mapping[str, float], color: str) -> None:
+    """Draws each d90 at its level; an interval that is open to a side ends in nothing there."""
+    for f in d90:
+        if f.value is None or f.where["threshold"] not in levels:
+            continue
+        x = np.array([[f.value - (f.low or f.value)], [(f.high or f.value) - f.value]])
+        axes.errorbar([f.value], [levels[f.where["threshold"]]], xerr=x, color=color, marker="D", markersize=5, capsize=3, zorder=5)

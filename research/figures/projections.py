@@ -1,0 +1,66 @@
+"""Projections compared: the same d90, and what a step with each costs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from research.figures import style
+from research.figures.dimensions import TITLES
+from research.findings import Finding
+
+LOOKS = {"absolute": style.Look("#0072B2", "o", "none"), "relative": style.Look("#D55E00", "s", "none")}
+PANELS = (("d90", "d90 (dimensions)"), ("step_time", "time of a step (ms)"), ("member_memory", "memory of a member (MB)"))
+SCALES = {"d90": 1.0, "step_time": 1e3, "member_memory": 1e-6}
+
+
+def compared(found: Sequence[Finding]) -> Figure:
+    """Returns d90 with intervals, time of a step (ms) and memory of a member (MB), a row per projection, of the model with most of them."""
+    own = _of(found)
+    names = list(dict.fromkeys(f.where["projection"] for f in own if f.name == "d90"))
+    if not names:
+        return style.sentence("No d90 of a projection yet: this figure needs records of the phase 'result'.")
+    rows = [*names, *([None] if any(f.where["projection"] is None for f in own) else [])]
+    with style.context():
+        figure = style.blank(8.6, 0.55 * len(rows) + 1.7)
+        for axes, (metric, label) in zip(figure.subplots(1, 3, sharey=True), PANELS, strict=True):
+            _panel(axes, [f for f in own if f.name == metric], rows, SCALES[metric])
+            axes.set_xlabel(label)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), [name.replace("_", "-") if name else "full space" for name in rows])
+        style.legend_below(figure, [style.handle(look, f"d90, {name} threshold", linestyle="none") for name, look in LOOKS.items()])
+        return figure
+
+
+def caption(found: Sequence[Finding]) -> str:
+    """Returns what the figure shows, n, and what a time is."""
+    own = _of(found)
+    model, n = (own[0].where["model"], max(f.n for f in own)) if own else ("fc", 0)
+    return (
+        f"The {TITLES[model]} network by projection: d90 with its interval over {n} draws, seconds of a training step of one member with all "
+        "devices busy (the faster of two calls), and the bytes that a member carries: v, its moments, and P where it is stored."
+    )
+
+
+def _of(found: Sequence[Finding]) -> list[Finding]:
+    """Findings of the model with most projections; the first of several."""
+    some = [f for f in found if f.name in SCALES]
+    counts: dict[str, set[str]] = {}
+    for f in some:
+        counts.setdefault(f.where["model"], set()).add(f.where["projection"])
+    most = max(counts, key=lambda model: len(counts[model]), default="")
+    return [f for f in some if f.where["model"] == most and f.where.get("threshold", "absolute") in LOOKS]
+
+
+def _panel(axes: Axes, some: Sequence[Finding], rows: Sequence[str | None], scale: float) -> None:
+    shifts = dict(zip(LOOKS, (-0.12, 0.12), strict=True))
+    for f in some:
+        if f.value is None:
+            continue
+        name = f.where.get("threshold")
+        look, shift = (LOOKS[name], shifts[name]) if name else (style.Look("#333333", "o", "none"), 0.0)
+        spread = scale * np.array([[f.value - (f.low or f.value)], [(f.high or f.value) - f.value]])
+        axes.errorbar([scale * f.value], [rows.index(f.where["projection"]) + shift], xerr=spread, color=look.color, marker=look.marker, capsize=3)
+    if scale != 1.0:
+        axes.set_xscale("log")

@@ -1,0 +1,39 @@
+"""What a step of each shape costs on this device: seconds and the bytes that a member carries."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from research.data.batches import orders
+from research.loop.layout import Layout
+from research.loop.populations import Runner
+from research.training.population import Members
+
+
+def cost_rows(runner: Runner, layout: Layout, dimension: int, shapes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yields, for each shape, 'step_time' (s per step of a member, all devices busy) and 'member_memory' (bytes: v, its moments, P).
+
+    Times are the faster of two calls of the program that the results came from, with every member of `dimension`.
+    """
+    for shape in shapes:
+        where = {"phase": "cost", "projection": None if shape == "full" else shape}
+        yield {**where, "metric": "step_time", "value": float(f"{_seconds(runner, shape, dimension):.3g}"), "unit": "s"}
+        yield {**where, "metric": "member_memory", "value": layout.footprints[shape].member, "unit": "bytes"}
+
+
+def _seconds(runner: Runner, shape: str, dimension: int) -> float:
+    setting, functions, width = runner.setting, runner.programs[shape], runner.setting.widths[shape]
+    seeds = list(range(width))
+    members = Members(
+        np.zeros(width, np.int32), np.full(width, dimension, np.int32), np.full(width, 1e-3, np.float32), np.array(seeds, np.uint32)
+    )
+    rows = setting.windows[orders(seeds, 0, setting.chunk, setting.batch_size, len(setting.windows))]
+    states, taken = functions.init(members, runner.bases), []
+    for _ in range(2):
+        start = time.perf_counter()
+        states, losses = jax.block_until_ready(functions.train(states, members, rows, runner.bases))
+        taken.append(time.perf_counter() - start)
+    return min(taken) / (width * setting.chunk)
