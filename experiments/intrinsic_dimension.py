@@ -39,6 +39,8 @@ def check(config: Any) -> None:
     """Raises UsageError for whatever can be known to be wrong before anything is written."""
     if not 0 < config.absolute < 1:
         raise UsageError(f"absolute = {config.absolute}: an accuracy between 0 and 1")
+    if config.known_draws < 2:
+        raise UsageError(f"known_draws = {config.known_draws}: an interval needs at least 2")
     _subjects(config)
 
 
@@ -96,7 +98,9 @@ def _subjects(config: Any) -> list[Subject]:
     plain = config.to_dict()
     known = (*KINDS, LANGUAGE)
     if not plain["models"] or (unknown := set(plain["models"]) - set(known)):
-        raise UsageError(f"models = {plain['models']}: choose among {', '.join(known)}" + (f", not {min(unknown)!r}" if plain["models"] else ""))
+        raise UsageError(
+            f"models = {plain['models']}: choose among {', '.join(known)}" + (f", not {min(unknown)!r}" if plain["models"] else "")
+        )
     return [
         subject
         for name in dict.fromkeys(plain["models"])
@@ -104,16 +108,14 @@ def _subjects(config: Any) -> list[Subject]:
     ]
 
 
-def _measured(
-    subject: Subject, programs: Programs, level: float, workdir: Workdir, progress: Progress
-) -> Iterator[list[dict[str, Any]]]:
+def _measured(subject: Subject, programs: Programs, level: float, workdir: Workdir, progress: Progress) -> Iterator[list[dict[str, Any]]]:
     prepared, sweep = subject.prepare(workdir, progress), subject.sweep
     runner = Runner(programs, subject.setting(NAME, prepared, READ_AT), workdir, progress)
     name = names(STAGE, subject.share, (), (*prepared.fingerprints, sweep.width()))
 
     def made(coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
-        rows = [subject.described | c for c in coordinates]
-        places = [prepared.index[c["init"], c["seed"]] for c in rows]
+        rows = [{**subject.described, **c} for c in coordinates]
+        places = [prepared.places[c["init"], c["seed"]] for c in rows]
         return [
             Cell(name(c), c, shape_of(c), place, c["dimension"] or 0, c["learning_rate"], c["seed"])
             for c, place in zip(rows, places, strict=True)
@@ -127,7 +129,7 @@ def _measured(
     for key, value in subject.described.items():
         selected = selected[selected[key] == value]
     chosen = learning_rates.choose(selected)
-    yield [subject.described | row for row in learning_rates.choice_records(NAME, chosen)]
+    yield [{**subject.described, **row} for row in learning_rates.choice_records(NAME, chosen)]
     with timed(f"results {words}", workdir.timings.append):
         rated = learning_rates.with_rates(sweep.results(), chosen)
         yield from runner.run(made([sweep.rescaled(c) for c in rated]), f"{words}: results")
@@ -145,7 +147,7 @@ def _references(subject: Subject, prepared: Prepared, level: float, runner: Runn
     """What needs no training: the untouched models, the most frequent class or the unigram entropy, and the steps of pretraining."""
     start = {"experiment": NAME, "cell": "", **subject.described, "phase": "reference"}
     nothing = {"arm": None, "trains": "nothing", "rank": None, "projection": None, "dimension": 0, "learning_rate": None, "step": 0}
-    wanted = {key: place for key, place in prepared.index.items() if key[1] < SELECTION_SEEDS}
+    wanted = {key: place for key, place in prepared.places.items() if key[1] < SELECTION_SEEDS}
     values: list[tuple[str | None, int | None, str, float, str]] = []
     if subject.name == LANGUAGE:
         values.append((None, None, "unigram_loss", unigram_bits(*prepared.targets), "bits/byte"))

@@ -15,13 +15,16 @@ import launch
 
 CONFIG = "--config=configs/lora_rank_sweep.py"
 PLANTED = "--config=configs/planted_rank.py"
+DIMENSION = "--config=configs/intrinsic_dimension.py"
+VARIANTS = [*(CONFIG + v for v in ("", ":smoke", ":arms", ":thorough")), PLANTED, f"{PLANTED}:smoke"]
+VARIANTS += [DIMENSION + v for v in ("", ":smoke", ":thorough")]
 
 
 def ran(*words: str) -> int:
     return launch.main(["launch.py", *words])
 
 
-@pytest.mark.parametrize("config", [*(CONFIG + v for v in ("", ":smoke", ":arms", ":thorough")), PLANTED, f"{PLANTED}:smoke"])
+@pytest.mark.parametrize("config", VARIANTS)
 def test_each_variant_plans_without_writing(config: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert ran(config, "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
     assert "cells" in capsys.readouterr().out
@@ -34,6 +37,47 @@ def test_variants_for_accelerators_plan_in_small(variant: str, tmp_path: Path, c
     words = [f"--config.model.{word}" for word in small]
     assert ran(CONFIG + variant, *words, "--config.ranks=1,64", "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
     assert "cells in 3 populations" in capsys.readouterr().out
+
+
+def test_dimensions_plan_for_an_accelerator_in_small(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    small = ("model.d_model=16", "model.n_layers=1", "model.n_heads=2", "model.n_kv_heads=2", "model.d_mlp=64", "model.max_length=32")
+    words = [f"--config.{word}" for word in (*small, "widths=16,32,48", "dimensions.lm=64,1024")]
+    assert ran(f"{DIMENSION}:gpu", *words, "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
+    assert "cells in 6 populations" in capsys.readouterr().out
+
+
+def test_scales_of_layers_leave_room_for_a_direction(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    words = (DIMENSION, "--config.models=fc", "--config.per_layer=true", f"--workdir={tmp_path / 'new'}")
+    assert ran(*words, "--config.dimensions.fc=3,64") == 2
+    assert "one scale for each of 3 layers" in capsys.readouterr().err
+    assert ran(*words, "--config.dimensions.fc=0,4,64", "--dry_run") == 0
+
+
+TINY = ("models=fc", "hidden=8", "projections.fc=count_sketch", "dimensions.fc=0,16,64", "steps.fc=20", "known_draws=2", "batch_size.fc=16")
+
+
+def test_dimensions_are_measured_the_untouched_model_among_them_and_more_draws_extend_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = (f"{DIMENSION}:smoke", *(f"--config.{word}" for word in TINY), f"--workdir={tmp_path}")
+    assert ran(*words) == 0
+    before = (tmp_path / "records.jsonl").read_bytes()
+    found = json.loads((tmp_path / "summary.json").read_text())["findings"]
+    untouched = [f for f in found if f["name"] == "accuracy" and f["where"]["dimension"] == 0]
+    assert len(untouched) == 1 and untouched[0]["n"] == 3
+    rows = [json.loads(line) for line in before.splitlines()]
+    start = {r["seed"]: r["value"] for r in rows if r["phase"] == "reference" and r["metric"] == "accuracy"}
+    at_zero = {r["seed"]: r["value"] for r in rows if r["phase"] == "result" and r["dimension"] == 0 and r["metric"] == "accuracy"}
+    assert at_zero == start and len(start) == 3
+    d90 = {f["where"]["threshold"]: f for f in found if f["name"] == "d90"}
+    assert d90["absolute"]["value"] is None and "full-space training itself reaches" in d90["absolute"]["note"]
+    assert d90["relative"]["n"] == 3
+    assert ran(*words, "--config.draws.fc=4") == 0
+    after = (tmp_path / "records.jsonl").read_bytes()
+    assert after.startswith(before) and len(after) > len(before)
+    found = json.loads((tmp_path / "summary.json").read_text())["findings"]
+    assert next(f["n"] for f in found if f["name"] == "d90" and f["where"]["threshold"] == "relative") == 4
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize(
@@ -50,6 +94,26 @@ def test_variants_for_accelerators_plan_in_small(variant: str, tmp_path: Path, c
                 ("strength=0", "strength"),
                 ("simulations=0", "simulations"),
                 ("model.dropout=0.1", "exact outputs"),
+            )
+        ),
+        *(
+            (DIMENSION, *pair)
+            for pair in (
+                ("dimensions.fc=16,8971", "above the 8970 parameters"),
+                ("dimensions.lm=131393", "above the 131392 parameters"),
+                ("dimensions.fc=-1", "0 (the untouched model)"),
+                ("dimensions=16", "dimensions.fc"),
+                ("projections.fc=sparse", "count_sketch"),
+                ("draws.lm=2", "bootstrapped"),
+                ("images=sklearn:iris", "sklearn:digits"),
+                ("images=tfds:nowhere", "nowhere"),
+                ("models=fc,resnet", "resnet"),
+                ("models=lenet", "at least 16x16"),
+                ("inits=pretrained@0%", "percentage"),
+                ("absolute=90", "between 0 and 1"),
+                ("known_draws=1", "known_draws"),
+                ("batch_size.fc=0", "batch_size"),
+                ("validation_images=5000", "validation"),
             )
         ),
         (CONFIG, "ranks=1,65", "above min"),

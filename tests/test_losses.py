@@ -34,6 +34,8 @@ def test_the_loss_is_the_weighted_mean_of_numpy() -> None:
     np.testing.assert_allclose(value, (nll(LOGITS) * BATCH["weights"]).sum() / 5.5, rtol=1e-6)
     np.testing.assert_allclose(metrics["nll"], (nll(LOGITS) * BATCH["weights"]).sum(), rtol=1e-6)
     assert metrics["weight"] == 5.5
+    assert metrics["correct"] == ((LOGITS.argmax(-1) == BATCH["targets"]) * BATCH["weights"]).sum()
+    assert 0 < metrics["correct"] < 5.5
 
 
 def test_even_logits_cost_the_log_of_the_vocabulary() -> None:

@@ -1,94 +1,83 @@
 """d90: the dimension at which training within random subspaces reaches a share of what training in the full space does.
 
 The reading is that of r90 (`research/analysis/inversion.py`): the isotonic fit of the mean over draws, inverted in log dimension, with a t
-band. A percentile bootstrap over draws stands beside it, as published values have one; with 3 draws it covers about 75 % of the time.
+band. A percentile bootstrap over draws can stand beside it, as published values have one; with 3 draws it covers about 75 % of the time.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
-from research.analysis.intervals import join_notes
 from research.analysis.inversion import crossing, invert, isotonic_curve
-from research.analysis.rank_curves import guard, headroom
+from research.analysis.rank_curves import guard, headroom, recovered
 from research.findings import Estimate
 
 SHARE = 0.9
 RESAMPLES = 1000
+CONFIDENCE = 0.95
+WHAT = "dimension"
+
+Reader = Callable[[np.ndarray, np.ndarray, float], Estimate]
 
 
-class Reading(NamedTuple):
-    """A dimension with the t band's interval, and with the bootstrap's."""
-
-    band: Estimate
-    bootstrap: Estimate
-
-
-def read(dimensions: np.ndarray, values: np.ndarray, level: float, confidence: float = 0.95) -> Reading:
+def band(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estimate:
     """Returns where the mean over draws of increasing curves reaches `level`; `values` is (draws, dimensions).
 
     d = 0 has no logarithm and is left out; where the curve starts above the level, the note says "at or below the smallest dimension".
     """
-    band = crossing(dimensions, values, level, what="dimension", confidence=confidence)
-    return Reading(band, band._replace(**_resampled(np.asarray(dimensions, float), np.asarray(values, float), level, confidence)))
+    return crossing(dimensions, values, level, what=WHAT, confidence=CONFIDENCE)
 
 
-def _resampled(dimensions: np.ndarray, values: np.ndarray, level: float, confidence: float) -> dict[str, object]:
-    method = f"isotonic fit of the mean in log dimension; percentile bootstrap over draws ({confidence:.0%})"
+def bootstrap(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estimate:
+    """Returns the same with the percentile interval of whole draws resampled; a bound is None where it lies outside the dimensions."""
     order = np.argsort(dimensions)[np.sort(dimensions) > 0]
-    x, rows = dimensions[order], values[np.isfinite(values).all(axis=1)][:, order]
-    if len(rows) < 2 or not x.size:
-        return {"low": None, "high": None, "method": method}
+    x, rows = np.asarray(dimensions, float)[order], values[np.isfinite(values).all(axis=1)][:, order]
+    method = f"isotonic fit of the mean in log {WHAT}; percentile bootstrap over draws ({CONFIDENCE:.0%})"
+    if not rows.size:
+        return Estimate(None, None, None, 0, method, "nothing to fit")
+    value, note = invert(x, isotonic_curve(x, rows.mean(axis=0)), level, WHAT)
+    if len(rows) == 1:
+        return Estimate(value, None, None, 1, method, note or "one draw: no interval")
     drawn = np.random.default_rng(0).integers(0, len(rows), (RESAMPLES, len(rows)))
     found = [_inverted(x, rows[index].mean(axis=0), level) for index in drawn]
-    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2], method="nearest")
-    ends = {"low": float(low) if low > 0 else None, "high": float(high) if np.isfinite(high) else None}
-    return {**ends, "method": method, "value": invert(x, isotonic_curve(x, rows.mean(axis=0)), level, "dimension")[0]}
+    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
+    inside = [float(end) if 0 < end < np.inf else None for end in (low, high)]
+    return Estimate(value, inside[0], inside[1], len(rows), method, note)
 
 
 def _inverted(x: np.ndarray, mean: np.ndarray, level: float) -> float:
-    value, note = invert(x, isotonic_curve(x, mean), level, "dimension")
+    value, note = invert(x, isotonic_curve(x, mean), level, WHAT)
     return value if value is not None else (0.0 if note.startswith("at or below") else np.inf)
 
 
-def absolute(dimensions: np.ndarray, accuracy: np.ndarray, full: np.ndarray, level: float) -> Reading:
+def absolute(dimensions: np.ndarray, accuracy: np.ndarray, full: np.ndarray, level: float, read: Reader = band) -> Estimate:
     """Returns the dimension at which accuracy (draws, dimensions) reaches `level`; null where the full space itself, (draws,), does not."""
-    return _unless_out_of_reach(read(dimensions, accuracy, level), full, level)
+    return _beyond(full, level) or read(dimensions, accuracy, level)
 
 
-def relative(dimensions: np.ndarray, accuracy: np.ndarray, full: np.ndarray, chance: float = 0.0) -> Reading:
-    """Returns the dimension at which (accuracy - chance) reaches 0.9 of what the full space does above chance, draw by draw."""
-    full = np.asarray(full, float)
+def relative(dimensions: np.ndarray, accuracy: np.ndarray, full: np.ndarray, chance: float = 0.0, read: Reader = band) -> Estimate:
+    """Returns the dimension at which accuracy above chance reaches 0.9 of what the full space does above it, draw by draw."""
     if not (full > chance).all():
         note = f"full-space training reaches {full.min():.3f} in its worst draw, not above chance ({chance:.3f}): no share of it is read"
-        return _nothing(len(full), note)
+        return Estimate(None, None, None, len(full), "not read", note)
     return read(dimensions, (accuracy - chance) / (full - chance)[:, None], SHARE)
 
 
-def recovered(dimensions: np.ndarray, losses: np.ndarray, start: np.ndarray, full: np.ndarray) -> Reading:
-    """Returns the dimension that recovers 0.9 of the full space's gain from `start` (draws,) to `full` (draws,), losses in bits.
+def gained(dimensions: np.ndarray, losses: np.ndarray, start: np.ndarray, full: np.ndarray, read: Reader = band) -> Estimate:
+    """Returns the dimension that recovers 0.9 of the full space's gain from `start` (draws,) to `full` (draws,), losses in bits/byte.
 
-    Undefined where that gain is not clearly above 0.1 bits; `start` is the untouched loss, at most the unigram entropy.
+    Null where that gain is not clearly above 0.1 bits. `start` is the untouched loss, at most the unigram entropy (`start_loss`).
     """
-    gain = headroom(start, full)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = (start[:, None] - losses) / (start - full)[:, None]
-    return Reading(*(guard(estimate, gain) for estimate in read(dimensions, shares, SHARE)))
+    return guard(read(dimensions, recovered(start[:, None], losses, full[:, None]), SHARE), headroom(start, full))
 
 
-def shared(dimensions: np.ndarray, losses: np.ndarray, full: np.ndarray, target: float) -> Reading:
-    """Returns the dimension at which losses (draws, dimensions) fall to a target that is the same for all; null where `full` does not."""
-    return _unless_out_of_reach(read(dimensions, -losses, -target), -np.asarray(full, float), -target)
+def shared(dimensions: np.ndarray, losses: np.ndarray, full: np.ndarray, target: float, read: Reader = band) -> Estimate:
+    """Returns the dimension at which losses (draws, dimensions) fall to a target that all share; null where the full space does not."""
+    return _beyond(-full, -target) or read(dimensions, -losses, -target)
 
 
-def _unless_out_of_reach(reading: Reading, full: np.ndarray, level: float) -> Reading:
+def _beyond(full: np.ndarray, level: float) -> Estimate | None:
     """Where full-space training stays below the level on average, nothing is read from subspaces."""
     mean = float(np.mean(full))
-    if mean >= level:
-        return reading
-    return _nothing(len(full), f"full-space training itself reaches {abs(mean):.3f} on average, not {abs(level):.3f}")
-
-
-def _nothing(n: int, note: str) -> Reading:
-    nothing = Estimate(None, None, None, n, "not read", join_notes(note))
-    return Reading(nothing, nothing)
+    note = f"full-space training itself reaches {abs(mean):.3f} on average, not {abs(level):.3f}"
+    return Estimate(None, None, None, len(full), "not read", note) if mean < level else None

@@ -1,12 +1,13 @@
 """What a sweep over dimensions says: findings and the answer, from the records alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from research.analysis.dimension_curves import Reading, absolute, recovered, relative, shared
+from research.analysis.dimension_curves import absolute, band, bootstrap, gained, relative, shared
 from research.analysis.intervals import join_notes, t_interval
 from research.analysis.rank_curves import shared_targets, start_loss
 from research.findings import Estimate, Finding, finding
@@ -28,7 +29,7 @@ class Curves(NamedTuple):
     dimensions: np.ndarray
     values: np.ndarray
     full: np.ndarray
-    seeds: list[int]
+    draws: list[int]
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
@@ -59,20 +60,18 @@ def answer(found: Sequence[Finding]) -> str:
     return f"For 90 % of what their full training reaches: {'; '.join(parts)} (dimensions of a random subspace)."
 
 
-def curves(rows: pd.DataFrame, metric: str, init: str, projection: str, step: int | None = None) -> Curves:
-    """Returns what the draws measured whose runs, in subspaces and in the full space, all finished; of the last step, or of `step`."""
-    rows = rows[(rows["metric"] == metric) & (rows["init"] == init)]
-    rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
+def curves(rows: pd.DataFrame, metric: str, init: str, projection: str, step: int) -> Curves:
+    """Returns what the draws measured at a step whose runs, in subspaces and in the full space, all finished."""
+    table, full = _tables(rows, metric, init, projection, step)
+    draws = table.index.intersection(full.index).sort_values()
+    return Curves(table.columns.to_numpy(float), table.loc[draws].to_numpy(), full.loc[draws].to_numpy(), list(draws))
+
+
+def _tables(rows: pd.DataFrame, metric: str, init: str, projection: str, step: int) -> tuple[pd.DataFrame, pd.Series]:
+    rows = rows[(rows["metric"] == metric) & (rows["init"] == init) & (rows["step"] == step)]
     inside = rows[(rows["trains"] == "subspace") & (rows["projection"] == projection)]
     table = inside.pivot_table(index="seed", columns="dimension", values="value", aggfunc="first").astype(float)
-    full = rows[rows["trains"] == "full"].set_index("seed")["value"].astype(float).dropna()
-    seeds = sorted(table.dropna().index.intersection(full.index))
-    return Curves(table.columns.to_numpy(float), table.loc[seeds].to_numpy(), full.loc[seeds].to_numpy(), [int(seed) for seed in seeds])
-
-
-def absolute_level(facts: pd.DataFrame) -> float:
-    """Returns the accuracy that the config asks for."""
-    return _fact(facts, "absolute_level")
+    return table.dropna(), rows[rows["trains"] == "full"].set_index("seed")["value"].astype(float).dropna()
 
 
 def targets(rows: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
@@ -83,7 +82,9 @@ def targets(rows: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
     """
     losses = rows[(rows["metric"] == "target_loss") & (rows["step"] == rows["step"].max())].astype({"value": float})
     unigram, inits = _fact(facts, "unigram_loss"), list(dict.fromkeys(losses["init"]))
-    means = {init: losses[losses["init"] == init].groupby(["trains", "projection", "dimension"], dropna=False)["value"].mean() for init in inits}
+    means = {
+        init: losses[losses["init"] == init].groupby(["trains", "projection", "dimension"], dropna=False)["value"].mean() for init in inits
+    }
     found = shared_targets({init: series.to_numpy() for init, series in means.items()}, unigram)
     full = {init: losses[(losses["init"] == init) & (losses["trains"] == "full")]["value"].mean() for init in inits}
     best = min(full, key=lambda init: full[init])
@@ -92,16 +93,13 @@ def targets(rows: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
 
 
 def _accuracies(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
-    level, chance = absolute_level(facts), _fact(facts, "chance")
+    level, chance = _fact(facts, "absolute_level"), _fact(facts, "chance")
     for init, projection in _arms(rows):
-        for step in sorted(rows["step"].unique()):
-            c = curves(rows, "accuracy", init, projection, step)
-            if not c.seeds:
-                continue
-            readings = {"absolute": absolute(c.dimensions, c.values, c.full, level), "relative": relative(c.dimensions, c.values, c.full)}
-            readings["chance_corrected"] = relative(c.dimensions, c.values, c.full, chance)
-            where = {**subject, "init": init, "projection": projection}
-            yield from _d90(where, readings, step, rows["step"].max())
+        where = {**subject, "init": init, "projection": projection}
+        for step, c in _by_step(rows, "accuracy", init, projection):
+            yield from _d90({**where, "threshold": "absolute"}, partial(absolute, *c[:3], level), step)
+            yield from _d90({**where, "threshold": "relative"}, partial(relative, *c[:3]), step)
+            yield from _d90({**where, "threshold": "chance_corrected"}, partial(relative, *c[:3], chance), step)
 
 
 def _losses(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
@@ -109,28 +107,33 @@ def _losses(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, Any])
     pretrained = facts[facts["metric"] == "pretraining_steps"].set_index("init")["value"]
     for init, projection in _arms(rows):
         where = {**subject, "init": init, "projection": projection, "pretraining_steps": int(pretrained[init])}
-        for step in sorted(rows["step"].unique()):
-            c = curves(rows, "target_loss", init, projection, step)
-            if c.seeds:
-                start = start_loss(_untouched(facts, init).loc[c.seeds].to_numpy(), unigram)
-                yield from _d90(where, {"relative": recovered(c.dimensions, c.values, start, c.full)}, step, rows["step"].max())
-        c = curves(rows, "target_loss", init, projection)
-        for name, target in goals.items() if c.seeds else ():
-            reading = shared(c.dimensions, c.values, c.full, target)
-            yield from _d90({**where, "target": name, "target_bits": round(target, 4)}, {"shared_loss": reading}, 0, 0)
+        for step, c in _by_step(rows, "target_loss", init, projection):
+            start = start_loss(_untouched(facts, init).loc[c.draws].to_numpy(), unigram)
+            own = partial(gained, c.dimensions, c.values, start, c.full)
+            yield from _d90({**where, "threshold": "relative"}, own, step)
+            for name, target in goals.items() if step is None else ():
+                at = {**where, "threshold": "shared_loss", "target": name, "target_bits": round(target, 4)}
+                yield from _d90(at, partial(shared, *c[:3], target), step)
 
 
-def _d90(where: Mapping[str, Any], readings: Mapping[str, Reading], step: int, last: int) -> Iterator[Finding]:
-    """d90 at the last step with both intervals; at an earlier one, d90_by_step."""
-    for threshold, reading in readings.items():
-        at = {**where, "threshold": threshold}
-        if step < last:
-            yield finding("d90_by_step", {**at, "step": int(step)}, reading.band, "dimensions")
-            continue
-        known = PUBLISHED.get((where["model"], where["parameters"], threshold), "")
-        band, bootstrap = (one._replace(note=join_notes(one.note, known)) for one in reading)
-        yield finding("d90", at, band, "dimensions")
-        yield finding("d90_bootstrap", at, bootstrap, "dimensions")
+def _by_step(rows: pd.DataFrame, metric: str, init: str, projection: str) -> Iterator[tuple[int | None, Curves]]:
+    """The curves at each step that was read before the last one, then, with None, those at the end; none without a finished draw."""
+    steps = sorted(rows["step"].unique())
+    for step in (*steps[:-1], None):
+        found = curves(rows, metric, init, projection, steps[-1] if step is None else step)
+        if len(found.full):
+            yield step, found
+
+
+def _d90(where: Mapping[str, Any], reading: Callable[..., Estimate], step: int | None) -> Iterator[Finding]:
+    """d90 at the end, with either interval; at an earlier step, d90_by_step."""
+    if step is not None:
+        yield finding("d90_by_step", {**where, "step": int(step)}, reading(read=band), "dimensions")
+        return
+    known = PUBLISHED.get((where["model"], where["parameters"], where["threshold"]), "")
+    for name, reader in (("d90", band), ("d90_bootstrap", bootstrap)):
+        estimate = reading(read=reader)
+        yield finding(name, where, estimate._replace(note=join_notes(estimate.note, known)), "dimensions")
 
 
 def _reached(last: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import brentq
+from threadpoolctl import threadpool_limits
 
 from research.adapters.projections import draw, project
 from research.analysis.inversion import crossing
@@ -29,7 +30,10 @@ SPECTRA = {
     "cliff": np.where(np.arange(SIZE) < SIZE // 4, 1.0, 1e-3),
 }
 TARGETS = {"flat": 0.1, "power law": 2e-3, "cliff": 1e-2}
-DIMENSIONS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 168, 176, 184, 192)
+DIMENSIONS = (16, 32, 48, 64, 96, 128, 144, 160, 176, 192)
+
+# Small matrices on several threads of BLAS, beside a busy compiler, take up to 50 times as long.
+one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 class Columns:
@@ -57,6 +61,7 @@ def toy_performance(columns: Columns, dimension: int, seed: int) -> float:
     return float(np.exp(-((missed + slope @ best) ** 2).sum()))
 
 
+@one_thread
 def toy_dimension(kind: str, draws: int) -> Estimate:
     """Returns the smallest dimension at which every draw of P performs as well as the threshold asks; None if none does."""
     columns = Columns(kind, TOY_SIZE, max(TOY_DIMENSIONS))
@@ -72,7 +77,7 @@ def seeds(dimension: int, draws: int) -> range:
 
 @functools.cache
 def drawn_point(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a direction (SIZE,) of unit length, in the eigenvectors of H, and a rotation (SIZE, SIZE) between those and P's coordinates."""
+    """Returns a direction (SIZE,) of length 1 in the eigenvectors of H, and a rotation (SIZE, SIZE) from P's coordinates to those."""
     generator = np.random.default_rng([seed, 1])
     x0 = generator.standard_normal(SIZE)
     return x0 / np.linalg.norm(x0), np.linalg.qr(generator.standard_normal((SIZE, SIZE)))[0]
@@ -106,6 +111,7 @@ def larsen_bound(eigenvalues: np.ndarray, radius: float, loss: float) -> float:
     return float(eigenvalues.size - (squares / (radius**2 + squares)).sum())
 
 
+@one_thread
 def measured_threshold(columns: Columns, spectrum: str, draws: int) -> Estimate:
     """Returns the threshold of a spectrum as d90 is read: the least loss of every draw and dimension, inverted at the target."""
     losses = [[least_loss(SPECTRA[spectrum], RADIUS, columns(d, seed), seed) for seed in seeds(d, draws)] for d in DIMENSIONS]

@@ -1,12 +1,13 @@
 """d90 of fine-tuning against how long the weights were pretrained, and against the model's size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from research.figures import style
+from research.figures import intervals, style
 from research.findings import Finding
 
 LOOKS = {
@@ -15,13 +16,18 @@ LOOKS = {
     "halfway": style.Look("#009E73", "^", (0, (4, 1.5, 1, 1.5))),
     "best_90": style.Look("#CC79A7", "D", (0, (1, 1))),
 }
+MEANINGS = {
+    "worst_best": "which every initialization reaches",
+    "halfway": "halfway from there to the unigram entropy",
+    "best_90": "90 % of the best one's gain",
+}
 NULL = "shuffled"
 
 
 def against_pretraining(found: Sequence[Finding]) -> Figure:
     """Returns d90 (log) against the steps of pretraining, for the arm's own target and for shared losses; shuffled weights are hollow.
 
-    An arrow is a bound: up, not reached at the largest dimension; down, at or below the smallest; "n/a", not read.
+    An arrow is a bound: up, not reached at the largest dimension; down, at or below the smallest; a cross, not read.
     """
     own = _language(found)
     own = [f for f in own if f.where["parameters"] == max(g.where["parameters"] for g in own)]
@@ -48,13 +54,13 @@ def pretraining_caption(found: Sequence[Finding]) -> str:
     """Returns what the figure shows, n and the losses that are shared."""
     own = _language(found)
     shared = {f.where["target"]: f.where["target_bits"] for f in own if "target" in f.where}
-    words = ", ".join(f"{name.replace('_', ' ')} {bits:.2f}" for name, bits in shared.items())
+    words = ", ".join(f"{bits:.2f}, {MEANINGS[name]}" for name, bits in shared.items())
     n = max((f.n for f in own), default=0)
     return (
-        "Dimension that fine-tuning needs against how long the weights were pretrained: for 90 % of the arm's own full fine-tuning gain over "
-        f"the untouched loss (at most the unigram entropy), and for losses that are the same for all ({words} bits/byte). Intervals: t band "
-        f"over {n} draws, inverted. Arrows are bounds: up, not reached at the largest dimension; down, at or below the smallest. A cross: "
-        "full fine-tuning itself does not reach that loss."
+        "Dimension that fine-tuning needs against how long the weights were pretrained: for 90 % of the arm's own full fine-tuning gain "
+        f"over the untouched loss (at most the unigram entropy), and for losses that are the same for all ({words}; bits/byte). "
+        f"Intervals: t band over {n} draws, inverted. Arrows: up, not reached at the largest dimension, or an interval open there; down, "
+        "at or below the smallest. A cross: full fine-tuning itself does not reach that loss."
     )
 
 
@@ -82,7 +88,9 @@ def against_size(found: Sequence[Finding]) -> Figure:
 
 def size_caption(found: Sequence[Finding]) -> str:
     """Returns what the figure shows."""
-    return "Dimension for 90 % of the arm's own full fine-tuning gain against the number of parameters, by initialization; t bands over draws."
+    return (
+        "Dimension for 90 % of the arm's own full fine-tuning gain against the number of parameters, by initialization; t bands over draws."
+    )
 
 
 def _language(found: Sequence[Finding]) -> list[Finding]:
@@ -93,32 +101,28 @@ def _name(f: Finding) -> str:
     return str(f.where.get("target", f.where["threshold"]))
 
 
-def _drawn(axes: Axes, x: list[float], rows: Sequence[Finding], look: style.Look, hollow: bool) -> None:
-    face = "white" if hollow else look.color
-    line = "none" if hollow else look.line
+def _drawn(axes: Axes, x: Sequence[float], rows: Sequence[Finding], look: style.Look, hollow: bool) -> None:
+    """Draws what was read with its intervals, and arrows for bounds and for the open ends of intervals."""
+    drawn: dict[str, Any] = {"color": look.color, "marker": look.marker, "markerfacecolor": "white" if hollow else look.color}
     read = [(place, f) for place, f in zip(x, rows, strict=True) if f.value is not None]
     if read:
-        values = np.array([f.value for _, f in read], float)
-        spread = [[f.value - (f.low or f.value) for _, f in read], [(f.high or f.value) - f.value for _, f in read]]
-        axes.errorbar(
-            [p for p, _ in read], values, yerr=spread, color=look.color, marker=look.marker, linestyle=line, markerfacecolor=face, capsize=2
-        )
+        places, values, spread = intervals.around([f for _, f in read], [place for place, _ in read])
+        axes.errorbar(places, values, yerr=spread, linestyle="none" if hollow else look.line, capsize=2, **drawn)
     for place, f in zip(x, rows, strict=True):
-        if f.value is not None:
-            continue
-        above = "not reached at" in f.note
-        bound = f.low if above else f.high
-        if bound is None:
+        above, below = "not reached at" in f.note or "open above" in f.note, "at or below" in f.note or "open below" in f.note
+        at = f.value or (f.low if above else f.high)
+        if at is None:
             axes.plot([place], [0.04], marker="x", color=look.color, transform=axes.get_xaxis_transform(), linestyle="none")
-        else:
-            axes.plot([place], [bound], marker=look.marker, color=look.color, markerfacecolor=face, linestyle="none")
-            shift = (0, 16 if above else -16)
-            axes.annotate("", (place, bound), shift, textcoords="offset points", arrowprops={"arrowstyle": "<-", "color": look.color})
+        elif f.value is None:
+            axes.plot([place], [at], linestyle="none", **drawn)
+        for shift in ([16] if above and at else []) + ([-16] if below and at else []):
+            arrow = {"arrowstyle": "<-", "color": look.color}
+            axes.annotate("", (place, at), (0, shift), textcoords="offset points", arrowprops=arrow)
 
 
 def _finish(figure: Figure, axes: Axes, own: Sequence[Finding], names: Sequence[str]) -> None:
     bits = {f.where["target"]: f.where["target_bits"] for f in own if "target" in f.where}
-    words = {"relative": "90 % of its own gain"} | {name: f"loss {value:.2f} ({name.replace('_', ' ')})" for name, value in bits.items()}
+    words = {"relative": "90 % of its own gain"} | {name: f"loss {value:.2f} ({MEANINGS[name]})" for name, value in bits.items()}
     axes.set_yscale("log", base=2)
     axes.set_ylabel("d90 (dimensions)")
     axes.margins(y=0.15)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from research.figures import style
-from research.figures.intervals import over_seeds, spread
+from research.figures.intervals import around, over_seeds, spread
 from research.findings import Finding
 
 PROJECTION_LOOKS = {
@@ -20,8 +19,14 @@ PROJECTION_LOOKS = {
     "dense": style.Look("#009E73", "^", (0, (4, 1.5, 1, 1.5))),
 }
 TITLES = {"fc": "fully connected", "lenet": "LeNet", "lm": "language model"}
-THRESHOLDS = {"absolute": (0, (1, 1.5)), "relative": (0, (5, 2))}
+THRESHOLDS: dict[str, Any] = {"absolute": (0, (1, 1.5)), "relative": (0, (5, 2))}
 ABOVE_UNIGRAM = 1.5
+# Li et al. 2018 (arXiv 1804.08838) on MNIST, by number of parameters: the dimension of the paper, and of the runs that its authors
+# released (github.com/uber-research/intrinsic-dimension, 100 epochs) the mean accuracy at dimensions.
+PUBLISHED = {199_210: 750, 44_426: 290}
+PUBLISHED_CURVES = {
+    199_210: ((100, 300, 500, 600, 700, 750, 800, 900, 1000), (0.593, 0.818, 0.865, 0.880, 0.890, 0.894, 0.900, 0.906, 0.907)),
+}
 
 
 def quality_against_dimension(results: pd.DataFrame, found: Sequence[Finding]) -> Figure:
@@ -55,7 +60,8 @@ def quality_caption(results: pd.DataFrame) -> str:
         "What training within a random subspace of d dimensions reaches on the test part after the last step, learning rate chosen per "
         f"dimension on a validation part. Mean over draws ({draws}) with 95 % t intervals; a draw redraws the projection, the order of the "
         "data, and random or shuffled weights, not a pretrained base nor the test part. Solid lines without markers: full-space training. "
-        "Diamonds: d90 with its interval, at the share of full training (dashed) or the accuracy (dotted) that it is read at. Left: untouched."
+        "Diamonds: d90 with its interval, at the share of full training (dashed) or the accuracy (dotted) that it is read at. Left: "
+        "untouched. Light gray: chance."
     )
 
 
@@ -75,9 +81,10 @@ def _accuracy(axes: Axes, own: pd.DataFrame, d90: Sequence[Finding]) -> None:
         _curve(axes, rows, look, untouched)
         _marks(axes, [f for f in d90 if f.where["projection"] == projection], levels, look.color)
     handles = [style.handle(PROJECTION_LOOKS[name], name.replace("_", "-")) for name in tested["projection"].dropna().unique()]
-    lines = [("full space", full, "-"), ("0.9 of it", levels["relative"], THRESHOLDS["relative"]), (f"{levels['absolute']:g}", 0, THRESHOLDS["absolute"])]
-    handles += [Line2D([], [], color=style.GRAY if k else "k", linestyle=line, label=words) for k, (words, _, line) in enumerate(lines)]
-    axes.legend(handles=handles, loc="lower right", fontsize=8)
+    handles.append(style.handle(style.FULL, "full space", marker="none", linestyle="-"))
+    words = {"relative": "0.9 of it", "absolute": f"{levels['absolute']:g}"}
+    handles += [Line2D([], [], color=style.GRAY, linestyle=THRESHOLDS[name], label=label) for name, label in words.items()]
+    axes.legend(handles=[*handles, *_published(axes, int(own["parameters"].iloc[0]))], loc="lower right", fontsize=8)
     axes.set_ylabel("test accuracy")
 
 
@@ -113,8 +120,28 @@ def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, untouched: float) -
 
 def _marks(axes: Axes, d90: Sequence[Finding], levels: Mapping[str, float], color: str) -> None:
     """Draws each d90 at its level; an interval that is open to a side ends in nothing there."""
-    for f in d90:
-        if f.value is None or f.where["threshold"] not in levels:
-            continue
-        x = np.array([[f.value - (f.low or f.value)], [(f.high or f.value) - f.value]])
-        axes.errorbar([f.value], [levels[f.where["threshold"]]], xerr=x, color=color, marker="D", markersize=5, capsize=3, zorder=5)
+    read = [f for f in d90 if f.value is not None and f.where["threshold"] in levels]
+    if read:
+        y, x, spread = around(read, [levels[f.where["threshold"]] for f in read])
+        axes.errorbar(x, y, xerr=spread, color=color, marker="D", markersize=5, capsize=3, linestyle="none", zorder=5)
+
+
+def _published(axes: Axes, parameters: int) -> list[Line2D]:
+    """Draws what is published of this very network, and returns its legend."""
+    handles = []
+    if parameters in PUBLISHED_CURVES:
+        x, y = PUBLISHED_CURVES[parameters]
+        handles = axes.plot(x, y, color="#999999", marker="x", linestyle=":", label="Li et al. 2018, mean of 3 released runs")
+    if parameters in PUBLISHED:
+        axes.axvline(PUBLISHED[parameters], color="#999999", linewidth=0.9)
+        axes.annotate(
+            f"published {PUBLISHED[parameters]}",
+            (PUBLISHED[parameters], 0.02),
+            xycoords=axes.get_xaxis_transform(),
+            rotation=90,
+            fontsize=8,
+            color="#777777",
+            ha="right",
+            va="bottom",
+        )
+    return handles

@@ -1,10 +1,13 @@
 """From tidy records to means with intervals over seeds, for figures only: no JAX on the way."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
+
+from research.findings import Finding
 
 TEXT = ("phase", "init", "arm", "trains", "metric", "note", "null")
 NUMBERS = ("rank", "learning_rate", "seed", "step", "value", "index")
@@ -53,6 +56,13 @@ def over_seeds(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def spread(table: pd.DataFrame) -> np.ndarray:
     """Returns (2, groups) distances from the mean to low and high, 0 without an interval: what `Axes.errorbar` takes."""
     return np.stack([table["mean"] - table["low"], table["high"] - table["mean"]]).astype(float)
+
+
+def around(found: Sequence[Finding], places: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns places, values and (2, n) distances to low and high, 0 where an interval is open, of findings that have a value."""
+    rows = [(f.value, f.low or f.value, f.high or f.value) for f in found if f.value is not None]
+    value, low, high = np.array(rows, float).reshape(-1, 3).T
+    return np.asarray(places, float), value, np.stack([value - low, high - value])
 
 
 def ordered(words: pd.Series, known: tuple[str, ...]) -> list[str]:

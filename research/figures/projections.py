@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research.figures import style
 from research.figures.dimensions import TITLES
+from research.figures.intervals import around
 from research.findings import Finding
 
 LOOKS = {"absolute": style.Look("#0072B2", "o", "none"), "relative": style.Look("#D55E00", "s", "none")}
@@ -38,8 +38,8 @@ def caption(found: Sequence[Finding]) -> str:
     own = _of(found)
     model, n = (own[0].where["model"], max(f.n for f in own)) if own else ("fc", 0)
     return (
-        f"The {TITLES[model]} network by projection: d90 with its interval over {n} draws, seconds of a training step of one member with all "
-        "devices busy (the faster of two calls), and the bytes that a member carries: v, its moments, and P where it is stored."
+        f"By projection, of the model '{TITLES[model]}': d90 with its interval over {n} draws, the time of a training step of one member "
+        "with all devices busy (the fastest of three calls), and what a member carries: v, its moments, and P where it is stored."
     )
 
 
@@ -55,12 +55,10 @@ def _of(found: Sequence[Finding]) -> list[Finding]:
 
 def _panel(axes: Axes, some: Sequence[Finding], rows: Sequence[str | None], scale: float) -> None:
     shifts = dict(zip(LOOKS, (-0.12, 0.12), strict=True))
-    for f in some:
-        if f.value is None:
-            continue
+    for f in (f for f in some if f.value is not None):
         name = f.where.get("threshold")
         look, shift = (LOOKS[name], shifts[name]) if name else (style.Look("#333333", "o", "none"), 0.0)
-        spread = scale * np.array([[f.value - (f.low or f.value)], [(f.high or f.value) - f.value]])
-        axes.errorbar([scale * f.value], [rows.index(f.where["projection"]) + shift], xerr=spread, color=look.color, marker=look.marker, capsize=3)
+        y, x, spread = around([f], [rows.index(f.where["projection"]) + shift])
+        axes.errorbar(scale * x, y, xerr=scale * spread, color=look.color, marker=look.marker, capsize=3)
     if scale != 1.0:
         axes.set_xscale("log")

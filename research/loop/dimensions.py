@@ -63,7 +63,9 @@ class DimensionSweep(Runs):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.rates_at <= len(self.dimensions):
-            raise UsageError(f"rates_at = {self.rates_at}: at most one for each of {len(self.dimensions)} dimensions, or 0 for each of them")
+            raise UsageError(
+                f"rates_at = {self.rates_at}: at most one for each of {len(self.dimensions)} dimensions, or 0 for each of them"
+            )
 
     def tasks(self, model: Model, params: Variables, optimizer: OptimizerSpec, to_batch: Callable[..., Any], row: int) -> dict[str, Task]:
         """Returns what is trained, by shape: 'full' and each projection, padded to the largest dimension. `params` may be shapes.

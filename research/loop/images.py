@@ -73,4 +73,3 @@ def _measures(data: Labeled) -> dict[str, tuple[Measure, ...]]:
         "select": (Measure("validation_loss", validation, True, unit="bits/image"),),
         "result": (Measure("accuracy", test, False, "correct", "1"),),
     }
-

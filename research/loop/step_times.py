@@ -16,7 +16,7 @@ from research.training.population import Members
 def cost_rows(runner: Runner, layout: Layout, dimension: int, shapes: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yields, for each shape, 'step_time' (s per step of a member, all devices busy) and 'member_memory' (bytes: v, its moments, P).
 
-    Times are the faster of two calls of the program that the results came from, with every member of `dimension`.
+    Times are the fastest of three calls of the program that the results came from, with every member of `dimension`.
     """
     for shape in shapes:
         where = {"phase": "cost", "projection": None if shape == "full" else shape}
@@ -32,8 +32,8 @@ def _seconds(runner: Runner, shape: str, dimension: int) -> float:
     )
     rows = setting.windows[orders(seeds, 0, setting.chunk, setting.batch_size, len(setting.windows))]
     states, taken = functions.init(members, runner.bases), []
-    for _ in range(2):
+    for _ in range(3):
         start = time.perf_counter()
-        states, losses = jax.block_until_ready(functions.train(states, members, rows, runner.bases))
+        states, _ = jax.block_until_ready(functions.train(states, members, rows, runner.bases))
         taken.append(time.perf_counter() - start)
     return min(taken) / (width * setting.chunk)

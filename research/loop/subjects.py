@@ -22,7 +22,7 @@ class Prepared(NamedTuple):
     """
 
     bases: Any
-    index: Mapping[tuple[str, int], int]
+    places: Mapping[tuple[str, int], int]
     rows: np.ndarray
     measures: Mapping[str, tuple[Measure, ...]]
     fingerprints: tuple[str, ...]

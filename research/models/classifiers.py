@@ -1,7 +1,6 @@
 """Classifiers of small grayscale images: the two networks of Li et al. 2018 (arXiv 1804.08838, section 3)."""
 
 import dataclasses
-
 from typing import Any
 
 import flax.linen as nn
@@ -77,7 +76,7 @@ def _convolve(x_bhwc: Array) -> Array:
 
 def _as_product(x_bhwc: Array, kernel_ijcf: Array, *_: Any, **__: Any) -> Array:
     """A valid convolution as one product of patches: in a loop XLA's CPU convolution is 5 times slower, under vmap a grouped one."""
-    rows, columns, _, filters = kernel_ijcf.shape
+    rows, columns, filters = kernel_ijcf.shape[0], kernel_ijcf.shape[1], kernel_ijcf.shape[3]
     high, wide = x_bhwc.shape[1] - rows + 1, x_bhwc.shape[2] - columns + 1
     shifted = [x_bhwc[:, i : i + high, j : j + wide] for i in range(rows) for j in range(columns)]
     return jnp.concatenate(shifted, axis=-1) @ kernel_ijcf.reshape(-1, filters)
@@ -86,8 +85,8 @@ def _as_product(x_bhwc: Array, kernel_ijcf: Array, *_: Any, **__: Any) -> Array:
 def _pool(x_bhwc: Array) -> Array:
     """The largest of each POOL of pixels; rows and columns that fill none are left out."""
     batch, high, wide, features = x_bhwc.shape
-    (p, q), whole = POOL, x_bhwc[:, : high - high % POOL[0], : wide - wide % POOL[1]]
-    return whole.reshape(batch, high // p, p, wide // q, q, features).max((2, 4))
+    whole = x_bhwc[:, : high - high % POOL[0], : wide - wide % POOL[1]]
+    return whole.reshape(batch, high // POOL[0], POOL[0], wide // POOL[1], POOL[1], features).max((2, 4))
 
 
 def _least() -> int:

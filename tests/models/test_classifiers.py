@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from research import tree
 from research.errors import UsageError
+from research.models import classifiers
 from research.models.classifiers import ClassifierConfig, classifier
 from research.models.model import Variables, count
 
@@ -87,3 +89,12 @@ def test_sizes_that_make_no_network_are_refused(arguments: dict, message: str) -
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(UsageError, match="a batch of 784 pixels does not fit"):
         classifier(ClassifierConfig("mlp", (8, 8))).init(jax.random.key(0), {"inputs": IMAGES})
+
+
+def test_a_convolution_as_a_product_and_pooling_are_flaxs() -> None:
+    x = jax.random.normal(jax.random.key(0), (2, 11, 12, 3))
+    plain = nn.Conv(4, (5, 5), padding="VALID")
+    variables = plain.init(jax.random.key(1), x)
+    ours = nn.Conv(4, (5, 5), padding="VALID", conv_general_dilated=classifiers._as_product)
+    np.testing.assert_allclose(ours.apply(variables, x), plain.apply(variables, x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(classifiers._pool(x), nn.max_pool(x, (2, 2), strides=(2, 2)))

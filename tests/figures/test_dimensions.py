@@ -1,0 +1,121 @@
+"""Figures of intrinsic dimension: what is read stands where it was read, bounds are arrows, and nothing to draw is said."""
+
+import pandas as pd
+import pytest
+
+from research.figures import dimension_trends, dimensions, projections
+from research.findings import Finding
+
+FC = {"model": "fc", "parameters": 199_210, "data": "tfds:mnist/3.0.1"}
+LM = {"model": "lm", "parameters": 131_392, "data": "stdlib:docs"}
+
+
+def d90(subject: dict, value: float | None, low: float | None, high: float | None, note: str = "", **where: object) -> Finding:
+    return Finding("d90", {"init": "random", "projection": "count_sketch", **subject, **where}, value, low, high, "dimensions", 3, "", note)
+
+
+FOUND = [
+    d90(FC, 750.0, 700.0, 800.0, threshold="absolute"),
+    d90(FC, 600.0, 500.0, None, "interval open above the largest dimension", threshold="relative"),
+    d90(FC, 760.0, 700.0, 820.0, threshold="absolute", projection="dense"),
+    d90(LM, 5e4, 3e4, None, "interval open above", threshold="relative", pretraining_steps=0),
+    d90(LM, 9e3, 6e3, 1.3e4, threshold="relative", pretraining_steps=2000, init="pretrained"),
+    d90(
+        LM,
+        None,
+        None,
+        64.0,
+        "at or below the smallest",
+        threshold="shared_loss",
+        target="worst_best",
+        target_bits=3.8,
+        pretraining_steps=2000,
+        init="pretrained",
+    ),
+    d90(
+        LM,
+        None,
+        65536.0,
+        None,
+        "not reached at the largest",
+        threshold="shared_loss",
+        target="worst_best",
+        target_bits=3.8,
+        pretraining_steps=2000,
+        init="shuffled",
+    ),
+    d90(
+        LM, None, None, None, "full-space training itself", threshold="shared_loss", target="best_90", target_bits=2.8, pretraining_steps=0
+    ),
+    *(
+        Finding(name, {**FC, "projection": kind}, 1e-3, None, None, "s", 1, "")
+        for name in ("step_time", "member_memory")
+        for kind in ("count_sketch", "dense", None)
+    ),
+]
+
+
+@pytest.fixture
+def results() -> pd.DataFrame:
+    rows = [
+        {**FC, "phase": "reference", "metric": m, "value": v, "step": 0}
+        for m, v in (("chance", 0.1), ("absolute_level", 0.9), ("accuracy", 0.12))
+    ]
+    rows += [{**LM, "phase": "reference", "metric": "unigram_loss", "value": 4.7, "step": 0}]
+    for init in ("random", "pretrained"):
+        rows.append({**LM, "phase": "reference", "metric": "target_loss", "init": init, "value": 3.3, "step": 0})
+    for seed in (0, 1, 2):
+        for d in (100, 1000, None):
+            trains = {"trains": "subspace", "projection": "count_sketch", "dimension": d} if d else {"trains": "full"}
+            own = {"phase": "result", **trains, "seed": seed, "step": 9}
+            rows.append({**FC, **own, "init": "random", "metric": "accuracy", "value": 0.8 + 0.01 * seed})
+            rows += [{**LM, **own, "init": init, "metric": "target_loss", "value": 3.0 + 0.01 * seed} for init in ("random", "pretrained")]
+    return pd.DataFrame(rows)
+
+
+def test_each_model_has_a_panel_with_its_curves_thresholds_and_published_values(results: pd.DataFrame) -> None:
+    figure = dimensions.quality_against_dimension(results, FOUND)
+    network, language = figure.axes
+    assert "199,210" in network.get_title() and "131,392" in language.get_title()
+    words = [text.get_text() for text in network.get_legend().get_texts()]
+    assert {"count-sketch", "full space", "0.9 of it", "0.9"} <= set(words) and any("released" in word for word in words)
+    assert any("published 750" in text.get_text() for text in network.texts)
+    marks = [
+        (float(c[0].get_xdata()[0]), float(c[0].get_ydata()[0]))
+        for c in network.containers
+        if len(c[0].get_xdata()) and c[0].get_marker() == "D"
+    ]
+    assert (750.0, 0.9) in marks
+    assert [text.get_text() for text in language.get_legend().get_texts()] == ["pretrained", "random"]
+    assert "fully connected: 3" in dimensions.quality_caption(results)
+
+
+def test_bounds_are_arrows_and_what_is_not_read_is_a_cross() -> None:
+    figure = dimension_trends.against_pretraining(FOUND)
+    axes = figure.axes[0]
+    assert len(axes.texts) == 3  # one open interval, one bound above, one below
+    assert sum(line.get_marker() == "x" for line in axes.lines) == 1
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "2,000"]
+    assert "3.80, which every initialization reaches" in dimension_trends.pretraining_caption(FOUND)
+
+
+def test_projections_stand_in_rows_beside_their_costs() -> None:
+    figure = projections.compared(FOUND)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["count-sketch", "dense", "full space"]
+    drawn = [float(c[0].get_xdata()[0]) for c in figure.axes[0].containers]
+    assert sorted(drawn) == [600.0, 750.0, 760.0]
+    assert [float(c[0].get_xdata()[0]) for c in figure.axes[1].containers] == [1.0] * 3  # milliseconds
+    assert "3 draws" in projections.caption(FOUND)
+
+
+def test_sizes_are_drawn_where_there_are_several() -> None:
+    wide = [f._replace(where={**f.where, "parameters": 500_000}) for f in FOUND if f.where["model"] == "lm"]
+    figure = dimension_trends.against_size([*FOUND, *wide])
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels(minor=False)] == ["0.131 M", "0.5 M"]
+
+
+def test_nothing_to_draw_is_said(results: pd.DataFrame) -> None:
+    assert dimensions.quality_against_dimension(results.query("phase == 'reference'"), FOUND).texts
+    assert dimension_trends.against_pretraining([]).texts and dimension_trends.against_size(FOUND).texts
+    assert projections.compared([]).texts and projections.caption([])
+    assert dimension_trends.pretraining_caption([]) and dimension_trends.size_caption([])
