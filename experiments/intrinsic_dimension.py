@@ -18,7 +18,6 @@ from research.loop.images import KINDS, image_subject
 from research.loop.languages import NAME as LANGUAGE
 from research.loop.languages import language_subjects
 from research.loop.populations import Cell, Runner, names
-from research.loop.programs import Programs
 from research.loop.progress import Progress
 from research.loop.provenance import timed
 from research.loop.runs import SELECTION_SEEDS
@@ -32,7 +31,7 @@ NAME = "intrinsic_dimension"
 QUESTION = "In how many random directions is a network trained, and how few does pretraining leave to fine-tuning?"
 STAGE = 1  # raise by hand when the meaning of a cell changes
 READ_AT = (0.25, 0.5)  # of the steps, beside the end
-EXTENDABLE = tuple(f"{key}.{model}" for key in ("draws", "dimensions") for model in (*KINDS, LANGUAGE))
+EXTENDABLE = tuple(f"draws.{model}" for model in (*KINDS, LANGUAGE))
 
 
 def check(config: Any) -> None:
@@ -64,11 +63,16 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     subjects = _subjects(config)
     with Progress() as progress, contextlib.ExitStack() as stack:
         ready = [stack.enter_context(subject.programs()) for subject in subjects]
+        # All of them before the first record: data that cannot be had then leaves no folder behind.
+        prepared = [subject.prepare(workdir, progress) for subject in subjects]
         with timed("known dimensions", workdir.timings.append):
             kinds = sorted({kind for subject in subjects for kind in subject.sweep.projections})
             yield list(known_records(NAME, kinds, config.known_draws))
-        for subject, programs in zip(subjects, ready, strict=True):
-            yield from _measured(subject, programs, config.absolute, workdir, progress)
+        for subject, own, programs in zip(subjects, prepared, ready, strict=True):
+            facts = {"absolute_level": config.absolute} if subject.name != LANGUAGE else {}
+            runner = Runner(programs, subject.setting(NAME, own, READ_AT), workdir, progress)
+            yield _references(subject, own, {**facts, "per_layer": float(config.per_layer)}, runner)
+            yield from _measured(subject, own, runner, workdir)
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
@@ -108,9 +112,9 @@ def _subjects(config: Any) -> list[Subject]:
     ]
 
 
-def _measured(subject: Subject, programs: Programs, level: float, workdir: Workdir, progress: Progress) -> Iterator[list[dict[str, Any]]]:
-    prepared, sweep = subject.prepare(workdir, progress), subject.sweep
-    runner = Runner(programs, subject.setting(NAME, prepared, READ_AT), workdir, progress)
+def _measured(subject: Subject, prepared: Prepared, runner: Runner, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
+    """The phases of one subject: selection, choice, results, and what a step costs."""
+    sweep = subject.sweep
     name = names(STAGE, subject.share, (), (*prepared.fingerprints, sweep.width()))
 
     def made(coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
@@ -122,7 +126,6 @@ def _measured(subject: Subject, programs: Programs, level: float, workdir: Workd
         ]
 
     words = f"{subject.name} ({subject.described['parameters']:,} parameters)"
-    yield _references(subject, prepared, level, runner)
     with timed(f"selection {words}", workdir.timings.append):
         yield from runner.run(made(sweep.selection()), f"{words}: choosing learning rates")
     selected = pd.DataFrame(workdir.records.rows).query("phase == 'select'")
@@ -143,16 +146,16 @@ def _cost_of(subject: Subject, shape: str) -> dict[str, Any]:
     return {**subject.described, "phase": "cost", "projection": None if shape == "full" else shape, "metric": "step_time"}
 
 
-def _references(subject: Subject, prepared: Prepared, level: float, runner: Runner) -> list[dict[str, Any]]:
+def _references(subject: Subject, prepared: Prepared, facts: Mapping[str, float], runner: Runner) -> list[dict[str, Any]]:
     """What needs no training: the untouched models, the most frequent class or the unigram entropy, and the steps of pretraining."""
     start = {"experiment": NAME, "cell": "", **subject.described, "phase": "reference"}
     nothing = {"arm": None, "trains": "nothing", "rank": None, "projection": None, "dimension": 0, "learning_rate": None, "step": 0}
     wanted = {key: place for key, place in prepared.places.items() if key[1] < SELECTION_SEEDS}
-    values: list[tuple[str | None, int | None, str, float, str]] = []
+    values: list[tuple[str | None, int | None, str, float, str]] = [(None, None, *fact, "1") for fact in facts.items()]
     if subject.name == LANGUAGE:
         values.append((None, None, "unigram_loss", unigram_bits(*prepared.targets), "bits/byte"))
     else:
-        values += [(None, None, "chance", majority_share(*prepared.targets), "1"), (None, None, "absolute_level", level, "1")]
+        values.append((None, None, "chance", majority_share(*prepared.targets), "1"))
     values += [(init, None, "pretraining_steps", steps, "steps") for init, steps in prepared.pretrained.items()]
     units = {m.metric: m.unit for m in prepared.measures["result"]}
     for metric, found in runner.untouched("full", "result", list(wanted.values())).items():

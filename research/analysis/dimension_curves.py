@@ -14,6 +14,7 @@ from research.findings import Estimate
 
 SHARE = 0.9
 RESAMPLES = 1000
+ROUNDING = 1e-6  # of a mean, taken in another order
 CONFIDENCE = 0.95
 WHAT = "dimension"
 
@@ -57,7 +58,7 @@ def absolute(dimensions: np.ndarray, accuracy: np.ndarray, full: np.ndarray, lev
 
 def relative(dimensions: np.ndarray, accuracy: np.ndarray, full: np.ndarray, chance: float = 0.0, read: Reader = band) -> Estimate:
     """Returns the dimension at which accuracy above chance reaches 0.9 of what the full space does above it, draw by draw."""
-    if not (full > chance).all():
+    if len(full) and not (full > chance).all():
         note = f"full-space training reaches {full.min():.3f} in its worst draw, not above chance ({chance:.3f}): no share of it is read"
         return Estimate(None, None, None, len(full), "not read", note)
     return read(dimensions, (accuracy - chance) / (full - chance)[:, None], SHARE)
@@ -72,12 +73,16 @@ def gained(dimensions: np.ndarray, losses: np.ndarray, start: np.ndarray, full: 
 
 
 def shared(dimensions: np.ndarray, losses: np.ndarray, full: np.ndarray, target: float, read: Reader = band) -> Estimate:
-    """Returns the dimension at which losses (draws, dimensions) fall to a target that all share; null where the full space does not."""
-    return _beyond(-full, -target) or read(dimensions, -losses, -target)
+    """Returns the dimension at which losses (draws, dimensions) fall to a target that all share.
+
+    Null where neither the full space nor any subspace does, on average.
+    """
+    best = min([np.mean(full), *losses.mean(axis=0)]) if len(full) else target
+    return (_beyond(-full, -target) if best > target + ROUNDING else None) or read(dimensions, -losses, -target)
 
 
 def _beyond(full: np.ndarray, level: float) -> Estimate | None:
     """Where full-space training stays below the level on average, nothing is read from subspaces."""
-    mean = float(np.mean(full))
+    mean = float(np.mean(full)) if len(full) else level
     note = f"full-space training itself reaches {abs(mean):.3f} on average, not {abs(level):.3f}"
     return Estimate(None, None, None, len(full), "not read", note) if mean < level else None

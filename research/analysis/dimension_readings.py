@@ -14,6 +14,7 @@ from research.findings import Estimate, Finding, finding
 
 SUBJECT = ["model", "parameters", "data"]
 NAMES = {"fc": "the fully connected network", "lenet": "LeNet", "lm": "the language model"}
+MNIST = "tfds:mnist/"
 # Li et al. 2018: the paper's value, and what its authors' released runs give when read by one definition.
 PUBLISHED = {
     ("fc", 199_210, "absolute"): "published: 750; the released runs recomputed: 786 +- 66, or where their mean curve crosses, 850",
@@ -30,12 +31,15 @@ class Curves(NamedTuple):
     values: np.ndarray
     full: np.ndarray
     draws: list[int]
+    lost: str
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns d90 by every definition, what was reached, the dimensions of known problems, and what a step costs."""
     found = list(_known(results))
     tested = results.query("phase == 'result'")
+    if tested.empty:
+        return found
     for key, rows in tested.groupby(SUBJECT, sort=False):
         model, parameters, data = key
         subject = {"model": model, "parameters": int(parameters), "data": data}
@@ -64,13 +68,21 @@ def curves(rows: pd.DataFrame, metric: str, init: str, projection: str, step: in
     """Returns what the draws measured at a step whose runs, in subspaces and in the full space, all finished."""
     table, full = _tables(rows, metric, init, projection, step)
     draws = table.index.intersection(full.index).sort_values()
-    return Curves(table.columns.to_numpy(float), table.loc[draws].to_numpy(), full.loc[draws].to_numpy(), list(draws))
+    lost = _lost(rows, metric, init, projection, len(draws))
+    return Curves(table.columns.to_numpy(float), table.loc[draws].to_numpy(), full.loc[draws].to_numpy(), list(draws), lost)
+
+
+def _lost(rows: pd.DataFrame, metric: str, init: str, projection: str, kept: int) -> str:
+    """What is not in the curves: draws of which a run, in a subspace or in the full space, diverged."""
+    own = rows[(rows["metric"] == metric) & (rows["init"] == init) & (rows["projection"] == projection)]
+    draws = own["seed"].nunique()
+    return f"{draws - kept} of {draws} draws incomplete (diverged), left out" if draws > kept else ""
 
 
 def _tables(rows: pd.DataFrame, metric: str, init: str, projection: str, step: int) -> tuple[pd.DataFrame, pd.Series]:
     rows = rows[(rows["metric"] == metric) & (rows["init"] == init) & (rows["step"] == step)]
     inside = rows[(rows["trains"] == "subspace") & (rows["projection"] == projection)]
-    table = inside.pivot_table(index="seed", columns="dimension", values="value", aggfunc="first").astype(float)
+    table = inside.set_index(["seed", "dimension"])["value"].astype(float).unstack().sort_index(axis=1)
     return table.dropna(), rows[rows["trains"] == "full"].set_index("seed")["value"].astype(float).dropna()
 
 
@@ -86,8 +98,10 @@ def targets(rows: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
         init: losses[losses["init"] == init].groupby(["trains", "projection", "dimension"], dropna=False)["value"].mean() for init in inits
     }
     found = shared_targets({init: series.to_numpy() for init, series in means.items()}, unigram)
-    full = {init: losses[(losses["init"] == init) & (losses["trains"] == "full")]["value"].mean() for init in inits}
-    best = min(full, key=lambda init: full[init])
+    full = losses[losses["trains"] == "full"].groupby("init")["value"].mean().dropna()
+    if full.empty:
+        return found
+    best = str(full.idxmin())
     start = float(np.mean(start_loss(_untouched(facts, best).to_numpy(), unigram)))
     return {**found, "best_90": start - 0.9 * (start - full[best])}
 
@@ -97,9 +111,9 @@ def _accuracies(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, A
     for init, projection in _arms(rows):
         where = {**subject, "init": init, "projection": projection}
         for step, c in _by_step(rows, "accuracy", init, projection):
-            yield from _d90({**where, "threshold": "absolute"}, partial(absolute, *c[:3], level), step)
-            yield from _d90({**where, "threshold": "relative"}, partial(relative, *c[:3]), step)
-            yield from _d90({**where, "threshold": "chance_corrected"}, partial(relative, *c[:3], chance), step)
+            yield from _d90({**where, "threshold": "absolute"}, partial(absolute, *c[:3], level), step, c.lost)
+            yield from _d90({**where, "threshold": "relative"}, partial(relative, *c[:3]), step, c.lost)
+            yield from _d90({**where, "threshold": "chance_corrected"}, partial(relative, *c[:3], chance), step, c.lost)
 
 
 def _losses(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
@@ -110,30 +124,26 @@ def _losses(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, Any])
         for step, c in _by_step(rows, "target_loss", init, projection):
             start = start_loss(_untouched(facts, init).loc[c.draws].to_numpy(), unigram)
             own = partial(gained, c.dimensions, c.values, start, c.full)
-            yield from _d90({**where, "threshold": "relative"}, own, step)
+            yield from _d90({**where, "threshold": "relative"}, own, step, c.lost)
             for name, target in goals.items() if step is None else ():
                 at = {**where, "threshold": "shared_loss", "target": name, "target_bits": round(target, 4)}
-                yield from _d90(at, partial(shared, *c[:3], target), step)
+                yield from _d90(at, partial(shared, *c[:3], target), step, c.lost)
 
 
 def _by_step(rows: pd.DataFrame, metric: str, init: str, projection: str) -> Iterator[tuple[int | None, Curves]]:
-    """The curves at each step that was read before the last one, then, with None, those at the end; none without a finished draw."""
+    """The curves at each step that was read before the last one, then, with None, those at the end."""
     steps = sorted(rows["step"].unique())
     for step in (*steps[:-1], None):
-        found = curves(rows, metric, init, projection, steps[-1] if step is None else step)
-        if len(found.full):
-            yield step, found
+        yield step, curves(rows, metric, init, projection, steps[-1] if step is None else step)
 
 
-def _d90(where: Mapping[str, Any], reading: Callable[..., Estimate], step: int | None) -> Iterator[Finding]:
+def _d90(where: Mapping[str, Any], reading: Callable[..., Estimate], step: int | None, lost: str) -> Iterator[Finding]:
     """d90 at the end, with either interval; at an earlier step, d90_by_step."""
-    if step is not None:
-        yield finding("d90_by_step", {**where, "step": int(step)}, reading(read=band), "dimensions")
-        return
-    known = PUBLISHED.get((where["model"], where["parameters"], where["threshold"]), "")
-    for name, reader in (("d90", band), ("d90_bootstrap", bootstrap)):
+    published = PUBLISHED.get((where["model"], where["parameters"], where["threshold"]), "") if where["data"].startswith(MNIST) else ""
+    at = where if step is None else {**where, "step": int(step)}
+    for name, reader in (("d90", band), ("d90_bootstrap", bootstrap)) if step is None else (("d90_by_step", band),):
         estimate = reading(read=reader)
-        yield finding(name, where, estimate._replace(note=join_notes(estimate.note, known)), "dimensions")
+        yield finding(name, at, estimate._replace(note=join_notes(estimate.note, lost, published)), "dimensions")
 
 
 def _reached(last: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:

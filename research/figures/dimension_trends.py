@@ -29,8 +29,7 @@ def against_pretraining(found: Sequence[Finding]) -> Figure:
 
     An arrow is a bound: up, not reached at the largest dimension; down, at or below the smallest; a cross, not read.
     """
-    own = _language(found)
-    own = [f for f in own if f.where["parameters"] == max(g.where["parameters"] for g in own)]
+    own = _largest(found)
     if len({f.where["pretraining_steps"] for f in own}) < 2:
         return style.sentence("d90 against pretraining needs a language model from at least two stages of pretraining.")
     with style.context():
@@ -41,7 +40,7 @@ def against_pretraining(found: Sequence[Finding]) -> Figure:
         for shift, name in zip(0.09 * (np.arange(len(names)) - (len(names) - 1) / 2), names, strict=True):
             some = [f for f in own if _name(f) == name]
             for hollow in (False, True):
-                rows = [f for f in some if f.where["init"].startswith(NULL) is hollow]
+                rows = sorted((f for f in some if f.where["init"].startswith(NULL) is hollow), key=lambda f: f.where["pretraining_steps"])
                 x = [places[f.where["pretraining_steps"]] + shift + 0.4 * hollow for f in rows]
                 _drawn(axes, x, rows, LOOKS[name], hollow)
         axes.set_xticks(list(places.values()), [f"{steps:,}" for steps in places])
@@ -52,7 +51,7 @@ def against_pretraining(found: Sequence[Finding]) -> Figure:
 
 def pretraining_caption(found: Sequence[Finding]) -> str:
     """Returns what the figure shows, n and the losses that are shared."""
-    own = _language(found)
+    own = _largest(found)
     shared = {f.where["target"]: f.where["target_bits"] for f in own if "target" in f.where}
     words = ", ".join(f"{bits:.2f}, {MEANINGS[name]}" for name, bits in shared.items())
     n = max((f.n for f in own), default=0)
@@ -60,7 +59,7 @@ def pretraining_caption(found: Sequence[Finding]) -> str:
         "Dimension that fine-tuning needs against how long the weights were pretrained: for 90 % of the arm's own full fine-tuning gain "
         f"over the untouched loss (at most the unigram entropy), and for losses that are the same for all ({words}; bits/byte). "
         f"Intervals: t band over {n} draws, inverted. Arrows: up, not reached at the largest dimension, or an interval open there; down, "
-        "at or below the smallest. A cross: full fine-tuning itself does not reach that loss."
+        "at or below the smallest. A cross: nothing is read, mostly because full fine-tuning itself does not reach that loss."
     )
 
 
@@ -94,7 +93,14 @@ def size_caption(found: Sequence[Finding]) -> str:
 
 
 def _language(found: Sequence[Finding]) -> list[Finding]:
-    return [f for f in found if f.name == "d90" and f.where["model"] == "lm"]
+    """d90 of language models, by the first projection."""
+    own = [f for f in found if f.name == "d90" and f.where["model"] == "lm"]
+    return [f for f in own if f.where["projection"] == own[0].where["projection"]]
+
+
+def _largest(found: Sequence[Finding]) -> list[Finding]:
+    own = _language(found)
+    return [f for f in own if f.where["parameters"] == max(g.where["parameters"] for g in own)]
 
 
 def _name(f: Finding) -> str:
@@ -109,7 +115,8 @@ def _drawn(axes: Axes, x: Sequence[float], rows: Sequence[Finding], look: style.
         places, values, spread = intervals.around([f for _, f in read], [place for place, _ in read])
         axes.errorbar(places, values, yerr=spread, linestyle="none" if hollow else look.line, capsize=2, **drawn)
     for place, f in zip(x, rows, strict=True):
-        above, below = "not reached at" in f.note or "open above" in f.note, "at or below" in f.note or "open below" in f.note
+        above = "open above" in f.note or (f.value is None and "not reached at" in f.note)
+        below = "open below" in f.note or (f.value is None and "at or below" in f.note)
         at = f.value or (f.low if above else f.high)
         if at is None:
             axes.plot([place], [0.04], marker="x", color=look.color, transform=axes.get_xaxis_transform(), linestyle="none")

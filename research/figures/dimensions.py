@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ PROJECTION_LOOKS = {
 TITLES = {"fc": "fully connected", "lenet": "LeNet", "lm": "language model"}
 THRESHOLDS: dict[str, Any] = {"absolute": (0, (1, 1.5)), "relative": (0, (5, 2))}
 ABOVE_UNIGRAM = 1.5
+SCALED = "phase == 'reference' and metric == 'per_layer'"
 # Li et al. 2018 (arXiv 1804.08838) on MNIST, by number of parameters: the dimension of the paper, and of the runs that its authors
 # released (github.com/uber-research/intrinsic-dimension, 100 epochs) the mean accuracy at dimensions.
 PUBLISHED = {199_210: 750, 44_426: 290}
@@ -56,12 +58,14 @@ def quality_caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals leave out."""
     tested = results.query("phase == 'result'")
     draws = "; ".join(f"{TITLES[model]}: {rows['seed'].nunique()}" for model, rows in tested.groupby("model", sort=False))
+    scales = " A learned scale for each layer counts among the dimensions (SAID)." if results.query(SCALED)["value"].any() else ""
     return (
-        "What training within a random subspace of d dimensions reaches on the test part after the last step, learning rate chosen per "
-        f"dimension on a validation part. Mean over draws ({draws}) with 95 % t intervals; a draw redraws the projection, the order of the "
-        "data, and random or shuffled weights, not a pretrained base nor the test part. Solid lines without markers: full-space training. "
-        "Diamonds: d90 with its interval, at the share of full training (dashed) or the accuracy (dotted) that it is read at. Left: "
-        "untouched. Light gray: chance."
+        "What training within a random subspace of d dimensions reaches on the test part after the last step, learning rate chosen by "
+        f"the validation part's loss. Mean over draws ({draws}) with 95 % t intervals; a draw redraws the projection, the order of the "
+        "data, and random or shuffled weights, not the test part nor, where there is one, the pretrained base. Solid lines without "
+        "markers: full-space training. Diamonds: d90 with its interval, at the share of full training (dashed) or the accuracy (dotted) that it is read at. "
+        "Left: untouched, where it is on the axis. Light gray: chance. Of several projections of a language model the first is drawn."
+        + scales
     )
 
 
@@ -84,7 +88,7 @@ def _accuracy(axes: Axes, own: pd.DataFrame, d90: Sequence[Finding]) -> None:
     handles.append(style.handle(style.FULL, "full space", marker="none", linestyle="-"))
     words = {"relative": "0.9 of it", "absolute": f"{levels['absolute']:g}"}
     handles += [Line2D([], [], color=style.GRAY, linestyle=THRESHOLDS[name], label=label) for name, label in words.items()]
-    axes.legend(handles=[*handles, *_published(axes, int(own["parameters"].iloc[0]))], loc="lower right", fontsize=8)
+    axes.legend(handles=[*handles, *_published(axes, int(own["parameters"].iloc[0]), own["data"].iloc[0])], loc="lower right", fontsize=8)
     axes.set_ylabel("test accuracy")
 
 
@@ -94,17 +98,19 @@ def _loss(axes: Axes, own: pd.DataFrame, d90: Sequence[Finding]) -> None:
     unigram = float(own[own["metric"] == "unigram_loss"]["value"].iloc[0])
     words = style.looks(tested["init"])
     start = own.query("phase == 'reference' and metric == 'target_loss'").astype({"value": float}).groupby("init")["value"].mean()
-    full = tested[tested["trains"] == "full"].groupby("init")["value"].mean()
-    projection = tested["projection"].dropna().iloc[0]
+    full = tested[tested["trains"] == "full"].groupby("init")["value"].mean().dropna()
+    projection = next(iter(tested["projection"].dropna()), "")
     for init, look in words.items():
         _curve(axes, tested[(tested["init"] == init) & (tested["projection"] == projection)], look, start[init])
+        if init not in full.index:  # not yet measured, or diverged
+            continue
         axes.axhline(full[init], color=look.color, linewidth=0.8, alpha=0.7)
         own_d90 = [f for f in d90 if f.where["init"] == init and f.where["projection"] == projection]
         first = min(start[init], unigram)
         _marks(axes, own_d90, {"relative": first - 0.9 * (first - full[init])}, look.color)
     axes.axhline(unigram, color=style.GRAY, linewidth=0.9)
     axes.annotate("unigram", (0.99, unigram), xycoords=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=8, color=style.GRAY)
-    axes.set_ylim(full.min() - 0.1, unigram + ABOVE_UNIGRAM)
+    axes.set_ylim(np.nanmin([*tested["value"], unigram]) - 0.1, unigram + ABOVE_UNIGRAM)
     axes.legend(handles=[style.handle(look, init) for init, look in words.items()], loc="upper right", fontsize=8)
     axes.set_ylabel(f"target loss ({style.BITS})")
 
@@ -126,9 +132,11 @@ def _marks(axes: Axes, d90: Sequence[Finding], levels: Mapping[str, float], colo
         axes.errorbar(x, y, xerr=spread, color=color, marker="D", markersize=5, capsize=3, linestyle="none", zorder=5)
 
 
-def _published(axes: Axes, parameters: int) -> list[Line2D]:
-    """Draws what is published of this very network, and returns its legend."""
-    handles = []
+def _published(axes: Axes, parameters: int, data: str) -> list[Line2D]:
+    """Draws what is published of this very network on these data, and returns its legend."""
+    handles: list[Line2D] = []
+    if not data.startswith("tfds:mnist/"):
+        return handles
     if parameters in PUBLISHED_CURVES:
         x, y = PUBLISHED_CURVES[parameters]
         handles = axes.plot(x, y, color="#999999", marker="x", linestyle=":", label="Li et al. 2018, mean of 3 released runs")

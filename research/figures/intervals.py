@@ -9,8 +9,8 @@ from scipy.special import stdtrit
 
 from research.findings import Finding
 
-TEXT = ("phase", "init", "arm", "trains", "metric", "note", "null")
-NUMBERS = ("rank", "learning_rate", "seed", "step", "value", "index")
+TEXT = ("phase", "model", "init", "arm", "trains", "metric", "note", "null")
+NUMBERS = ("rank", "dimension", "parameters", "learning_rate", "seed", "step", "value", "index")
 INITS = ("pretrained", "shuffled", "random")
 ARMS = ("block", "all", "block+norms", "block+ends")
 

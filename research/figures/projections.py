@@ -18,8 +18,8 @@ SCALES = {"d90": 1.0, "step_time": 1e3, "member_memory": 1e-6}
 def compared(found: Sequence[Finding]) -> Figure:
     """Returns d90 with intervals, time of a step (ms) and memory of a member (MB), a row per projection, of the model with most of them."""
     own = _of(found)
-    names = list(dict.fromkeys(f.where["projection"] for f in own if f.name == "d90"))
-    if not names:
+    names = list(dict.fromkeys(f.where["projection"] for f in own if f.where["projection"]))
+    if not any(f.name == "d90" for f in own):
         return style.sentence("No d90 of a projection yet: this figure needs records of the phase 'result'.")
     rows = [*names, *([None] if any(f.where["projection"] is None for f in own) else [])]
     with style.context():
@@ -38,24 +38,34 @@ def caption(found: Sequence[Finding]) -> str:
     own = _of(found)
     model, n = (own[0].where["model"], max(f.n for f in own)) if own else ("fc", 0)
     return (
-        f"By projection, of the model '{TITLES[model]}': d90 with its interval over {n} draws, the time of a training step of one member "
-        "with all devices busy (the fastest of three calls), and what a member carries: v, its moments, and P where it is stored."
+        f"By projection, of the model '{TITLES[model]}' from its first initialization: d90 with its interval over {n} draws, the time of a "
+        "training step of one member with all devices busy (the fastest of three calls), and what a member carries: v or the weights, "
+        "their moments, and P where it is stored."
     )
 
 
 def _of(found: Sequence[Finding]) -> list[Finding]:
-    """Findings of the model with most projections; the first of several."""
-    some = [f for f in found if f.name in SCALES]
-    counts: dict[str, set[str]] = {}
+    """Findings of the model with most projections, the first of several, and of its first initialization."""
+    some = [f for f in found if f.name in SCALES and f.where.get("threshold", "absolute") in LOOKS]
+    counts: dict[tuple[str, int], set[str]] = {}
     for f in some:
-        counts.setdefault(f.where["model"], set()).add(f.where["projection"])
-    most = max(counts, key=lambda model: len(counts[model]), default="")
-    return [f for f in some if f.where["model"] == most and f.where.get("threshold", "absolute") in LOOKS]
+        counts.setdefault(_model(f), set()).add(f.where["projection"])
+    most = max(counts, key=lambda model: len(counts[model]), default=("", 0))
+    own = [f for f in some if _model(f) == most]
+    first = next((f.where["init"] for f in own if f.name == "d90"), "")
+    return [f for f in own if f.where.get("init", first) == first]
+
+
+def _model(f: Finding) -> tuple[str, int]:
+    return f.where["model"], f.where["parameters"]
 
 
 def _panel(axes: Axes, some: Sequence[Finding], rows: Sequence[str | None], scale: float) -> None:
     shifts = dict(zip(LOOKS, (-0.12, 0.12), strict=True))
-    for f in (f for f in some if f.value is not None):
+    for f in some:
+        if f.value is None:
+            axes.annotate("not read", (0.5, rows.index(f.where["projection"])), xycoords=("axes fraction", "data"), color=style.GRAY)
+            continue
         name = f.where.get("threshold")
         look, shift = (LOOKS[name], shifts[name]) if name else (style.Look("#333333", "o", "none"), 0.0)
         y, x, spread = around([f], [rows.index(f.where["projection"]) + shift])

@@ -58,7 +58,7 @@ def write_report(path: Path, summary: Mapping[str, Any], figures: Mapping[str, C
 
 def what_ran(results: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns how many cells and records stand there for each phase, initialization and trained part."""
-    columns = [name for name in ("experiment", "phase", "init", "arm", "trains") if name in results]
+    columns = [name for name in ("experiment", "model", "parameters", "phase", "init", "arm", "trains") if name in results]
     counts = results.groupby(columns, dropna=False, sort=False).agg(cells=("cell", "nunique"), records=("cell", "size")).reset_index()
     return [dict(row) for row in counts.to_dict("records")]
 

@@ -10,7 +10,7 @@ from tensorboard.summary import Writer
 from research.figures.intervals import tidy
 
 CURVES = ("result", "select")
-CELL = ["phase", "init", "arm", "trains", "rank", "learning_rate", "seed"]
+CELL = ["phase", "model", "parameters", "init", "arm", "dimension", "trains", "rank", "learning_rate", "seed"]
 
 
 def write_scalars(results: pd.DataFrame, folder: Path) -> int:
@@ -35,7 +35,9 @@ def write_scalars(results: pd.DataFrame, folder: Path) -> int:
 def _cells(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields (run name, its rows by step) of every cell that has something to show."""
     rows = frame[frame["phase"].isin(CURVES) & np.isfinite(frame["value"]) & np.isfinite(frame["step"])]
-    for (phase, init, arm, trains, rank, rate, seed), cell in rows.groupby(CELL, dropna=False):
-        moved = "-".join(filter(None, [arm, trains, f"r{int(rank)}" if np.isfinite(rank) else ""]))
+    for (phase, model, parameters, init, arm, dimension, trains, rank, rate, seed), cell in rows.groupby(CELL, dropna=False):
+        sizes = [f"{letter}{int(size)}" for letter, size in (("r", rank), ("d", dimension)) if np.isfinite(size)]
+        moved = "-".join(filter(None, [arm, trains, *sizes]))
+        subject = "-".join(filter(None, [model, f"{int(parameters)}" if np.isfinite(parameters) else ""]))
         trial = "-".join([f"lr{rate:g}"] * bool(np.isfinite(rate)) + [f"seed{int(seed)}"] * bool(np.isfinite(seed)))
-        yield "/".join(filter(None, [phase, init, moved, trial])), cell.sort_values("step", kind="stable")
+        yield "/".join(filter(None, [phase, subject, init, moved, trial])), cell.sort_values("step", kind="stable")

@@ -25,9 +25,10 @@ class DimensionSweep(Runs):
     """The axes of a sweep over dimensions of one model: initialization x (projection x dimension | everything) x learning rate x draw.
 
     A draw, a seed, redraws P, the order of the data, and the weights where they are random or shuffled. Learning rates are given as the
-    norm of a step: Adam moves each of d coordinates by about the rate, and P's columns are orthonormal, so the rate is the norm over
-    sqrt(d), whatever P, and in the full space too. They are chosen at `rates_at` of the dimensions (0: at each), spread evenly; another
-    dimension takes the norm of the nearest one, in log dimension.
+    norm of a step: Adam moves each of d coordinates by about the rate, and P's columns are orthonormal (Fastfood's in expectation), so the
+    rate is the norm over sqrt(d), whatever P, and in the full space too; the learned scales of layers are not counted in it. They are
+    chosen at `rates_at` of the dimensions (0: at each), spread evenly; another dimension takes the norm of the nearest one, in log
+    dimension.
     """
 
     inits: tuple[str, ...]
@@ -42,10 +43,12 @@ class DimensionSweep(Runs):
     def of(cls, config: Mapping[str, Any], model: str, parameters: int, inits: tuple[str, ...]) -> "DimensionSweep":
         """Returns the sweep that a plain config says of a model ('fc', 'lenet', 'lm'); raises UsageError for axes that cannot be."""
         own = {key: config[key][model] for key in KEYS}
-        for key in ("dimensions", "projections"):
+        for key in ("dimensions", "projections", "step_norms"):
             grid(**{f"{key}.{model}": own[key]})
             if len(set(own[key])) < len(own[key]):
                 raise UsageError(f"{key}.{model} = {own[key]}: something stands there twice")
+        if not inits or len(set(inits)) < len(inits):
+            raise UsageError(f"inits = {inits}: give at least one, each once")
         if own["draws"] < LEAST_DRAWS:
             raise UsageError(f"draws.{model} = {own['draws']}: an interval that is bootstrapped over draws needs at least {LEAST_DRAWS}")
         if len(own["step_norms"]) < 3 or min(own["step_norms"]) <= 0:
@@ -82,15 +85,16 @@ class DimensionSweep(Runs):
         return result
 
     def anchors(self) -> tuple[int, ...]:
-        """Returns the dimensions at which learning rates are chosen."""
-        if not self.rates_at:
-            return self.dimensions
-        places = np.linspace(0, len(self.dimensions) - 1, self.rates_at + 2)[1:-1]
-        return tuple(dict.fromkeys(self.dimensions[round(place)] for place in places))
+        """Returns the dimensions at which learning rates are chosen; at 0 there is nothing to choose."""
+        moving = [d for d in self.dimensions if d > 0]
+        if not self.rates_at or not moving:
+            return tuple(moving)
+        places = np.linspace(0, len(moving) - 1, self.rates_at + 2)[1:-1]
+        return tuple(dict.fromkeys(moving[round(place)] for place in places))
 
     def anchor(self, dimension: int) -> int:
         """Returns the dimension whose learning rate this one takes."""
-        return min(self.anchors(), key=lambda d: abs(np.log((d + 1) / (dimension + 1))))
+        return min(self.anchors(), key=lambda d: abs(np.log(d / max(dimension, 1))), default=0)
 
     def coordinates(self, phase: str, dimensions: Iterable[int], seeds: Iterable[int]) -> list[dict[str, Any]]:
         """Returns the coordinates of a phase's cells, without their learning rate."""
@@ -109,7 +113,7 @@ class DimensionSweep(Runs):
 
     def selection(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that learning rates are chosen by."""
-        cells = self.coordinates("select", self.anchors(), self.all_seeds()[self.seeds :])
+        cells = self.coordinates("select", self.anchors() or (0,), self.all_seeds()[self.seeds :])
         return [{**c, "learning_rate": norm / self._root(c["dimension"])} for c in cells for norm in self.step_norms]
 
     def _root(self, dimension: int | None) -> float:

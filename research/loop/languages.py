@@ -23,8 +23,11 @@ _OWN = ("source", "target", "data", "pretraining", "optimizer", "per_layer")
 
 def language_subjects(config: Mapping[str, Any]) -> list[Subject]:
     """Returns the language models of a plain config, one for each of `widths`; raises UsageError for what cannot be."""
-    if not config["widths"]:
-        raise UsageError("widths is empty: give the d_model of at least one language model")
+    widths, own = config["widths"], config["model"]["d_model"]
+    if not widths or len(set(widths)) < len(widths):
+        raise UsageError(f"widths = {widths}: the d_model of at least one language model, each once")
+    if own not in widths:
+        raise UsageError(f"model.d_model = {own} is not among widths = {widths}: set widths, and model.d_model to one of them")
     return [_subject(config, width) for width in config["widths"]]
 
 
@@ -58,7 +61,8 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
 
     described = {"model": NAME, "parameters": size, "data": study.target.source}
     trained = sum(map(sum, sweep.counts().values())) * sweep.steps * sweep.batch_size
-    flops = 6.0 * size * length * (trained + study.pretraining["steps"] * study.pretraining["batch_size"])
+    stages = {steps for steps in _pretrained(study, config["inits"]).values() if steps}
+    flops = 6.0 * size * length * (trained + study.pretraining["bases"] * sum(stages) * study.pretraining["batch_size"])
     share = {key: config[key] for key in _OWN} | {"model": own, "steps": sweep.steps, "batch_size": sweep.batch_size}
     evaluation = (EVALUATION_BATCHES, EVALUATION_BATCH)
     return Subject(NAME, described, sweep, layout, mesh, length + 1, chunk_of(sweep.steps), evaluation, "bits/byte", share, flops, prepare)

@@ -69,7 +69,7 @@ def test_a_networks_d90_by_each_threshold_beside_the_published_values(results: p
     (boot,) = pick(found, "d90_bootstrap", model="fc", threshold="absolute")
     assert boot.low <= boot.value <= boot.high and "bootstrap" in boot.method
     (early,) = pick(found, "d90_by_step", threshold="absolute", step=50)
-    assert early.value is None and early.low > 256
+    assert early.value is None and "full-space training itself reaches 0.860" in early.note
 
 
 def test_a_language_models_d90_by_its_own_gain_and_at_shared_losses(results: pd.DataFrame) -> None:
