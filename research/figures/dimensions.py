@@ -63,7 +63,8 @@ def quality_caption(results: pd.DataFrame) -> str:
         "What training within a random subspace of d dimensions reaches on the test part after the last step, learning rate chosen by "
         f"the validation part's loss. Mean over draws ({draws}) with 95 % t intervals; a draw redraws the projection, the order of the "
         "data, and random or shuffled weights, not the test part nor, where there is one, the pretrained base. Solid lines without "
-        "markers: full-space training. Diamonds: d90 with its interval, at the share of full training (dashed) or the accuracy (dotted) that it is read at. "
+        "markers: full-space training. Diamonds: d90 with its interval, at the share of full training (dashed) or the accuracy (dotted) "
+        "that it is read at. "
         "Left: untouched, where it is on the axis. Light gray: chance. Of several projections of a language model the first is drawn."
         + scales
     )
