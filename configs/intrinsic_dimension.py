@@ -10,7 +10,8 @@ theta = theta0 + P v: only v, of d entries, is trained, in the span of a random 
 of its own full fine-tuning gain, and losses that are the same for all initializations. Problems of known dimension are read beside.
 
 Expect, for the language model, a d90 several times smaller from pretrained weights than from random or shuffled ones, still thousands of
-dimensions; and the three projections to agree. Chosen rates on an edge are expected for the smallest dimensions alone.
+dimensions; the three projections to agree; and chosen rates on an edge, for digits in most arms, for the language model in small dimensions
+alone.
 
 Keys to change, those with a dot for each model (fc, lenet, lm): models, images (sklearn:digits, tfds:NAME), dimensions.* (0 is the
 untouched model), projections.* (count_sketch, fastfood, dense), draws.*, steps.*, batch_size.*, rates_at.*, step_norms.* (the norm of a

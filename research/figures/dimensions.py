@@ -145,7 +145,7 @@ def _published(axes: Axes, parameters: int, data: str) -> list[Line2D]:
         axes.axvline(PUBLISHED[parameters], color="#999999", linewidth=0.9)
         axes.annotate(
             f"published {PUBLISHED[parameters]}",
-            (PUBLISHED[parameters], 0.02),
+            (PUBLISHED[parameters], 0.5),
             xycoords=axes.get_xaxis_transform(),
             rotation=90,
             fontsize=8,
