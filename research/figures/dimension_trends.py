@@ -77,7 +77,8 @@ def against_size(found: Sequence[Finding]) -> Figure:
             rows = [f for f in own if f.where["init"] == init]
             _drawn(axes, [f.where["parameters"] * 1.02**place for f in rows], rows, look, False)
         axes.set_xscale("log")
-        axes.set_xticks(sizes, [f"{size / 1e6:.3g} M" for size in sizes])
+        axes.minorticks_off()
+        axes.set_xticks(sizes, [style.compact(size) for size in sizes])
         axes.set_xlabel("parameters")
         axes.set_yscale("log", base=2)
         axes.set_ylabel("d90 (dimensions)")
