@@ -22,7 +22,7 @@ from research.loop.populations import Cell, Measure, Runner, Setting, names
 from research.loop.progress import Progress
 from research.loop.provenance import timed
 from research.loop.runs import SELECTION_SEEDS
-from research.loop.study import Study, bases, chunk_of, corpora, held_out, programs
+from research.loop.study import Study, bases, budgets_of, chunk_of, corpora, held_out, programs
 from research.loop.workdir import Workdir
 from research.sweeps import Plan
 from research.training.memory import PROCESS_BYTES
@@ -106,7 +106,6 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
 
 def _setting(study: Study, sweep: RankSweep, source: Corpus, target: Corpus, stacked: Any, widths: Mapping[str, int]) -> Setting:
     length, chunk = study.model.max_length, chunk_of(sweep.steps)
-    budgets = {min(sweep.steps, max(1, round(share * sweep.steps / chunk)) * chunk) for share in READ_AT} | {sweep.steps}
     on_target = Measure("target_loss", held_out(target, "test", length), False)
     on_source = Measure("source_loss", held_out(source, "test", length), True)
     validation = Measure("validation_loss", held_out(target, "validation", length), True)
@@ -116,7 +115,7 @@ def _setting(study: Study, sweep: RankSweep, source: Corpus, target: Corpus, sta
         stacked,
         windows(target.parts["train"], length),
         sweep.batch_size,
-        tuple(sorted(budgets)),
+        budgets_of(sweep.steps, chunk, READ_AT),
         chunk,
         {"select": (validation,), "result": (on_target, on_source)},
         widths,

@@ -55,3 +55,11 @@ def batch(windows_bt: Any, separator: int = BYTES.separator) -> dict[str, Any]:
     tokens = windows_bt.astype("int32")
     targets = tokens[..., 1:]
     return {"inputs": tokens[..., :-1], "targets": targets, "weights": (targets != separator).astype("float32")}
+
+
+def in_batches(rows: np.ndarray, evaluation: tuple[int, int], padding: int) -> np.ndarray:
+    """Returns rows (n, numbers) as chunks of evaluation batches (chunk, k, batch, numbers), filled up with rows of `padding`."""
+    size = evaluation[0] * evaluation[1]
+    filled = np.full((-(-len(rows) // size) * size, rows.shape[1]), padding, rows.dtype)
+    filled[: len(rows)] = rows
+    return filled.reshape(-1, *evaluation, rows.shape[1])

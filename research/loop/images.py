@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from research.data.batches import in_batches
 from research.data.labeled import PADDING, Labeled, batch, load_labeled
 from research.loop.dimensions import DimensionSweep
 from research.loop.layout import lay_out, stacked_shapes
@@ -14,7 +15,7 @@ from research.loop.populations import Measure
 from research.loop.pretraining import check_batch
 from research.loop.progress import Progress
 from research.loop.provenance import timed
-from research.loop.subjects import Prepared, Subject, in_batches
+from research.loop.subjects import Prepared, Subject
 from research.loop.workdir import Workdir
 from research.models.classifiers import ClassifierConfig, classifier
 from research.models.model import Variables, count

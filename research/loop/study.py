@@ -1,14 +1,14 @@
 """What every experiment begins with: two texts, a model, a mesh, and the bases from which its cells start."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from research.data.batches import windows
+from research.data.batches import in_batches, windows
 from research.data.corpus import Corpus, DataSpec, load_corpus
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
@@ -116,16 +116,18 @@ def held_out(corpus: Corpus, part: str, length: int) -> np.ndarray:
 
     The last chunk is filled with windows of separators, whose tokens have no weight.
     """
-    rows = windows(corpus.parts[part], length)
-    size = EVALUATION_BATCHES * EVALUATION_BATCH
-    filled = np.full((-(-len(rows) // size) * size, rows.shape[1]), BYTES.separator, rows.dtype)
-    filled[: len(rows)] = rows
-    return filled.reshape(-1, EVALUATION_BATCHES, EVALUATION_BATCH, rows.shape[1])
+    return in_batches(windows(corpus.parts[part], length), (EVALUATION_BATCHES, EVALUATION_BATCH), BYTES.separator)
 
 
 def chunk_of(steps: int) -> int:
     """Returns the steps of one call of a program."""
     return max(1, steps // CHUNKS)
+
+
+def budgets_of(steps: int, chunk: int, shares: Iterable[float]) -> tuple[int, ...]:
+    """Returns the steps at which results are measured: these shares of all steps, to whole chunks, and the end."""
+    rounded = (max(1, round(share * steps / chunk)) * chunk for share in shares)
+    return tuple(sorted({min(steps, budget) for budget in rounded} | {steps}))
 
 
 def programs(study: Study, layout: Layout, steps: int, batch_size: int) -> Programs:

@@ -12,6 +12,7 @@ from research.loop.layout import Layout
 from research.loop.populations import Measure, Setting
 from research.loop.programs import Programs
 from research.loop.progress import Progress
+from research.loop.study import budgets_of
 from research.loop.workdir import Workdir
 
 
@@ -63,25 +64,15 @@ class Subject(NamedTuple):
 
     def setting(self, experiment: str, prepared: Prepared, read_at: tuple[float, ...]) -> Setting:
         """Returns what all cells share; results are measured at these shares of the steps, to whole chunks, and at the end."""
-        rounded = (max(1, round(share * self.steps / self.chunk)) * self.chunk for share in read_at)
-        budgets = tuple(sorted({min(self.steps, budget) for budget in rounded} | {self.steps}))
         return Setting(
             experiment,
             self.mesh,
             prepared.bases,
             prepared.rows,
             self.sweep.batch_size,
-            budgets,
+            budgets_of(self.steps, self.chunk, read_at),
             self.chunk,
             prepared.measures,
             self.layout.widths,
             unit=self.unit,
         )
-
-
-def in_batches(rows: np.ndarray, evaluation: tuple[int, int], padding: int) -> np.ndarray:
-    """Returns rows (n, numbers) as chunks of evaluation batches (chunk, k, batch, numbers), filled up with rows of `padding`."""
-    size = evaluation[0] * evaluation[1]
-    filled = np.full((-(-len(rows) // size) * size, rows.shape[1]), padding, rows.dtype)
-    filled[: len(rows)] = rows
-    return filled.reshape(-1, *evaluation, rows.shape[1])
