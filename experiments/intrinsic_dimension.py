@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from research.analysis import costs, dimension_readings, learning_rates
+from research.analysis import costs, dimension_readings
 from research.analysis.known_dimensions import known_records
 from research.analysis.ngrams import majority_share, unigram_bits
+from research.analysis.phases import choose_and_run
 from research.errors import UsageError
 from research.figures import dimension_trends, dimensions, projections
 from research.figures.style import Captioned
@@ -88,14 +89,16 @@ def answer(findings: Sequence[Finding]) -> str:
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption."""
     found = dimension_readings.findings(results)
-    return {
+    drawn = {
         "quality_against_dimension": Captioned(dimensions.quality_against_dimension(results, found), dimensions.quality_caption(results)),
         "dimension_against_pretraining": Captioned(
             dimension_trends.against_pretraining(found), dimension_trends.pretraining_caption(found)
         ),
         "projections": Captioned(projections.compared(found), projections.caption(found)),
-        "dimension_against_size": Captioned(dimension_trends.against_size(found), dimension_trends.size_caption(found)),
     }
+    if len({f.where["parameters"] for f in found if f.name == "d90" and f.where["model"] == LANGUAGE}) > 1:
+        drawn["dimension_against_size"] = Captioned(dimension_trends.against_size(found), dimension_trends.size_caption(found))
+    return drawn
 
 
 def _subjects(config: Any) -> list[Subject]:
@@ -118,7 +121,7 @@ def _measured(subject: Subject, prepared: Prepared, runner: Runner, workdir: Wor
     name = names(STAGE, subject.share, (), (*prepared.fingerprints, sweep.width()))
 
     def made(coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
-        rows = [{**subject.described, **c} for c in coordinates]
+        rows = [{**subject.described, **sweep.rescaled(c)} for c in coordinates]
         places = [prepared.places[c["init"], c["seed"]] for c in rows]
         return [
             Cell(name(c), c, shape_of(c), place, c["dimension"] or 0, c["learning_rate"], c["seed"])
@@ -126,16 +129,7 @@ def _measured(subject: Subject, prepared: Prepared, runner: Runner, workdir: Wor
         ]
 
     words = f"{subject.name} ({subject.described['parameters']:,} parameters)"
-    with timed(f"selection {words}", workdir.timings.append):
-        yield from runner.run(made(sweep.selection()), f"{words}: choosing learning rates")
-    selected = pd.DataFrame(workdir.records.rows).query("phase == 'select'")
-    for key, value in subject.described.items():
-        selected = selected[selected[key] == value]
-    chosen = learning_rates.choose(selected)
-    yield [{**subject.described, **row} for row in learning_rates.choice_records(NAME, chosen)]
-    with timed(f"results {words}", workdir.timings.append):
-        rated = learning_rates.with_rates(sweep.results(), chosen)
-        yield from runner.run(made([sweep.rescaled(c) for c in rated]), f"{words}: results")
+    yield from choose_and_run(runner, made, sweep.selection(), sweep.results(), words, subject.described)
     missing = [shape for shape in subject.layout.tasks if not workdir.records.has(**_cost_of(subject, shape))]
     rows = cost_rows(runner, subject.layout, max(sweep.dimensions), missing)
     yield [{"experiment": NAME, "cell": "", **subject.described, **row} for row in rows]

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from research.analysis import costs, learning_rates, rank_readings
+from research.analysis import costs, rank_readings
 from research.analysis.arm_costs import arm_costs
 from research.analysis.ngrams import bigram_bits, unigram_bits
+from research.analysis.phases import choose_and_run
 from research.analysis.update_spectra import spectrum_records
 from research.data.batches import windows
 from research.data.corpus import Corpus
@@ -69,13 +70,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
             return _cells(config, (source.fingerprint, target.fingerprint), coordinates, index)
 
         yield _references(runner, target, index)
-        with timed("selection", workdir.timings.append):
-            yield from runner.run(made(sweep.selection()), "choosing learning rates")
-        chosen = learning_rates.choose(pd.DataFrame(workdir.records.rows).query("phase == 'select'"))
-        yield learning_rates.choice_records(NAME, chosen)
-        results = made(learning_rates.with_rates(sweep.coordinates("result", range(sweep.seeds)), chosen))
-        with timed("results", workdir.timings.append):
-            yield from runner.run(results, "results")
+        results = yield from choose_and_run(runner, made, sweep.selection(), sweep.coordinates("result", range(sweep.seeds)))
     full = [(cell.coordinates, cell.base, workdir.load_artifact(cell.fingerprint)) for cell in results if cell.shape == "full"]
     yield spectrum_records(NAME, full, stacked, study.model.scan)
     with timed("costs", workdir.timings.append):

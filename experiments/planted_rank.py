@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import pandas as pd
 
-from research.analysis import costs, learning_rates, planted_rank
+from research.analysis import costs, planted_rank
 from research.analysis.linear_floors import floor_records
+from research.analysis.phases import choose_and_run
 from research.analysis.planted_subspaces import subspace_records
 from research.analysis.simulated_curves import coverage_records
 from research.data.batches import windows
@@ -79,13 +80,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
             ]
 
         yield _references(runner, study, sweep)
-        with timed("selection", workdir.timings.append):
-            yield from runner.run(made(sweep.selection(study)), "choosing learning rates")
-        chosen = learning_rates.choose(pd.DataFrame(workdir.records.rows).query("phase == 'select'"))
-        yield learning_rates.choice_records(NAME, chosen)
-        results = made(learning_rates.with_rates(sweep.coordinates(study, "result", range(sweep.seeds)), chosen))
-        with timed("results", workdir.timings.append):
-            yield from runner.run(results, "results")
+        results = yield from choose_and_run(runner, made, sweep.selection(study), sweep.coordinates(study, "result", range(sweep.seeds)))
     exact = [cell for cell in results if setting.keep(cell.coordinates)]
     plants = (sweep.plants(metric, study, case_of(cell.coordinates), cell.seed) for cell in exact)
     learned = (workdir.load_artifact(cell.fingerprint) for cell in exact)
