@@ -28,6 +28,7 @@ def options(words: str) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="write everything measured to this JSON file")
     parser.add_argument("--quick", action="store_true", help="the smallest shape, few steps, once: shows that it runs, measures nothing")
     parser.add_argument("--ours", action="store_true", help="our side alone")
+    parser.add_argument("--gpu", action="store_true", help="both sides on the first NVIDIA GPU, float32 by TF32, other shapes")
     parser.add_argument("--repeats", type=int, default=3, help="how often each side runs, in turn (default 3)")
     parsed = parser.parse_args()
     if not parsed.ours and any(importlib.util.find_spec(name) is None for name in PEER):
@@ -46,18 +47,21 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def machine() -> dict[str, Any]:
-    """Returns the processor, the cores, the load before the measurement, and the versions."""
+def machine(gpu: bool) -> dict[str, Any]:
+    """Returns the processor, the cores, the load before the measurement, and the versions; with `gpu` the card as well."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES if importlib.util.find_spec(name)}
     load = round(os.getloadavg()[0], 2)
-    return {"cpu": _processor(), "cores": cores(), "load": load, "python": platform.python_version(), "versions": found}
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    card = {"gpu": subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()} if gpu else {}
+    return {**card, "cpu": _processor(), "cores": cores(), "load": load, "python": platform.python_version(), "versions": found}
 
 
 def describe(found: Mapping[str, Any]) -> str:
     """Returns the machine in one line."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     busy = " (TOO BUSY: these numbers do not count)" if found["load"] > BUSY * found["cores"] else ""
-    return f"{found['cpu']}, {found['cores']} cores, load {found['load']} at the start{busy}; Python {found['python']}, {versions}"
+    card = f"{found['gpu']}; " if "gpu" in found else ""
+    return f"{card}{found['cpu']}, {found['cores']} cores, load {found['load']} at the start{busy}; Python {found['python']}, {versions}"
 
 
 def together(jobs: Sequence[Job]) -> Answer:
@@ -79,7 +83,11 @@ def together(jobs: Sequence[Job]) -> Answer:
 def _start(job: Job) -> Any:
     threads = str(job["threads"])
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
-    environment |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
+    if job["platform"] == "gpu":
+        environment |= {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    else:
+        environment |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {"OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
     environment |= {"PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "ignore::FutureWarning"}
     command = [sys.executable, str(HERE / "worker.py"), json.dumps(job)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)

@@ -1,6 +1,7 @@
 """Our side: the same decoder, adapter and optimizer as one step, as a scan of steps, as a population, and our pretraining."""
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 import time
@@ -21,6 +22,7 @@ from research.loop import pretraining
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import count
 from research.optimizers import OptimizerSpec, adamw
+from research.training.memory import peak_bytes
 from research.training.mesh import MeshSpec, P, jit_step, make_mesh, solo
 from research.training.population import Members, Task, build, place, split
 from research.training.step import TrainState, init_state, make_train_step
@@ -131,7 +133,7 @@ def _solo(job: Answer, begin: Begin) -> Answer:
 def _population(job: Answer, begin: Begin) -> Answer:
     """Seconds of training of all cells as the members of one program over all devices."""
     shape, mesh, cells = Shape(**job["shape"]), make_mesh(MeshSpec(member=-1)), job["cells"]
-    task = task_of(shape, job["kind"])
+    task = dataclasses.replace(task_of(shape, job["kind"]), vmap=len(cells) if job["platform"] == "gpu" else 1)
     start = time.perf_counter()
     params = task.model.init(jax.random.key(0), pretraining.example_batch())["params"]
     bases = place(mesh, jax.tree.map(lambda x: x[None], params))
@@ -179,4 +181,5 @@ def run(job: Answer, begin: Begin) -> Answer:
     """Returns the answer to one job."""
     jax.config.update("jax_num_cpu_devices", job["devices"])
     work = {"loop": _steps, "scan": _steps, "solo": _solo, "population": _population, "pretraining": _pretraining}[job["mode"]]
-    return work(job, begin)
+    answer = work(job, begin)
+    return {**answer, "peak_mb": peak_bytes() / 2**20} if job["platform"] == "gpu" else answer

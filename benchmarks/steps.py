@@ -1,8 +1,9 @@
 """One training step, of everything and of LoRA adapters: ours against Hugging Face PEFT on PyTorch; and our pretraining.
 
-python benchmarks/steps.py [--quick] [--ours] [--repeats 3] [--out FILE.json]
+python benchmarks/steps.py [--quick] [--ours] [--gpu] [--repeats 3] [--out FILE.json]
 """
 
+import argparse
 import dataclasses
 import sys
 from typing import Any
@@ -13,19 +14,22 @@ from measured import Answer, Job
 from workload import Shape
 
 SHAPES = (Shape(64, 2, 64), Shape(128, 4, 128), Shape(256, 6, 256))
+GPU_SHAPES = (Shape(256, 6, 256), Shape(768, 12, 512))
 STEPS = {64: 100, 128: 20, 256: 4}
+GPU_STEPS = {256: 100, 768: 20}
 CHUNKS = 6
 KINDS = {"full": "everything", "lora": "LoRA r 8"}
 LORA_TO_FULL = 0.85
 TOKENS = 90_000
 
 
-def sides(shape: Shape, kind: str, ours: bool, quick: bool) -> dict[str, list[Job]]:
+def sides(shape: Shape, kind: str, flags: argparse.Namespace) -> dict[str, list[Job]]:
     """Returns the jobs by side; each uses one process, and in it one device with all threads."""
     job = {"shape": dataclasses.asdict(shape), "kind": kind, "devices": 1, "threads": measured.cores()}
-    job |= {"steps": 3 if quick else STEPS[shape.d_model], "chunks": 2 if quick else CHUNKS}
+    job |= {"steps": 3 if flags.quick else (GPU_STEPS if flags.gpu else STEPS)[shape.d_model], "chunks": 2 if flags.quick else CHUNKS}
+    job["platform"] = "gpu" if flags.gpu else "cpu"
     found = {f"ours, {mode}": [{**job, "side": "ours", "mode": mode}] for mode in ("scan", "loop")}
-    return found if ours else {**found, "PEFT": [{**job, "side": "peer", "mode": "loop"}]}
+    return found if flags.ours else {**found, "PEFT": [{**job, "side": "peer", "mode": "loop"}]}
 
 
 def check(shape: Shape, kind: str, answers: dict[str, list[Answer]]) -> None:
@@ -71,13 +75,14 @@ def compared(shape: Shape, found: dict[str, dict[str, list[Answer]]]) -> list[st
             lines.append(f"- {shape.title}, {KINDS[kind]}: PEFT takes {measured.spread(ratio, 2)} times as long as {best(answers)}")
     ours = {kind: medians(answers[best(answers)]) for kind, answers in found.items()}
     ratio = measured.ratios(ours["lora"], ours["full"])
-    target = f" (target: at most {LORA_TO_FULL})" if shape.d_model == 256 else ""
+    target = f" (target on 2 CPU cores: at most {LORA_TO_FULL})" if shape.d_model == 256 else ""
     return [*lines, f"- {shape.title}: our LoRA step takes {measured.spread(ratio, 2)} of our full step{target}"]
 
 
 def pretraining(repeats: int, quick: bool) -> tuple[str, list[Answer]]:
     """Returns the tokens a second of our pretraining in words, and the answers."""
-    job = {"side": "ours", "mode": "pretraining", "devices": measured.cores(), "threads": measured.cores(), "chunks": 4 if quick else 12}
+    job = {"side": "ours", "mode": "pretraining", "devices": measured.cores(), "threads": measured.cores(), "platform": "cpu"}
+    job["chunks"] = 4 if quick else 12
     answers = measured.in_turn({"pretraining": [job]}, repeats)["pretraining"]
     rates = [float(np.median(answer["tokens"])) for answer in answers]
     compiled = measured.spread([answer["setup"] for answer in answers])
@@ -88,21 +93,24 @@ def pretraining(repeats: int, quick: bool) -> tuple[str, list[Answer]]:
 def main() -> None:
     """Prints the tables; writes everything measured with --out."""
     flags = measured.options(str(__doc__))
-    repeats, shapes = (1, SHAPES[:1]) if flags.quick else (flags.repeats, SHAPES)
-    record: dict[str, Any] = {"machine": measured.machine(), "steps": {}}
+    shapes = GPU_SHAPES if flags.gpu else SHAPES
+    repeats, shapes = (1, shapes[:1]) if flags.quick else (flags.repeats, shapes)
+    record: dict[str, Any] = {"machine": measured.machine(flags.gpu), "steps": {}}
     rows, lines = [], []
     for shape in shapes:
         found = {}
         for kind in KINDS:
             print(f"{shape.title}, {KINDS[kind]}", file=sys.stderr)
-            answers = found[kind] = measured.in_turn(sides(shape, kind, flags.ours, flags.quick), repeats)
+            answers = found[kind] = measured.in_turn(sides(shape, kind, flags), repeats)
             check(shape, kind, answers)
             rows += [row(shape, kind, name, some) for name, some in answers.items()]
         lines += compared(shape, found)
         record["steps"][shape.title] = found
         measured.finish(flags.out, record)
-    words, record["pretraining"] = pretraining(repeats, flags.quick)
-    print("\n\n".join([measured.describe(record["machine"]), measured.table(rows), "\n".join([*lines, words])]))
+    if not flags.gpu:
+        words, record["pretraining"] = pretraining(repeats, flags.quick)
+        lines.append(words)
+    print("\n\n".join([measured.describe(record["machine"]), measured.table(rows), "\n".join(lines)]))
     measured.finish(flags.out, record)
 
 

@@ -15,14 +15,14 @@ def begin() -> None:
 
 
 def main() -> None:
-    """Prints the answer of the job's side, with the seconds of its imports and the peak of its memory."""
+    """Prints the answer of the job's side, with the seconds of its imports and the peak of its memory, or the device's."""
     job = json.loads(sys.argv[1])
     start = time.perf_counter()
     side = importlib.import_module(job["side"])
     imports = time.perf_counter() - start
     answer = side.run(job, begin)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({**answer, "imports": imports, "peak_mb": peak}), flush=True)
+    print(json.dumps({"peak_mb": peak, **answer, "imports": imports}), flush=True)
 
 
 if __name__ == "__main__":

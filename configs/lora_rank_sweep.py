@@ -25,7 +25,7 @@ VARIANTS = {
     "smoke": "the same path, tiny; about a minute",
     "arms": "every matrix adapted, and norms, or embeddings, head and norms, trained beside; about 30 minutes",
     "thorough": "three pretrained bases, every matrix adapted, 2,500 steps; hours on 2 CPU cores",
-    "gpu": "124 M parameters, bf16, cuDNN attention, one GPU; needs the prepared TFDS set lm1b",
+    "gpu": "126 M parameters, bf16, cuDNN attention, one GPU; needs the prepared TFDS set lm1b",
     "paper": ":gpu on several devices (data, fsdp), five seeds, ranks to 256",
 }
 
@@ -53,13 +53,13 @@ def default() -> dict[str, object]:
 
 GPU = {
     "source": "tfds:lm1b/text",
-    "data": {"validation_bytes": 2**20, "test_bytes": 2**20, "max_bytes": 2**29},
+    "data": {"validation_bytes": 2**18, "test_bytes": 2**18, "max_bytes": 2**29},
     "model": {
-        "d_model": 768,
-        "n_layers": 12,
-        "n_heads": 12,
-        "n_kv_heads": 12,
-        "d_mlp": 3072,
+        "d_model": 1024,
+        "n_layers": 10,
+        "n_heads": 16,
+        "n_kv_heads": 16,
+        "d_mlp": 4096,
         "max_length": 1024,
         "dtype": "bfloat16",
         "attention": "cudnn",
@@ -68,7 +68,7 @@ GPU = {
     "ranks": (1, 4, 16, 64),
     "learning_rates": {"lora": (3e-4, 1e-3, 3e-3), "full": (3e-5, 1e-4, 3e-4)},
     "steps": 200,
-    "batch_size": 8,
+    "batch_size": 4,
 }
 
 CHANGES: dict[str, dict[str, object]] = {

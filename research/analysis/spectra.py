@@ -3,8 +3,10 @@
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from research.tree import first_match
 
@@ -26,8 +28,13 @@ def as_matrix(path: str, array: np.ndarray, input_axes: Sequence[tuple[str, int]
 
 
 def singular_values(deltas: Mapping[str, np.ndarray], input_axes: Sequence[tuple[str, int]] = INPUT_AXES) -> dict[str, np.ndarray]:
-    """Returns the singular values, descending, of each update by path; (min(inputs, outputs),) each."""
-    return {path: np.linalg.svd(as_matrix(path, delta, input_axes), compute_uv=False) for path, delta in deltas.items()}
+    """Returns the singular values, descending, of each update by path; (min(inputs, outputs),) each, a thread for each matrix."""
+
+    def values(path: str) -> np.ndarray:
+        return np.linalg.svd(as_matrix(path, deltas[path], input_axes), compute_uv=False)
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:
+        return dict(zip(deltas, pool.map(values, deltas), strict=True))
 
 
 def mean_spectrum(deltas: Mapping[str, np.ndarray], input_axes: Sequence[tuple[str, int]] = INPUT_AXES) -> np.ndarray:

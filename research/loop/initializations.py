@@ -4,6 +4,7 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -39,7 +40,10 @@ def parse(word: str) -> Initialization:
 
 
 def shuffled(params: Variables, seed: int) -> Variables:
-    """Returns the parameters with the entries of each tensor permuted, layer by layer: the same marginals, no structure; on the host."""
+    """Returns the parameters with the entries of each tensor permuted, layer by layer: the same marginals, no structure.
+
+    On the host, a thread for each tensor: NumPy sorts without Python's lock.
+    """
 
     def permuted(path: str, leaf: Any) -> np.ndarray:
         layers = leaf.shape[0] if path.startswith("layers/") else 1  # stacked by nn.scan
@@ -48,7 +52,9 @@ def shuffled(params: Variables, seed: int) -> Variables:
         order = np.argsort(words.reshape(rows.shape), axis=1, kind="stable")
         return np.take_along_axis(rows, order, axis=1).reshape(leaf.shape)
 
-    return tree.unflatten({path: permuted(path, leaf) for path, leaf in tree.flatten(params).items()})
+    leaves = tree.flatten(params)
+    with ThreadPoolExecutor() as pool:
+        return tree.unflatten(dict(zip(leaves, pool.map(permuted, leaves, leaves.values()), strict=True)))
 
 
 def places(words: Sequence[str], seeds: Sequence[int], bases: int) -> dict[tuple[str, int], int]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +19,10 @@ from research.loop.progress import Interrupted, Progress, stop_requested
 from research.loop.workdir import Workdir
 from research.sweeps import fingerprint
 from research.training import checkpoints
+from research.training.memory import peak_bytes
 from research.training.mesh import P, shardings
 from research.training.population import Members, Population, place
 
-SAVE_SECONDS = 30.0
 BITS = 1.0 / np.log(2.0)
 _log = logging.getLogger(__name__)
 
@@ -162,22 +161,21 @@ class _InFlight:
         start = time.monotonic()
         states, done = self._begin()
         task.advance(done * len(self.cells))
-        saved = time.monotonic()
+        saves = checkpoints.Autosave(self.folder)
         while done < self.setting.budgets[-1]:
             steps = min(self.setting.chunk, self.setting.budgets[-1] - done)
             states = self._chunk(states, done, steps)
             done += steps
             task.advance(steps * len(self.cells), step=done)
             stop = stop_requested()
-            if done < self.setting.budgets[-1] and (stop or time.monotonic() - saved > SAVE_SECONDS):
-                checkpoints.save(self.folder, done, (states, self.measured, self.train))
-                saved = time.monotonic()
+            if done < self.setting.budgets[-1] and (stop or saves.due):
+                saves.save(done, (states, self.measured, self.train))
             if stop and done < self.setting.budgets[-1]:
                 raise Interrupted(f"{len(self.cells)} cells are saved at step {done} of {self.setting.budgets[-1]}")
         self._keep(states)
         seconds = time.monotonic() - start
         timing = {"stage": "populations", "shape": self.cells[0].shape, "cells": len(self.cells), "metric": "seconds"}
-        memory = {**timing, "metric": "peak_memory", "value": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "unit": "bytes"}
+        memory = {**timing, "metric": "peak_memory", "value": peak_bytes(), "unit": "bytes"}
         self.runner.workdir.timings.append([{**timing, "value": round(seconds, 3), "unit": "s"}, memory])
         return [row for index, cell in enumerate(self.cells) for row in self._records(index, cell)]
 

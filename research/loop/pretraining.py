@@ -32,7 +32,6 @@ from research.training.step import TrainState, init_state, make_train_step
 
 STAGE = 1  # raise by hand when the meaning of a pretrained base changes
 CHUNK = 50
-SAVE_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
@@ -147,7 +146,7 @@ class _Run:
         return jax.device_put(self.windows[order], shardings(self.mesh, P(None, ("data", "fsdp"))))
 
     def advance(self, state: TrainState, done: int, folder: Path, progress: Progress) -> TrainState:
-        chunk, total, saved = self.chunk(state), self.spec.optimizer.steps, time.monotonic()
+        chunk, total, saves = self.chunk(state), self.spec.optimizer.steps, checkpoints.Autosave(folder)
         with progress.task("pretraining", total) as task:
             task.advance(done)
             while done < total:
@@ -160,9 +159,8 @@ class _Run:
                 done += steps
                 task.advance(steps, bits=float(losses[-1] / np.log(2)))
                 stop = stop_requested()
-                if done == total or stop or time.monotonic() - saved > SAVE_SECONDS:
-                    checkpoints.save(folder, done, state)
-                    saved = time.monotonic()
+                if done == total or stop or saves.due:
+                    saves.save(done, state)
                 if stop and done < total:
                     raise Interrupted(f"pretraining is saved at step {done} of {total}")
         return state

@@ -6,6 +6,7 @@ custom metadata, and `restore` walks back to the newest step that is whole.
 
 import hashlib
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from research.errors import UsageError
 from research.files import explained
 
 KEPT = 2
+SAVE_SECONDS = 30.0
+SAVE_SHARE = 1 / 20
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +67,26 @@ def save(directory: Path, step: int, tree: Any) -> None:
         except ValueError as error:
             # TensorStore reports a full disk as a ValueError that carries the system's words.
             raise UsageError(f"cannot save the checkpoint {directory}/{step}: {str(error).splitlines()[0]}") from error
+
+
+class Autosave:
+    """Saves a run now and then: SAVE_SECONDS after the last time, or later where saving would take more than SAVE_SHARE of the run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._next = time.monotonic() + SAVE_SECONDS
+
+    @property
+    def due(self) -> bool:
+        """Returns whether it is time to save again."""
+        return time.monotonic() > self._next
+
+    def save(self, step: int, tree: Any) -> None:
+        """Returns once `tree` stands on the disk, as `save` says."""
+        start = time.monotonic()
+        save(self.directory, step, tree)
+        end = time.monotonic()
+        self._next = end + max(SAVE_SECONDS, (end - start) / SAVE_SHARE)
 
 
 def restore(directory: Path, like: Any) -> tuple[int, Any] | None:

@@ -1,9 +1,11 @@
 """How many members fit: an estimate from the config and the kind of device, never from what happens to be free."""
 
 import math
+import resource
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from research.models.decoder import DecoderConfig
 
@@ -31,9 +33,10 @@ def nbytes(tree: Any) -> int:
 
 
 def decoder_activations(config: DecoderConfig, batch_size: int) -> int:
-    """Returns the bytes of a decoder's activations in a step; remat is not credited."""
-    per_layer = 10 * config.d_model + 3 * config.d_mlp + 2 * config.n_heads * config.max_length
-    return batch_size * config.max_length * (config.n_layers * per_layer + 3 * config.vocab_size) * FLOAT
+    """Returns the bytes of a decoder's activations in a step; scores and logits are float32, cuDNN keeps no scores, remat is ignored."""
+    scores = 2 * config.n_heads * config.max_length if config.attention == "xla" else config.n_heads
+    per_layer = (10 * config.d_model + 3 * config.d_mlp) * jnp.dtype(config.dtype).itemsize + scores * FLOAT
+    return batch_size * config.max_length * (config.n_layers * per_layer + 3 * config.vocab_size * FLOAT)
 
 
 def footprint(activations: int, bases: Any, state: Any) -> Footprint:
@@ -51,6 +54,12 @@ def budget(device: jax.Device) -> int:
         return CPU_BYTES
     stats = device.memory_stats() or {}
     return int(ACCELERATOR_SHARE * stats.get("bytes_limit", 16 * 2**30)) * jax.local_device_count()
+
+
+def peak_bytes() -> int:
+    """Returns the most bytes in use so far: of the first device where it keeps account, else of this process."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return int(stats.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
 
 def members_side_by_side(size: Footprint, device: jax.Device, most: int) -> int:
