@@ -13,7 +13,7 @@ from measured import Answer, Job
 from workload import Shape
 
 SHAPES = (Shape(64, 2, 64), Shape(128, 4, 128), Shape(256, 4, 128))
-GPU_SHAPES = (Shape(64, 2, 64), Shape(256, 4, 128), Shape(768, 12, 256))
+GPU_SHAPES = (Shape(256, 4, 128), Shape(64, 2, 64), Shape(768, 12, 256))
 STEPS = {64: 100, 128: 20, 256: 8}
 GPU_STEPS = {64: 500, 256: 200, 768: 40}
 CELLS = [(rate, seed) for rate in (3e-4, 1e-3, 3e-3, 1e-2) for seed in (0, 1)]

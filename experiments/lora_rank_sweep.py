@@ -71,8 +71,9 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
 
         yield _references(runner, target, index)
         results = yield from choose_and_run(runner, made, sweep.selection(), sweep.coordinates("result", range(sweep.seeds)))
-    full = [(cell.coordinates, cell.base, workdir.load_artifact(cell.fingerprint)) for cell in results if cell.shape == "full"]
-    yield spectrum_records(NAME, full, stacked, study.model.scan)
+    full = ((cell.coordinates, cell.base, workdir.load_artifact(cell.fingerprint)) for cell in results if cell.shape == "full")
+    with timed("spectra", workdir.timings.append):
+        yield spectrum_records(NAME, full, stacked, study.model.scan)
     with timed("costs", workdir.timings.append):
         yield arm_costs(NAME, layout.tasks, sweep.ranks, study.model, sweep.batch_size)
 
@@ -114,7 +115,7 @@ def _setting(study: Study, sweep: RankSweep, source: Corpus, target: Corpus, sta
         chunk,
         {"select": (validation,), "result": (on_target, on_source)},
         widths,
-        keep=lambda coordinates: coordinates["trains"] == "full",
+        keep=lambda coordinates: coordinates["trains"] == "full" and coordinates["phase"] == "result",
     )
 
 

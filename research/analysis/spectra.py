@@ -54,9 +54,10 @@ def mean_spectrum(deltas: Mapping[str, np.ndarray], input_axes: Sequence[tuple[s
 
 def noise_like(deltas: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
     """Returns Gaussian noise of each update's shape and Frobenius norm, a pure function of (seed, path)."""
-    return {path: _noise(np.asarray(delta), np.random.default_rng([seed, zlib.crc32(path.encode())])) for path, delta in deltas.items()}
 
+    def noise(path: str) -> np.ndarray:
+        drawn = np.random.default_rng([seed, zlib.crc32(path.encode())]).standard_normal(np.shape(deltas[path]))
+        return drawn * (np.linalg.norm(deltas[path]) / np.linalg.norm(drawn))
 
-def _noise(delta: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    drawn = generator.standard_normal(delta.shape)
-    return drawn * (np.linalg.norm(delta) / np.linalg.norm(drawn))
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(deltas, pool.map(noise, deltas), strict=True))

@@ -18,17 +18,20 @@ def spectrum_records(
 ) -> list[dict[str, Any]]:
     """Returns singular values of the block matrices' updates over the update's Frobenius norm, and those of norm-matched noise.
 
-    cells: (coordinates, index of the base, final weights by path). A diverged cell, and one that did not move, has no spectrum.
+    cells: (coordinates, index of the base, final weights by path), of the same shapes. A diverged cell, and one that did not move, has
+    no spectrum. Over its norm, the spectrum of noise depends on the seed alone.
     """
-    rows = []
+    rows, noise = [], {}
     for coordinates, base, weights in cells:
         start = tree.flatten({"params": jax.tree.map(lambda x, i=base: np.asarray(x[i], np.float32), bases)})
         deltas = {path: weights[path] - start[path] for path in tree.matching(MATRICES, start)}
         deltas = _unstacked(deltas) if scanned else deltas
         if not all(np.isfinite(d).all() and d.any() for d in deltas.values()):
             continue
-        for null, updates in (("none", deltas), ("noise", noise_like(deltas, coordinates["seed"]))):
-            for position, value in enumerate(mean_spectrum(updates, INPUT_AXES)[:MOST], start=1):
+        if (seed := coordinates["seed"]) not in noise:
+            noise[seed] = mean_spectrum(noise_like(deltas, seed), INPUT_AXES)
+        for null, spectrum in (("none", mean_spectrum(deltas, INPUT_AXES)), ("noise", noise[seed])):
+            for position, value in enumerate(spectrum[:MOST], start=1):
                 rows.append(
                     {**_row(experiment, coordinates), "index": position, "null": null, "value": round(float(value), 9), "unit": "1"}
                 )
