@@ -66,7 +66,7 @@ GPU = {
     },
     "pretraining": {"steps": 1000, "batch_size": 32, "learning_rate": 6e-4},
     "ranks": (1, 4, 16, 64),
-    "learning_rates": {"lora": (2.5e-4, 1e-3, 4e-3, 1.6e-2), "full": (5e-5, 2e-4, 8e-4, 3.2e-3)},
+    "learning_rates": {"lora": (2.5e-4, 1e-3, 4e-3, 1.6e-2), "full": (1e-5, 4e-5, 1.6e-4, 6.4e-4)},
     "steps": 100,
     "batch_size": 4,
 }

@@ -1,6 +1,6 @@
 """Two ways to compute y = x (W + s A B) inside a model, both equal to `merge`.
 
-factored  y = x W + s (x A) B. Works everywhere: dropout, forward-mode differentiation, a W that moves as well.
+factored  y = x W + (x s A) B. Works everywhere: dropout, forward-mode differentiation, a W that moves as well.
 fused     y = [x, s x A] [W; B] in one product, with a backward pass that never forms dW.
 """
 
@@ -39,14 +39,14 @@ def _flat_inputs(module: nn.Module, x: Array) -> Array:
 
 
 def factored(dropout: float, train: bool) -> Callable[..., Any]:
-    """Returns the interceptor that adds s (x A) B to what an adapted module returns; dropout acts on the adapter's input."""
+    """Returns the interceptor that adds (x s A) B to what an adapted module returns; dropout acts on the adapter's input."""
 
     def intercept(next_fun: Any, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
         y = next_fun(*args, **kwargs)
         if not is_adapted(context):
             return y
         a, b, scale = _low_rank(context.module)
-        a, b, x = a.astype(y.dtype), b.astype(y.dtype), input_of(args, kwargs)
+        a, b, x = (scale * a).astype(y.dtype), b.astype(y.dtype), input_of(args, kwargs)
         if isinstance(context.module, nn.Embed):
             hidden = jnp.take(a, x, axis=0)
         else:
@@ -55,7 +55,7 @@ def factored(dropout: float, train: bool) -> Callable[..., Any]:
                 keep = jax.random.bernoulli(context.module.make_rng("dropout"), 1.0 - dropout, x.shape)
                 x = jnp.where(keep, x / (1.0 - dropout), 0.0).astype(y.dtype)
             hidden = x @ a
-        return y + (scale.astype(y.dtype) * (hidden @ b)).reshape(y.shape)
+        return y + (hidden @ b).reshape(y.shape)
 
     return intercept
 

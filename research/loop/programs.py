@@ -1,4 +1,4 @@
-"""The compiled functions of a run's populations, made in the background while text is read and bases are pretrained."""
+"""The compiled functions of a run's populations; on a CPU made in the background while text is read and bases are pretrained."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +15,9 @@ class Programs:
     """The compiled functions by shape, a context manager; asking for one waits for it.
 
     windows: shapes (member, step, batch, time + 1) of a chunk, by shape of population. batches: shape (k, batch, time + 1) of an
-    evaluation. Compilation holds no lock of Python's, so it costs little time beside work that leaves a core idle; with several
-    processes each function is compiled when it is first called, in the same order everywhere.
+    evaluation. Compilation holds no lock of Python's, so it costs little time beside work that leaves a core idle. With several processes
+    each function is compiled when it is first called, in the same order everywhere; on an accelerator too, where XLA chooses kernels by
+    timing them while it compiles, which nothing may disturb and which disturbs what runs beside it.
     """
 
     def __init__(self, tasks: Mapping[str, Task], mesh: Mesh, bases: Any, windows: Mapping[str, Any], batches: Any) -> None:
@@ -27,7 +28,7 @@ class Programs:
         self._ahead: dict[str, Future[Population]] = {}
 
     def __enter__(self) -> Self:
-        if jax.process_count() == 1:
+        if jax.process_count() == 1 and jax.default_backend() == "cpu":
             self._ahead = {shape: self._pool.submit(self._compiled, shape) for shape in self._built}
         return self
 

@@ -171,3 +171,24 @@ def test_a_checkpoint_of_another_tree_is_neither_taken_nor_called_damaged(tmp_pa
     checkpoints.save(tmp_path / "c", 1, {"a": np.zeros(3), "b": np.ones(3)})
     with pytest.raises(UsageError, match="holds other parameters"):
         checkpoints.restore(tmp_path / "c", like)
+
+
+def test_saving_now_and_then_costs_a_twentieth_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time is told by hand: a save takes `cost` seconds."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: clock["now"])
+
+    def after(cost: float) -> float:
+        monkeypatch.setattr(checkpoints, "save", lambda *_: clock.update(now=clock["now"] + cost))
+        saves, start = checkpoints.Autosave(tmp_path), clock["now"]
+        assert not saves.due
+        clock["now"] = start + checkpoints.SAVE_SECONDS + 0.1
+        assert saves.due
+        saves.save(1, {})
+        ended = clock["now"]
+        while not saves.due:
+            clock["now"] += 0.5
+        return clock["now"] - ended
+
+    assert after(0.1) == pytest.approx(checkpoints.SAVE_SECONDS, abs=0.6)
+    assert after(5.0) == pytest.approx(100.0, abs=0.6)

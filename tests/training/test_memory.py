@@ -1,9 +1,21 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from research.models.decoder import DecoderConfig
-from research.training.memory import CPU_BYTES, Footprint, budget, decoder_activations, footprint, members_side_by_side, nbytes, width
+from research.training.memory import (
+    CPU_BYTES,
+    Footprint,
+    budget,
+    decoder_activations,
+    footprint,
+    members_side_by_side,
+    nbytes,
+    peak_bytes,
+    width,
+)
 
 CONFIG = DecoderConfig(d_model=16, d_mlp=32, n_layers=2, n_heads=2, max_length=8)
 
@@ -39,3 +51,16 @@ def test_a_footprint_counts_what_is_there() -> None:
     assert (one.shared, one.member) == (240, 18)
     assert two.in_step - one.in_step == one.in_step - 160
     assert one.total(5, 2) == 240 + 5 * 18 + 2 * one.in_step
+
+
+def test_activations_halve_in_bfloat16_and_keep_no_scores_under_cudnn() -> None:
+    wide = dataclasses.replace(CONFIG, d_model=64, n_layers=4, n_heads=8, max_length=512, vocab_size=1)
+    half = dataclasses.replace(wide, dtype="bfloat16", attention="cudnn")
+    scores = 2 * wide.n_heads * wide.max_length * 4
+    per_token = [decoder_activations(shape, 1) / wide.max_length / wide.n_layers for shape in (wide, half)]
+    assert per_token[1] == pytest.approx((per_token[0] - scores) / 2, rel=0.05)
+
+
+def test_the_peak_is_at_least_what_this_process_holds() -> None:
+    held = jnp.ones(2**22).block_until_ready()
+    assert peak_bytes() > held.nbytes
