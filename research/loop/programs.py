@@ -24,7 +24,7 @@ class Programs:
         self._built = {shape: build(task, bases, mesh) for shape, task in tasks.items()}
         self._tasks = tasks
         self._bases, self._windows, self._batches = bases, windows, batches
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = ThreadPoolExecutor(2)
         self._ahead: dict[str, Future[Population]] = {}
 
     def __enter__(self) -> Self:
