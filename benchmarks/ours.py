@@ -5,8 +5,8 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -130,25 +130,55 @@ def _solo(job: Answer, begin: Begin) -> Answer:
     return {"setup": setup, "seconds": seconds, "losses": last}
 
 
+class _Population(NamedTuple):
+    """Members of one program over all devices, one for each (rate, seed), with their compiled training and the seconds it took."""
+
+    program: Any
+    states: Any
+    rest: tuple[Any, ...]
+    setup: float
+
+    @classmethod
+    def of(cls, job: Answer, cells: Sequence[tuple[float, int]]) -> "_Population":
+        shape, mesh = Shape(**job["shape"]), make_mesh(MeshSpec(member=-1))
+        task = dataclasses.replace(task_of(shape, job["kind"]), vmap=len(cells) if job["platform"] == "gpu" else 1)
+        start = time.perf_counter()
+        params = task.model.init(jax.random.key(0), pretraining.example_batch())["params"]
+        bases = place(mesh, jax.tree.map(lambda x: x[None], params))
+        functions = build(task, bases, mesh)
+        rates, seeds = np.array(cells).T
+        zeros = np.zeros(len(cells), np.int32)
+        members = Members(zeros, zeros + workload.RANK, rates.astype(np.float32), seeds.astype(np.uint32))
+        states = jax.block_until_ready(functions.init(members, bases))
+        rest = (members, np.stack([workload.windows(shape, int(seed), job["steps"]) for seed in seeds]), bases)
+        program = functions.train.lower(states, *rest).compile()
+        return cls(program, states, rest, time.perf_counter() - start)
+
+
 def _population(job: Answer, begin: Begin) -> Answer:
     """Seconds of training of all cells as the members of one program over all devices."""
-    shape, mesh, cells = Shape(**job["shape"]), make_mesh(MeshSpec(member=-1)), job["cells"]
-    task = dataclasses.replace(task_of(shape, job["kind"]), vmap=len(cells) if job["platform"] == "gpu" else 1)
-    start = time.perf_counter()
-    params = task.model.init(jax.random.key(0), pretraining.example_batch())["params"]
-    bases = place(mesh, jax.tree.map(lambda x: x[None], params))
-    functions = build(task, bases, mesh)
-    rates, seeds = np.array(cells).T
-    zeros = np.zeros(len(cells), np.int32)
-    members = Members(zeros, zeros + workload.RANK, rates.astype(np.float32), seeds.astype(np.uint32))
-    states = jax.block_until_ready(functions.init(members, bases))
-    windows = np.stack([workload.windows(shape, int(seed), job["steps"]) for seed in seeds])
-    program = functions.train.lower(states, members, windows, bases).compile()
-    setup = time.perf_counter() - start
+    population = _Population.of(job, job["cells"])
     begin()
     start = time.perf_counter()
-    losses = np.asarray(program(states, members, windows, bases)[1])
-    return {"setup": setup, "seconds": time.perf_counter() - start, "losses": losses[:, -1].tolist()}
+    losses = np.asarray(population.program(population.states, *population.rest)[1])
+    return {"setup": population.setup, "seconds": time.perf_counter() - start, "losses": losses[:, -1].tolist()}
+
+
+def _members(job: Answer, begin: Begin) -> Answer:
+    """Milliseconds a step and member, one member on each device at the same time; one value a chunk of steps."""
+    population = _Population.of(job, [(workload.RATES[job["kind"]], seed) for seed in range(job["devices"])])
+    states, losses = population.program(population.states, *population.rest)
+    first, samples = float(losses[0, 0]), []
+    moves = count(jax.tree.map(lambda x: x[0], states.trainable))
+    base = count(jax.tree.map(lambda x: x[0], population.rest[-1]))
+    begin()
+    for _ in range(job["chunks"]):
+        start = time.perf_counter()
+        states, losses = population.program(states, *population.rest)
+        losses = np.asarray(losses)
+        samples.append((time.perf_counter() - start) / job["steps"] / job["devices"] * 1e3)
+    ends = [first, float(losses[0, -1])]
+    return {"setup": population.setup, "ms": samples, "moves": moves, "base": base, "losses": ends}
 
 
 class _Stopwatch(list[float]):
@@ -177,9 +207,11 @@ def _pretraining(job: Answer, begin: Begin) -> Answer:
     return {"setup": float(ends[1] - ends[0]), "tokens": rates.tolist()}
 
 
+WORK = {"loop": _steps, "scan": _steps, "members": _members, "solo": _solo, "population": _population, "pretraining": _pretraining}
+
+
 def run(job: Answer, begin: Begin) -> Answer:
     """Returns the answer to one job."""
     jax.config.update("jax_num_cpu_devices", job["devices"])
-    work = {"loop": _steps, "scan": _steps, "solo": _solo, "population": _population, "pretraining": _pretraining}[job["mode"]]
-    answer = work(job, begin)
+    answer = WORK[job["mode"]](job, begin)
     return {**answer, "peak_mb": peak_bytes() / 2**20} if job["platform"] == "gpu" else answer

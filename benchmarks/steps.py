@@ -19,16 +19,19 @@ STEPS = {64: 100, 128: 20, 256: 4}
 GPU_STEPS = {256: 100, 768: 20}
 CHUNKS = 6
 KINDS = {"full": "everything", "lora": "LoRA r 8"}
+MEMBERS = "ours, a member on each core"
 LORA_TO_FULL = 0.85
 TOKENS = 90_000
 
 
 def sides(shape: Shape, kind: str, flags: argparse.Namespace) -> dict[str, list[Job]]:
-    """Returns the jobs by side; each uses one process, and in it one device with all threads."""
+    """Returns the jobs by side; each uses one process, and in it one device with all threads, or, for MEMBERS, a device for each core."""
     job = {"shape": dataclasses.asdict(shape), "kind": kind, "devices": 1, "threads": measured.cores()}
     job |= {"steps": 3 if flags.quick else (GPU_STEPS if flags.gpu else STEPS)[shape.d_model], "chunks": 2 if flags.quick else CHUNKS}
     job["platform"] = "gpu" if flags.gpu else "cpu"
     found = {f"ours, {mode}": [{**job, "side": "ours", "mode": mode}] for mode in ("scan", "loop")}
+    if not flags.gpu:
+        found[MEMBERS] = [{**job, "side": "ours", "mode": "members", "devices": measured.cores()}]
     return found if flags.ours else {**found, "PEFT": [{**job, "side": "peer", "mode": "loop"}]}
 
 
@@ -62,8 +65,8 @@ def row(shape: Shape, kind: str, name: str, answers: list[Answer]) -> dict[str, 
 
 
 def best(answers: dict[str, list[Answer]]) -> str:
-    """Returns our faster form."""
-    return min((name for name in answers if name != "PEFT"), key=lambda name: float(np.median(medians(answers[name]))))
+    """Returns our faster form of a solo step."""
+    return min((name for name in answers if name not in ("PEFT", MEMBERS)), key=lambda name: float(np.median(medians(answers[name]))))
 
 
 def compared(shape: Shape, found: dict[str, dict[str, list[Answer]]]) -> list[str]:
@@ -73,10 +76,14 @@ def compared(shape: Shape, found: dict[str, dict[str, list[Answer]]]) -> list[st
         if "PEFT" in answers:
             ratio = measured.ratios(medians(answers["PEFT"]), medians(answers[best(answers)]))
             lines.append(f"- {shape.title}, {KINDS[kind]}: PEFT takes {measured.spread(ratio, 2)} times as long as {best(answers)}")
-    ours = {kind: medians(answers[best(answers)]) for kind, answers in found.items()}
-    ratio = measured.ratios(ours["lora"], ours["full"])
     target = f" (target on 2 CPU cores: at most {LORA_TO_FULL})" if shape.d_model == 256 else ""
-    return [*lines, f"- {shape.title}: our LoRA step takes {measured.spread(ratio, 2)} of our full step{target}"]
+    ours = {"step": {kind: medians(answers[best(answers)]) for kind, answers in found.items()}}
+    if all(MEMBERS in answers for answers in found.values()):
+        ours["step as a member"] = {kind: medians(answers[MEMBERS]) for kind, answers in found.items()}
+    for words, times in ours.items():
+        ratio = measured.spread(measured.ratios(times["lora"], times["full"]), 2)
+        lines.append(f"- {shape.title}: our LoRA {words} takes {ratio} of our full {words}{target}")
+    return lines
 
 
 def pretraining(repeats: int, quick: bool) -> tuple[str, list[Answer]]:

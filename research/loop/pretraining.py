@@ -128,7 +128,8 @@ class _Run:
 
     def chunk(self, like: TrainState) -> Any:
         """The compiled chunk of steps: (state, rows (step, batch, time + 1)) -> (state, losses)."""
-        step = make_train_step(self.model, cross_entropy, self.tx, self.spec.accumulate)
+        axis = "data" if self._by_hand() else None
+        step = make_train_step(self.model, cross_entropy, self.tx, self.spec.accumulate, axis)
         key = jax.random.key(self.spec.seed) if self.spec.model.dropout else None
 
         def run(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:
@@ -138,8 +139,16 @@ class _Run:
 
             return jax.lax.scan(one, state, rows)
 
+        if axis:
+            run = jax.shard_map(run, mesh=self.mesh, in_specs=(P(), P(None, axis)), out_specs=P(), check_vma=False)
         state_specs = specs(like)
         return jit_step(run, (state_specs, P(None, ("data", "fsdp"))), (state_specs, P()), self.mesh)
+
+    def _by_hand(self) -> bool:
+        """Whether gradients are better summed as one array: XLA's CPU backend sums each parameter's apart, 2.7 ms a step against 0.2."""
+        sizes = self.mesh.shape
+        on_hosts = self.mesh.devices.flat[0].platform == "cpu" and not self.spec.model.dropout
+        return on_hosts and sizes["data"] > 1 and sizes["fsdp"] * sizes["tensor"] == 1
 
     def rows(self, first: int, steps: int) -> jax.Array:
         order = orders([self.spec.seed], first, steps, self.spec.batch_size, len(self.windows))[0]

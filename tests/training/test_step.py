@@ -14,6 +14,7 @@ from research.errors import UsageError
 from research.losses import cross_entropy
 from research.models.model import Batch, Model, Output, Variables
 from research.optimizers import OptimizerSpec, adamw
+from research.training.mesh import MeshSpec, P, make_mesh
 from research.training.step import TrainState, init_state, make_train_step
 
 RNG = np.random.default_rng(0)
@@ -101,6 +102,24 @@ def test_a_batch_in_parts_is_the_whole_batch_whatever_the_weights(parts: int) ->
     for ours, theirs, before in zip(*(jax.tree.leaves(s.trainable) for s in (split, whole, begin)), strict=True):
         assert np.abs(theirs - before).max() > 1e-2
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_batch_spread_by_hand_is_the_whole_batch_whatever_the_weights() -> None:
+    """A device whose examples have no weight counts for nothing; without the weights the mean of the means would be wrong by far."""
+    tx, mesh = optax.sgd(1.0), make_mesh(MeshSpec(data=4))
+    begin = state(tx, tree.combine(MOVING, FROZEN), {})
+    whole, wanted = jax.jit(make_train_step(MODEL, cross_entropy, tx))(begin, BATCH)
+    one = make_train_step(MODEL, cross_entropy, tx, axis="data")
+    spread, got = jax.jit(jax.shard_map(one, mesh=mesh, in_specs=(P(), P("data")), out_specs=P(), check_vma=False))(begin, BATCH)
+    for name in ("loss", "grad_norm"):
+        np.testing.assert_allclose(got[name], wanted[name], rtol=1e-6)
+    for ours, theirs, before in zip(*(jax.tree.leaves(s.trainable) for s in (spread, whole, begin)), strict=True):
+        assert np.abs(theirs - before).max() > 1e-2
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    unweighted = np.mean(
+        [cross_entropy(apply, tree.combine(MOVING, FROZEN), {k: v[i : i + 1] for k, v in BATCH.items()})[0] for i in range(4)]
+    )
+    assert abs(unweighted - wanted["loss"]) > 0.1
 
 
 def towards(pull: float) -> Callable[..., Any]:
