@@ -1,6 +1,6 @@
 """In how many random directions is a network trained, and how few does pretraining leave to fine-tuning?
 
-    python launch.py --config=configs/intrinsic_dimension.py            digits and a language model, about 6 minutes on 2 CPU cores
+    python launch.py --config=configs/intrinsic_dimension.py            digits and a language model, about 5 minutes on 2 CPU cores
     python launch.py --config=configs/intrinsic_dimension.py:smoke      about a minute, to see that everything works
     python launch.py --config=configs/intrinsic_dimension.py:mnist      the two networks of Li et al. 2018; needs tfds:mnist
     python launch.py --config=configs/intrinsic_dimension.py:gpu        language models of three sizes; needs tfds:lm1b
@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "digits by three projections, and fine-tuning from four initializations; about 6 minutes on 2 CPU cores",
+    "": "digits by three projections, and fine-tuning from four initializations; about 5 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute",
     "mnist": "784-200-200-10 and LeNet on MNIST, 5 and 3 draws; about 30 minutes; needs the prepared TFDS set mnist",
     "thorough": "five stages of pretraining, nine dimensions, 5 to 10 draws, five pretrained bases; about an hour on 2 CPU cores",
