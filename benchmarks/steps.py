@@ -35,6 +35,14 @@ def sides(shape: Shape, kind: str, flags: argparse.Namespace) -> dict[str, list[
     return found if flags.ours else {**found, "PEFT": [{**job, "side": "peer", "mode": "loop"}]}
 
 
+def both(shape: Shape, flags: argparse.Namespace, repeats: int) -> dict[str, dict[str, list[Answer]]]:
+    """Returns the answers by what is trained and by side; each side trains everything and LoRA one right after the other."""
+    jobs = {kind: sides(shape, kind, flags) for kind in KINDS}
+    turns = {f"{name}: {KINDS[kind]}": jobs[kind][name] for name in jobs["full"] for kind in KINDS}
+    answers = measured.in_turn(turns, repeats)
+    return {kind: {name: answers[f"{name}: {KINDS[kind]}"] for name in jobs[kind]} for kind in KINDS}
+
+
 def check(shape: Shape, kind: str, answers: dict[str, list[Answer]]) -> None:
     """Exits when the sides do not have the parameters they should, or do not begin at ln 256."""
     for name, (answer, *_) in answers.items():
@@ -105,10 +113,9 @@ def main() -> None:
     record: dict[str, Any] = {"machine": measured.machine(flags.gpu), "steps": {}}
     rows, lines = [], []
     for shape in shapes:
-        found = {}
-        for kind in KINDS:
-            print(f"{shape.title}, {KINDS[kind]}", file=sys.stderr)
-            answers = found[kind] = measured.in_turn(sides(shape, kind, flags), repeats)
+        print(shape.title, file=sys.stderr)
+        found = both(shape, flags, repeats)
+        for kind, answers in found.items():
             check(shape, kind, answers)
             rows += [row(shape, kind, name, some) for name, some in answers.items()]
         lines += compared(shape, found)
