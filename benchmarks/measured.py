@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ def options(words: str) -> argparse.Namespace:
     parsed = parser.parse_args()
     if not parsed.ours and any(importlib.util.find_spec(name) is None for name in PEER):
         sys.exit("The peer is not installed: pip install -r benchmarks/requirements.txt, or give --ours for our side alone.")
+    if parsed.gpu and shutil.which("nvidia-smi") is None:
+        sys.exit("--gpu: no NVIDIA GPU is here (nvidia-smi is not found); leave --gpu out to measure on the CPU.")
     return parsed
 
 

@@ -193,15 +193,15 @@ class _Stopwatch(list[float]):
 
 
 def _pretraining(job: Answer, begin: Begin) -> Answer:
-    """Tokens a second of `research.loop.pretraining` with the default decoder, all devices along data, one value a chunk of steps."""
-    model, size = DecoderConfig(), 32
+    """Tokens a second of `research.loop.pretraining` with this decoder, all devices along data, one value a chunk of steps."""
+    model, size = DecoderConfig(**job["model"]), 32
     optimizer = OptimizerSpec(job["chunks"] * pretraining.CHUNK, schedule="cosine")
     corpus = Corpus("benchmark", "benchmark", {"train": workload.text()}, {})
     watch, mesh = _Stopwatch(), make_mesh(solo(MeshSpec(member=-1), jax.device_count()))
     begin()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
-        pretraining.pretrain(pretraining.Pretraining(model, optimizer, 3e-3, size, 1, 0), corpus, mesh, watch)
+        pretraining.pretrain(pretraining.Pretraining(model, optimizer, 6e-4, size, 1, 0), corpus, mesh, watch)
     ends = np.array(watch)
     rates = pretraining.CHUNK * size * model.max_length / np.diff(ends)[1:]
     return {"setup": float(ends[1] - ends[0]), "tokens": rates.tolist()}

@@ -13,8 +13,8 @@ Keys to change: source, target (stdlib:code, stdlib:docs, tfds:NAME[/FIELD], tex
 learning_rates.full, seeds, selection_seeds, steps, batch_size, model.*, adapter.*, mesh.*
 
 :gpu reads tfds:lm1b (prepared beforehand with `tfds build lm1b`, about 2 GB) as source and stdlib:docs as target; any other text of 30 MB
-or more will do, such as --config.source='text:PATH/site-packages/**/*.py'. Expect rank 1 from pretrained weights within 0.05 bits of full
-training, and the others far above at any rank.
+or more will do, such as --config.source='text:PATH/site-packages/**/*.py'. Expect rank 1 from pretrained weights some 0.04 bits above
+full training, and the others far above at any rank.
 :paper is the same on several devices: four axes of the mesh, a longer pretraining, more seeds; it has not been run here.
 """
 

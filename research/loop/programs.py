@@ -10,6 +10,8 @@ from jax.sharding import Mesh
 
 from research.training.population import Population, Task, ahead, build
 
+AT_ONCE = 2  # compiled side by side: XLA's passes keep one core busy, and two of them a small machine
+
 
 class Programs:
     """The compiled functions by shape, a context manager; asking for one waits for it.
@@ -24,7 +26,7 @@ class Programs:
         self._built = {shape: build(task, bases, mesh) for shape, task in tasks.items()}
         self._tasks = tasks
         self._bases, self._windows, self._batches = bases, windows, batches
-        self._pool = ThreadPoolExecutor(2)
+        self._pool = ThreadPoolExecutor(AT_ONCE)
         self._ahead: dict[str, Future[Population]] = {}
 
     def __enter__(self) -> Self:

@@ -131,7 +131,7 @@ def budgets_of(steps: int, chunk: int, shares: Iterable[float]) -> tuple[int, ..
 
 
 def programs(study: Study, layout: Layout, steps: int, batch_size: int) -> Programs:
-    """Returns the compiled functions of a layout, made in the background as soon as they are entered."""
+    """Returns the compiled functions of a layout, on a CPU made in the background as soon as they are entered."""
     length, chunk = study.model.max_length + 1, chunk_of(steps)
     windows = {shape: jax.ShapeDtypeStruct((width, chunk, batch_size, length), np.uint8) for shape, width in layout.widths.items()}
     batches = jax.ShapeDtypeStruct((EVALUATION_BATCHES, EVALUATION_BATCH, length), np.uint8)

@@ -57,7 +57,7 @@ class Subject(NamedTuple):
         return self.sweep.steps
 
     def programs(self) -> Programs:
-        """Returns the compiled functions, made in the background as soon as they are entered."""
+        """Returns the compiled functions, on a CPU made in the background as soon as they are entered."""
         size, widths = self.sweep.batch_size, self.layout.widths
         rows = {shape: jax.ShapeDtypeStruct((width, self.chunk, size, self.row), np.uint8) for shape, width in widths.items()}
         return Programs(self.layout.tasks, self.mesh, self.layout.bases, rows, jax.ShapeDtypeStruct((*self.evaluation, self.row), np.uint8))

@@ -25,6 +25,7 @@ class TrainState(NamedTuple):
 
 
 Step = Callable[..., tuple[TrainState, Metrics]]
+Sums = tuple[tuple[Variables, Array], Array]  # (gradients, loss), each times its weight; the weight
 
 
 def init_state(trainable: Variables, frozen: Variables, tx: optax.GradientTransformation) -> TrainState:
@@ -52,43 +53,42 @@ def make_train_step(model: Model, loss: Loss, tx: optax.GradientTransformation, 
         (value, metrics), grads = jax.value_and_grad(objective, has_aux=True)(state.trainable)
         return grads, {"loss": value, "weight": metrics["weight"]}
 
-    def accumulated(state: TrainState, batch: Batch, key: Array | None, reference: Any) -> tuple[Variables, Metrics]:
+    def weighted(state: TrainState, piece: Batch, key: Array | None, reference: Any) -> Sums:
+        grads, metrics = gradients(state, piece, key, reference)
+        divided = jnp.maximum(metrics["weight"], 1.0)  # by which the loss made its mean
+        return jax.tree.map(lambda x: divided * x, (grads, metrics["loss"])), metrics["weight"]
+
+    def in_parts(state: TrainState, batch: Batch, key: Array | None, reference: Any) -> Sums:
         size = jax.tree.leaves(batch)[0].shape[0]
         if size % accumulate:
             raise UsageError(f"a batch of {size} cannot be cut into {accumulate} equal parts; change accumulate, or the batch's size")
         parts = jax.tree.map(lambda x: x.reshape(accumulate, x.shape[0] // accumulate, *x.shape[1:]), dict(batch))
 
-        def part(carry: tuple, xs: tuple) -> tuple[tuple, None]:
-            total, loss_sum, weight_sum = carry
-            index, piece = xs
-            grads, metrics = gradients(state, piece, None if key is None else jax.random.fold_in(key, index), reference)
-            divided = jnp.maximum(metrics["weight"], 1.0)  # by which the loss made its mean
-            total = jax.tree.map(lambda t, g: t + divided * g, total, grads)
-            return (total, loss_sum + divided * metrics["loss"], weight_sum + metrics["weight"]), None
+        def sums_of(index: Array, piece: Batch) -> Sums:
+            return weighted(state, piece, None if key is None else jax.random.fold_in(key, index), reference)
 
-        zeros = (jax.tree.map(jnp.zeros_like, state.trainable), jnp.zeros(()), jnp.zeros(()))
-        (total, loss_sum, weight), _ = jax.lax.scan(part, zeros, (jnp.arange(accumulate), parts))
-        weight = jnp.maximum(weight, 1.0)
-        return jax.tree.map(lambda g: g / weight, total), {"loss": loss_sum / weight, "weight": weight}
+        shapes = jax.eval_shape(sums_of, 0, jax.tree.map(lambda x: x[0], parts))
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        total, _ = jax.lax.scan(
+            lambda total, xs: (jax.tree.map(jnp.add, total, sums_of(*xs)), None), zeros, (jnp.arange(accumulate), parts)
+        )
+        return total
+
+    def averaged(state: TrainState, batch: Batch, key: Array | None, reference: Any) -> tuple[Variables, Metrics]:
+        sums = (weighted if accumulate == 1 else in_parts)(state, batch, key, reference)
+        if axis is not None:  # one array travels, not one for each parameter
+            flat, restore = ravel_pytree(sums)
+            sums = restore(jax.lax.psum(flat, axis))
+        totals, weight = sums
+        grads, value = jax.tree.map(lambda x: x / jnp.maximum(weight, 1.0), totals)
+        return grads, {"loss": value}
 
     def step(state: TrainState, batch: Batch, key: Array | None = None, reference: Any = None) -> tuple[TrainState, Metrics]:
         key = None if key is None else jax.random.fold_in(key, state.step)
-        grads, metrics = (gradients if accumulate == 1 else accumulated)(state, batch, key, reference)
-        if axis is not None:
-            grads, metrics = _mean_over(axis, grads, metrics)
+        grads, metrics = (gradients if accumulate == 1 and axis is None else averaged)(state, batch, key, reference)
         updates, opt_state = tx.update(grads, state.opt_state, state.trainable)
         trainable = optax.apply_updates(state.trainable, updates)
         metrics = {"loss": metrics["loss"], "grad_norm": optax.tree.norm(grads)}
         return TrainState(state.step + 1, trainable, state.frozen, opt_state), metrics
 
     return step
-
-
-def _mean_over(axis: str, grads: Variables, metrics: Metrics) -> tuple[Variables, Metrics]:
-    """Gradients and loss, averaged over the devices of `axis` by their weights; one array travels, not one for each parameter."""
-    divided = jnp.maximum(metrics["weight"], 1.0)  # by which the loss made its mean
-    sums = jax.tree.map(lambda x: divided * x, (grads, metrics["loss"]))
-    flat, restore = ravel_pytree((sums, metrics["weight"]))
-    (total, loss), weight = restore(jax.lax.psum(flat, axis))
-    weight = jnp.maximum(weight, 1.0)
-    return jax.tree.map(lambda g: g / weight, total), {"loss": loss / weight, "weight": weight}
