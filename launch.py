@@ -27,11 +27,11 @@ from absl import flags
 
 from research.errors import UsageError
 from research.files import explained
-from research.loop import catalog, settings
-from research.loop.progress import Interrupt, Interrupted, start_log, stop_requested
-from research.loop.provenance import provenance, session, timed
-from research.loop.workdir import EXTENDABLE, Workdir, read_json
 from research.records import Journal, Row, read_rows
+from research.runtime import catalog, settings
+from research.runtime.progress import Interrupt, Interrupted, start_log, stop_requested
+from research.runtime.provenance import provenance, session, timed
+from research.runtime.workdir import EXTENDABLE, Workdir, read_json
 from research.sweeps import Plan, fingerprint
 
 ROOT = Path(__file__).resolve().parent
@@ -118,7 +118,7 @@ def describe(plan: Plan, path: Path) -> str:
 @contextlib.contextmanager
 def opened(run: Run, extendable: Sequence[str]) -> Iterator[Workdir]:
     """Returns the run's workdir; process 0 opens it first and alone writes, and does not before all have read it."""
-    from research.loop import devices
+    from research.runtime import devices
 
     leads, failure = devices.leads(), None
     workdir = Workdir(run.path, {"experiment": run.name, **run.plain}, extendable, writes=leads)
@@ -138,7 +138,7 @@ def opened(run: Run, extendable: Sequence[str]) -> Iterator[Workdir]:
 
 def measure(experiment: ModuleType, run: Run, workdir: Workdir) -> None:
     """Returns once every record of the run stands in the workdir. Interrupted when the user asked to stop."""
-    from research.loop import devices
+    from research.runtime import devices
 
     fresh = True
     for yielded in experiment.run(run.config, workdir):
@@ -195,7 +195,7 @@ def shown(path: Path) -> bool:
 
 def start(run: Run, options: flags.FlagValues) -> None:
     """Returns after the run is done, shown or planned, as the flags say."""
-    from research.loop import devices
+    from research.runtime import devices
 
     devices.prepare(os.environ)
     experiment = experiment_of(run)

@@ -9,7 +9,6 @@ import pandas as pd
 from research.analysis import costs, dimension_readings
 from research.analysis.known_dimensions import known_records
 from research.analysis.ngrams import majority_share, unigram_bits
-from research.analysis.phases import choose_and_run
 from research.errors import UsageError
 from research.figures import dimension_trends, dimensions, projections
 from research.figures.style import Captioned
@@ -18,13 +17,14 @@ from research.loop.dimensions import shape_of
 from research.loop.images import KINDS, image_subject
 from research.loop.languages import NAME as LANGUAGE
 from research.loop.languages import language_subjects
+from research.loop.phases import choose_and_run
 from research.loop.populations import Cell, Runner, names
-from research.loop.progress import Progress
-from research.loop.provenance import timed
 from research.loop.runs import SELECTION_SEEDS
 from research.loop.step_times import cost_rows
 from research.loop.subjects import Prepared, Subject
-from research.loop.workdir import Workdir
+from research.runtime.progress import Progress
+from research.runtime.provenance import timed
+from research.runtime.workdir import Workdir
 from research.sweeps import Plan
 from research.training.memory import PROCESS_BYTES
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from research.analysis import costs, planted_rank
 from research.analysis.linear_floors import floor_records
-from research.analysis.phases import choose_and_run
 from research.analysis.planted_subspaces import subspace_records
 from research.analysis.simulated_curves import coverage_records
 from research.data.batches import windows
@@ -18,13 +17,14 @@ from research.figures import planted_ranks
 from research.figures.style import Captioned
 from research.findings import Finding
 from research.loop import initializations
+from research.loop.phases import choose_and_run
 from research.loop.planted import SHAPE, PlantedSweep, case_of, described
 from research.loop.populations import Cell, Measure, Runner, Setting, names
-from research.loop.progress import Progress
-from research.loop.provenance import timed
 from research.loop.study import Study, bases, chunk_of, corpora, held_out, programs
-from research.loop.workdir import Workdir
 from research.models.model import Variables
+from research.runtime.progress import Progress
+from research.runtime.provenance import timed
+from research.runtime.workdir import Workdir
 from research.sweeps import Plan
 from research.training.memory import PROCESS_BYTES
 

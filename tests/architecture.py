@@ -9,20 +9,19 @@ from itertools import chain
 FLOORS = {
     **dict.fromkeys(("research.errors", "research.files", "research.findings", "research.tree", "research.records", "research.sweeps"), 0),
     **dict.fromkeys(("research.models", "research.adapters", "research.losses", "research.optimizers", "configs"), 1),
-    **dict.fromkeys(("research.training", "research.data", "research.pretrained"), 2),
-    "research.loop": 3,
-    **dict.fromkeys(("research.analysis", "research.figures"), 4),
+    **dict.fromkeys(("research.training", "research.data", "research.pretrained", "research.analysis", "research.figures"), 2),
+    "research.runtime": 3,
+    "research.loop": 4,
     **dict.fromkeys(("experiments", "benchmarks"), 5),
     "launch": 6,
 }
 BARRED = {  # what a floor may not import although it lies lower, or outside
     "research.figures": ("jax", "jaxlib", "flax", "optax", "orbax", "tensorflow_datasets", "research.models", "research.analysis"),
-    "research.analysis": ("research.loop.workdir",),
     "research": ("ml_collections", "absl"),
     "configs": ("jax", "flax", "numpy"),
     "experiments": ("jax.numpy",),
 }
-ALLOWED = {("research.loop.settings", "ml_collections")}  # where the command line's ConfigDict is checked, before anybody works with it
+ALLOWED = {("research.runtime.settings", "ml_collections")}  # where the command line's ConfigDict is checked, before anybody works with it
 PROTOCOL = ("QUESTION", "check", "plan", "run", "findings", "answer", "figures")
 MAX_LINES, MAX_FUNCTION, MAX_NESTING, MAX_ARGUMENTS = 250, 60, 3, 6
 

@@ -99,7 +99,7 @@ def test_a_config_without_its_experiment_is_named(place: Path, capsys: pytest.Ca
 
 
 def test_an_asked_gpu_that_is_not_there_is_named(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from research.loop import devices
+    from research.runtime import devices
 
     monkeypatch.setattr(devices, "accelerator_present", lambda environ: False)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")

@@ -13,13 +13,13 @@ from research.loop.dimensions import DimensionSweep
 from research.loop.layout import lay_out, stacked_shapes
 from research.loop.populations import Measure
 from research.loop.pretraining import check_batch
-from research.loop.progress import Progress
-from research.loop.provenance import timed
 from research.loop.subjects import Prepared, Subject
-from research.loop.workdir import Workdir
 from research.models.classifiers import ClassifierConfig, classifier
 from research.models.model import Variables, count
 from research.optimizers import OptimizerSpec
+from research.runtime.progress import Progress
+from research.runtime.provenance import timed
+from research.runtime.workdir import Workdir
 from research.training.mesh import MeshSpec, P, jit_step, make_mesh
 
 KINDS = {"fc": "mlp", "lenet": "lenet"}

@@ -10,11 +10,11 @@ from research.loop.dimensions import DimensionSweep
 from research.loop.layout import lay_out, stacked_shapes
 from research.loop.populations import Measure
 from research.loop.pretraining import parameter_shapes
-from research.loop.progress import Progress
 from research.loop.study import EVALUATION_BATCH, EVALUATION_BATCHES, Study, bases, chunk_of, corpora, held_out, model_of
 from research.loop.subjects import Prepared, Subject
-from research.loop.workdir import Workdir
 from research.models.model import count
+from research.runtime.progress import Progress
+from research.runtime.workdir import Workdir
 from research.training.memory import decoder_activations
 
 NAME = "lm"

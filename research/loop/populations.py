@@ -13,10 +13,10 @@ from jax.sharding import Mesh
 
 from research import tree
 from research.data.batches import orders
-from research.loop.assignments import Population as Assigned
 from research.loop.programs import Programs
-from research.loop.progress import Interrupted, Progress, stop_requested
-from research.loop.workdir import Workdir
+from research.runtime.assignments import Population as Assigned
+from research.runtime.progress import Interrupted, Progress, stop_requested
+from research.runtime.workdir import Workdir
 from research.sweeps import fingerprint
 from research.training import checkpoints
 from research.training.memory import peak_bytes

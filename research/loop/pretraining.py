@@ -19,12 +19,12 @@ from research.data.batches import batch, orders, windows
 from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.files import explained
-from research.loop.devices import cache_folder
-from research.loop.progress import Interrupted, Progress, stop_requested
 from research.losses import cross_entropy
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec, adamw
+from research.runtime.devices import cache_folder
+from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.sweeps import fingerprint
 from research.training import checkpoints
 from research.training.mesh import P, check_divisible, jit_step, shardings, specs

@@ -17,12 +17,12 @@ from research.loop.initializations import Initialization
 from research.loop.layout import Layout
 from research.loop.pretraining import Pretraining, check_batch, initializer, pretrain
 from research.loop.programs import Programs
-from research.loop.progress import Progress
-from research.loop.provenance import timed
-from research.loop.workdir import Workdir
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec
+from research.runtime.progress import Progress
+from research.runtime.provenance import timed
+from research.runtime.workdir import Workdir
 from research.training.mesh import MeshSpec, make_mesh, solo
 
 EVALUATION_BATCH = 32

@@ -11,9 +11,9 @@ from research.loop.dimensions import DimensionSweep
 from research.loop.layout import Layout
 from research.loop.populations import Measure, Setting
 from research.loop.programs import Programs
-from research.loop.progress import Progress
 from research.loop.study import budgets_of
-from research.loop.workdir import Workdir
+from research.runtime.progress import Progress
+from research.runtime.workdir import Workdir
 
 
 class Prepared(NamedTuple):

@@ -12,9 +12,9 @@ from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.loop import pretraining
 from research.loop.pretraining import Base, Pretraining, pretrain
-from research.loop.progress import Interrupted, Progress
 from research.models.decoder import DecoderConfig
 from research.optimizers import OptimizerSpec
+from research.runtime.progress import Interrupted, Progress
 from research.training.mesh import MeshSpec, make_mesh
 
 MODEL = DecoderConfig(d_model=8, d_mlp=16, n_layers=1, max_length=8)

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from research.errors import UsageError
 from research.figures.style import Captioned
 from research.findings import Estimate, Finding, finding
-from research.loop.workdir import Workdir
+from research.runtime.workdir import Workdir
 from research.sweeps import Plan, fingerprint, grid
 
 QUESTION = "Does the harness work?"

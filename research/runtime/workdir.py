@@ -14,9 +14,9 @@ import numpy as np
 
 from research.errors import UsageError
 from research.files import atomic_write, explained
-from research.loop import artifacts
-from research.loop.assignments import Assignments, Population
 from research.records import Journal, Records
+from research.runtime import artifacts
+from research.runtime.assignments import Assignments, Population
 from research.sweeps import canonical, fingerprint
 
 EXTENDABLE = ("ranks", "seeds")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from research.errors import UsageError
-from research.loop.workdir import Workdir
+from research.runtime.workdir import Workdir
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"ranks": (1, 2), "seeds": 3, "steps": 100, "model": {"d_model": 64, "bias": False}, "alpha": 16.0}
@@ -104,7 +104,7 @@ def test_a_folder_that_was_there_is_never_taken_away(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
-from research.loop.workdir import Workdir
+from research.runtime.workdir import Workdir
 with Workdir(sys.argv[1], {"a": 1}):
     print("held", flush=True)
     sys.stdin.read()

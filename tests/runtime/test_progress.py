@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from research.loop import progress
+from research.runtime import progress
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ def test_the_first_signal_is_a_request_and_handlers_come_back(capfd: pytest.Capt
 
 SLEEP = """
 import time
-from research.loop.progress import Interrupt
+from research.runtime.progress import Interrupt
 with Interrupt() as interrupt:
     print("ready", flush=True)
     while not interrupt.requested:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from research.analysis import learning_rates
 from research.loop.populations import Cell, Runner
-from research.loop.provenance import timed
+from research.runtime.provenance import timed
 
 Coordinates = Sequence[Mapping[str, Any]]
 

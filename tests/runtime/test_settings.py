@@ -11,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from research.errors import UsageError
-from research.loop import settings
+from research.runtime import settings
 
 CONFIG = """
 from ml_collections import ConfigDict

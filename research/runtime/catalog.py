@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from research.loop.settings import load_module
+from research.runtime.settings import load_module
 
 
 def experiment_path(config_path: Path, root: Path) -> Path | None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from research.errors import UsageError
-from research.loop import devices
+from research.runtime import devices
 
 
 @pytest.fixture
