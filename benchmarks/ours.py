@@ -16,9 +16,9 @@ from workload import Shape
 
 from research.adapters.forms import best_form
 from research.adapters.lora import LoRA
+from research.cells import pretraining
 from research.data.batches import batch
 from research.data.corpus import Corpus
-from research.loop import pretraining
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import count
 from research.optimizers import OptimizerSpec, adamw
@@ -193,7 +193,7 @@ class _Stopwatch(list[float]):
 
 
 def _pretraining(job: Answer, begin: Begin) -> Answer:
-    """Tokens a second of `research.loop.pretraining` with this decoder, all devices along data, one value a chunk of steps."""
+    """Tokens a second of `research.cells.pretraining` with this decoder, all devices along data, one value a chunk of steps."""
     model, size = DecoderConfig(**job["model"]), 32
     optimizer = OptimizerSpec(job["chunks"] * pretraining.CHUNK, schedule="cosine")
     corpus = Corpus("benchmark", "benchmark", {"train": workload.text()}, {})

@@ -9,6 +9,9 @@ import pandas as pd
 from research.analysis import costs, dimension_readings
 from research.analysis.known_dimensions import known_records
 from research.analysis.ngrams import majority_share, unigram_bits
+from research.cells.phases import choose_and_run
+from research.cells.runner import Cell, Runner, names
+from research.cells.runs import SELECTION_SEEDS
 from research.errors import UsageError
 from research.figures import dimension_trends, dimensions, projections
 from research.figures.style import Captioned
@@ -17,9 +20,6 @@ from research.loop.dimensions import shape_of
 from research.loop.images import KINDS, image_subject
 from research.loop.languages import NAME as LANGUAGE
 from research.loop.languages import language_subjects
-from research.loop.phases import choose_and_run
-from research.loop.populations import Cell, Runner, names
-from research.loop.runs import SELECTION_SEEDS
 from research.loop.step_times import cost_rows
 from research.loop.subjects import Prepared, Subject
 from research.runtime.progress import Progress

@@ -9,6 +9,10 @@ from research.analysis import costs, rank_readings
 from research.analysis.arm_costs import arm_costs
 from research.analysis.ngrams import bigram_bits, unigram_bits
 from research.analysis.update_spectra import spectrum_records
+from research.cells.phases import choose_and_run
+from research.cells.runner import Cell, Measure, Runner, Setting, names
+from research.cells.runs import SELECTION_SEEDS
+from research.cells.study import Study, bases, budgets_of, chunk_of, corpora, held_out, programs
 from research.data.batches import windows
 from research.data.corpus import Corpus
 from research.figures import costs as cost_figure
@@ -18,10 +22,6 @@ from research.figures import spectra as spectra_figure
 from research.figures.style import Captioned
 from research.findings import Finding
 from research.loop.arms import RankSweep, lay_out_arms, places, shape_of
-from research.loop.phases import choose_and_run
-from research.loop.populations import Cell, Measure, Runner, Setting, names
-from research.loop.runs import SELECTION_SEEDS
-from research.loop.study import Study, bases, budgets_of, chunk_of, corpora, held_out, programs
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir

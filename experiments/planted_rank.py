@@ -10,17 +10,17 @@ from research.analysis import costs, planted_rank
 from research.analysis.linear_floors import floor_records
 from research.analysis.planted_subspaces import subspace_records
 from research.analysis.simulated_curves import coverage_records
+from research.cells import initializations
+from research.cells.phases import choose_and_run
+from research.cells.runner import Cell, Measure, Runner, Setting, names
+from research.cells.study import Study, bases, chunk_of, corpora, held_out, programs
 from research.data.batches import windows
 from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.figures import planted_ranks
 from research.figures.style import Captioned
 from research.findings import Finding
-from research.loop import initializations
-from research.loop.phases import choose_and_run
 from research.loop.planted import SHAPE, PlantedSweep, case_of, described
-from research.loop.populations import Cell, Measure, Runner, Setting, names
-from research.loop.study import Study, bases, chunk_of, corpora, held_out, programs
 from research.models.model import Variables
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed

@@ -84,10 +84,10 @@ def test_no_place_of_one_machine_is_named(texts: dict[str, str]) -> None:
     [
         ("research/models/bad.py", "from research.training import step"),
         ("research/records.py", "def late() -> None:\n    import research.models.decoder"),
-        ("research/data/bad.py", "from ..loop import workdir"),
+        ("research/data/bad.py", "from ..cells import runner"),
         ("research/training/__init__.py", "from ..runtime import workdir"),
-        ("research/loop/bad.py", "import launch"),
-        ("research/loop/bad.py", "from ml_collections import ConfigDict"),
+        ("research/cells/bad.py", "import launch"),
+        ("research/cells/bad.py", "from ml_collections import ConfigDict"),
         ("research/runtime/settings.py", "from absl import flags"),
         ("research/analysis/bad.py", "from research.runtime.workdir import Workdir"),
         ("research/figures/bad.py", "import jax.numpy as jnp"),

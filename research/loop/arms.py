@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
+from research.cells import initializations
+from research.cells.layout import Layout, lay_out, stacked_shapes
+from research.cells.pretraining import example_batch, parameter_shapes
+from research.cells.runs import LoRARuns, check_rates
+from research.cells.study import Study, model_of
 from research.data.batches import batch
 from research.errors import UsageError
-from research.loop import initializations
-from research.loop.layout import Layout, lay_out, stacked_shapes
-from research.loop.pretraining import example_batch, parameter_shapes
-from research.loop.runs import LoRARuns, check_rates
-from research.loop.study import Study, model_of
 from research.sweeps import chain, grid
 from research.training.memory import decoder_activations
 from research.training.population import Task

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from research.adapters.subspace import Subspace, targeted
+from research.cells.runs import Runs
 from research.errors import UsageError
-from research.loop.runs import Runs
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec
 from research.sweeps import chain, grid

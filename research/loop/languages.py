@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from research.cells import initializations
+from research.cells.layout import lay_out, stacked_shapes
+from research.cells.pretraining import parameter_shapes
+from research.cells.runner import Measure
+from research.cells.study import EVALUATION_BATCH, EVALUATION_BATCHES, Study, bases, chunk_of, corpora, held_out, model_of
 from research.data.batches import batch, windows
 from research.errors import UsageError
-from research.loop import initializations
 from research.loop.dimensions import DimensionSweep
-from research.loop.layout import lay_out, stacked_shapes
-from research.loop.populations import Measure
-from research.loop.pretraining import parameter_shapes
-from research.loop.study import EVALUATION_BATCH, EVALUATION_BATCHES, Study, bases, chunk_of, corpora, held_out, model_of
 from research.loop.subjects import Prepared, Subject
 from research.models.model import count
 from research.runtime.progress import Progress

@@ -12,13 +12,13 @@ from research.adapters import planted_updates
 from research.adapters.kronecker import Factors, factors
 from research.adapters.planted_updates import Planted, spectrum
 from research.adapters.sites import Site, find_sites
+from research.cells import initializations
+from research.cells.layout import Layout, lay_out, stacked_shapes
+from research.cells.pretraining import example_batch, parameter_shapes
+from research.cells.runs import LoRARuns, check_rates
+from research.cells.study import Study, model_of
 from research.data.batches import batch
 from research.errors import UsageError
-from research.loop import initializations
-from research.loop.layout import Layout, lay_out, stacked_shapes
-from research.loop.pretraining import example_batch, parameter_shapes
-from research.loop.runs import LoRARuns, check_rates
-from research.loop.study import Study, model_of
 from research.losses import kl_divergence
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Variables

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from research.cells.layout import Layout
+from research.cells.runner import Runner
 from research.data.batches import orders
-from research.loop.layout import Layout
-from research.loop.populations import Runner
 from research.training.population import Members
 
 

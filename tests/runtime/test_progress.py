@@ -90,9 +90,9 @@ def test_other_libraries_are_heard_from_warnings_on(monkeypatch: pytest.MonkeyPa
     screen = Console(file=io.StringIO(), width=200)
     monkeypatch.setattr(progress, "console", lambda: screen)
     handler = progress._Lines()
-    for name, level in (("research.loop", logging.INFO), ("orbax", logging.INFO), ("orbax", logging.WARNING)):
+    for name, level in (("research.cells", logging.INFO), ("orbax", logging.INFO), ("orbax", logging.WARNING)):
         handler.handle(logging.LogRecord(name, level, "", 0, f"{name} at {level}", None, None))
     text = screen.file.getvalue()  # type: ignore[attr-defined]
-    assert "research.loop at 20" in text
+    assert "research.cells at 20" in text
     assert "orbax at 30" in text
     assert "orbax at 20" not in text

@@ -12,8 +12,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from research import tree
+from research.cells.programs import Programs
 from research.data.batches import orders
-from research.loop.programs import Programs
 from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from research import tree
+from research.cells import pretraining
+from research.cells.pretraining import Base, Pretraining, pretrain
 from research.data.corpus import Corpus
 from research.errors import UsageError
-from research.loop import pretraining
-from research.loop.pretraining import Base, Pretraining, pretrain
 from research.models.decoder import DecoderConfig
 from research.optimizers import OptimizerSpec
 from research.runtime.progress import Interrupted, Progress

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from research import tree
+from research.cells.initializations import Initialization, parse, places, shuffled, stack
 from research.errors import UsageError
-from research.loop.initializations import Initialization, parse, places, shuffled, stack
 
 VECTOR = np.arange(64, dtype=np.float32)
 PARAMS = {

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from research.analysis import learning_rates
-from research.loop.populations import Cell, Runner
+from research.cells.runner import Cell, Runner
 from research.runtime.provenance import timed
 
 Coordinates = Sequence[Mapping[str, Any]]

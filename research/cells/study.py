@@ -8,15 +8,15 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from research.cells import initializations
+from research.cells.initializations import Initialization
+from research.cells.layout import Layout
+from research.cells.pretraining import Pretraining, check_batch, initializer, pretrain
+from research.cells.programs import Programs
 from research.data.batches import in_batches, windows
 from research.data.corpus import Corpus, DataSpec, load_corpus
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
-from research.loop import initializations
-from research.loop.initializations import Initialization
-from research.loop.layout import Layout
-from research.loop.pretraining import Pretraining, check_batch, initializer, pretrain
-from research.loop.programs import Programs
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
+from research.cells.layout import stacked_shapes
+from research.cells.pretraining import parameter_shapes
+from research.cells.programs import Programs
 from research.data.batches import batch
-from research.loop.layout import stacked_shapes
-from research.loop.pretraining import parameter_shapes
-from research.loop.programs import Programs
 from research.models.decoder import DecoderConfig, decoder
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, make_mesh
@@ -24,7 +24,7 @@ def test_programs_are_made_ahead_where_that_disturbs_nothing(platform: str, ahea
     bases = stacked_shapes(parameter_shapes(model), 1)
     windows = {"norm": jax.ShapeDtypeStruct((1, 2, 2, 5), np.uint8)}
     compiled: list[Any] = []
-    monkeypatch.setattr("research.loop.programs.ahead", lambda functions, *_: compiled.append(functions) or functions)
+    monkeypatch.setattr("research.cells.programs.ahead", lambda functions, *_: compiled.append(functions) or functions)
     with Programs({"norm": task}, make_mesh(MeshSpec()), bases, windows, jax.ShapeDtypeStruct((1, 2, 5), np.uint8)) as programs:
         functions = programs["norm"]
     assert (functions in compiled) == ahead

@@ -1,0 +1,1 @@
+"""Running a sweep: what it starts from, how its cells are laid out, trained as populations, and read."""
