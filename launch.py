@@ -28,7 +28,7 @@ from absl import flags
 from research.errors import UsageError
 from research.files import explained
 from research.records import Journal, Row, read_rows
-from research.runtime import catalog, settings
+from research.runtime import catalog, loading, settings
 from research.runtime.progress import Interrupt, Interrupted, start_log, stop_requested
 from research.runtime.provenance import provenance, session, timed
 from research.runtime.workdir import EXTENDABLE, Workdir, read_json
@@ -104,7 +104,7 @@ def experiment_of(run: Run) -> ModuleType:
     path = catalog.experiment_path(Path(str(run.module.__file__)), ROOT)
     if path is None:
         raise UsageError(f"configs/{run.name}.py has no experiments/{run.name}.py beside it; an experiment is these two files")
-    return settings.load_module(path, f"experiments.{run.name}")
+    return loading.load(path, "experiments", ROOT)
 
 
 def describe(plan: Plan, path: Path) -> str:

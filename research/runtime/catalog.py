@@ -1,15 +1,29 @@
-"""Which experiments there are: pairs of configs/<name>.py and experiments/<name>.py, found by name."""
+"""Which experiments there are: a config configs/<name>.py, and a file or a room in experiments/ of the same name."""
 
 import ast
 from pathlib import Path
 
-from research.runtime.settings import load_module
+from research.errors import UsageError
+from research.runtime import loading
 
 
 def experiment_path(config_path: Path, root: Path) -> Path | None:
-    """Returns experiments/<name>.py beside the config's folder, else under `root`, if it exists."""
-    sought = [folder / "experiments" / config_path.name for folder in (config_path.resolve().parent.parent, root)]
-    return next((path for path in sought if path.is_file()), None)
+    """Returns experiments/<name>.py or experiments/<name>/__init__.py beside the config's folder, else under `root`, if one exists.
+
+    UsageError where both stand beside each other.
+    """
+    for folder in (config_path.resolve().parent.parent, root):
+        file, room = (folder / "experiments" / name for name in (config_path.name, f"{config_path.stem}/__init__.py"))
+        if file.is_file() and room.is_file():
+            raise UsageError(f"both {file} and {room} claim to be the experiment {config_path.stem}; remove one")
+        if file.is_file() or room.is_file():
+            return file if file.is_file() else room
+    return None
+
+
+def configs(root: Path) -> list[Path]:
+    """Returns the config of every experiment under `root`, in the order of their names."""
+    return [path for path in sorted((root / "configs").glob("[!_]*.py")) if experiment_path(path, root)]
 
 
 def question(path: Path) -> str:
@@ -23,11 +37,8 @@ def question(path: Path) -> str:
 def listing(root: Path) -> str:
     """Returns what --list prints: each experiment's question, then its variants and what they take."""
     lines: list[str] = []
-    for config_path in sorted((root / "configs").glob("*.py")):
-        path = experiment_path(config_path, root)
-        if path is None:
-            continue
-        lines.append(f"{config_path.stem}: {question(path)}")
-        for name, words in load_module(config_path, f"configs.{config_path.stem}").VARIANTS.items():
+    for config_path in configs(root):
+        lines.append(f"{config_path.stem}: {question(experiment_path(config_path, root) or config_path)}")
+        for name, words in loading.load(config_path, "configs", root).VARIANTS.items():
             lines.append(f"  --config=configs/{config_path.name}{':' if name else ''}{name}  {words}")
     return "\n".join(lines)

@@ -2,15 +2,14 @@
 
 import ast
 import difflib
-import importlib.util
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from research.errors import UsageError
+from research.runtime import loading
 
 Config = Any  # a ConfigDict, handed through: here its methods are used and its type is not
 _OPEN, _CLOSE = "([{", ")]}"
@@ -38,7 +37,7 @@ def load(argument: str, root: Path) -> Loaded:
     """
     file, _, variant = argument.partition(":") if not Path(argument).exists() else (argument, "", "")
     path = _found(file, root)
-    module = load_module(path, f"configs.{path.stem}")
+    module = loading.load(path, "configs", root)
     if not hasattr(module, "get_config") or not hasattr(module, "VARIANTS"):
         raise UsageError(f"{path} is not a config: it needs get_config(variant) and VARIANTS; see --list")
     if variant and variant not in module.VARIANTS:
@@ -53,17 +52,6 @@ def _found(file: str, root: Path) -> Path:
             return path.resolve()
     known = {path.stem: path for folder in (Path(file).parent, root / "configs") for path in sorted(folder.glob("*.py"))}
     raise UsageError(f"no config file {file!r}{nearest(Path(file).stem, known)} (give --config=configs/<name>.py[:variant]; see --list)")
-
-
-def load_module(path: Path, name: str) -> ModuleType:
-    """Returns the module in the file at `path`, registered as `name`, so that files outside any package can be run."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} cannot be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def to_plain(config: Config) -> dict[str, Any]:
