@@ -3,8 +3,9 @@
 import ast
 import graphlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 
 FLOORS = {
     **dict.fromkeys(("research.errors", "research.files", "research.findings", "research.tree", "research.records", "research.sweeps"), 0),
@@ -19,8 +20,9 @@ BARRED = {  # what a floor may not import although it lies lower, or outside
     "research.figures": ("jax", "jaxlib", "flax", "optax", "orbax", "tensorflow_datasets", "research.models", "research.analysis"),
     "research": ("ml_collections", "absl"),
     "configs": ("jax", "flax", "numpy"),
-    "experiments": ("jax.numpy",),
 }
+COMPOSITION = ("jax.numpy",)  # barred from what composes an experiment, not from the other files of its room
+READ_AND_DRAWN = ("jax", "jaxlib", "flax", "research.runtime", "research.cells", "research.training")  # barred from readings and plots
 ALLOWED = {("research.runtime.settings", "ml_collections")}  # where the command line's ConfigDict is checked, before anybody works with it
 PROTOCOL = ("QUESTION", "check", "plan", "run", "findings", "answer", "figures")
 MAX_LINES, MAX_FUNCTION, MAX_NESTING, MAX_ARGUMENTS = 250, 60, 3, 6
@@ -58,18 +60,35 @@ def unit_of(name: str) -> str | None:
     return next((unit for unit in FLOORS if within(name, unit)), None)
 
 
+def room_of(name: str) -> str | None:
+    """Returns the experiment that a dotted name belongs to, as experiments.x, None for what belongs to none."""
+    return ".".join(name.split(".")[:2]) if within(name, "experiments") and "." in name else None
+
+
+def is_read_or_drawn(module: str) -> bool:
+    """Returns whether a module of a room holds its readings, or draws its figures: functions of records alone."""
+    inside = module.split(".")[2:3] if within(module, "experiments") else []
+    return bool(inside) and inside[0].startswith(("readings", "headline", "plots"))
+
+
+def barred_from(module: str) -> list[str]:
+    """Returns what a module may not import although it lies lower, or outside."""
+    places = [place for part in BARRED if within(module, part) for place in BARRED[part] if (module, place) not in ALLOWED]
+    places += COMPOSITION if module == room_of(module) else ()
+    return [*places, *(READ_AND_DRAWN if is_read_or_drawn(module) else ())]
+
+
 def upward_imports(sources: Sources) -> Iterator[str]:
     """Yields modules without a floor, imports of a higher floor, of another experiment, and of what BARRED names."""
     for path, text in sources.items():
         module = module_of(path)
-        unit = unit_of(module)
+        unit, room, barred = unit_of(module), room_of(module), barred_from(module)
         if unit is None and module != "research":
             yield f"{path} has no floor in FLOORS"
         for name in sorted(imports(path, text)):
             other = unit_of(name)
-            if unit and other and (FLOORS[other] > FLOORS[unit] or (unit == other == "experiments" and name != "experiments")):
+            if unit and other and (FLOORS[other] > FLOORS[unit] or (room and room_of(name) not in (None, room))):
                 yield f"{path} imports {name}"
-            barred = [place for part in BARRED if within(module, part) for place in BARRED[part] if (module, place) not in ALLOWED]
             if any(within(name, place) for place in barred):
                 yield f"{path} may not import {name}"
 
@@ -87,16 +106,19 @@ def cyclic_imports(sources: Sources) -> Iterator[str]:
         yield " <- ".join(error.args[1])
 
 
-def reaches_jax(sources: Sources, start: str = "research.figures") -> Iterator[str]:
-    """Yields the modules from which a package imports jax, itself or through other modules of ours, at any depth."""
-    files = {module_of(path): path for path in sources}
-    found = {name for name in files if within(name, start)}
+def reaches_jax(sources: Sources, start: Callable[[str], bool] = lambda name: within(name, "research.figures")) -> Iterator[str]:
+    """Yields the modules from which those that `start` picks import jax, themselves or through other modules of ours, at any depth.
+
+    A room's composition is not followed: its readings and figures live below it, though Python imports it first.
+    """
+    files = {module_of(path): path for path in sources if module_of(path) != room_of(module_of(path))}
+    found = {name for name in files if start(name)}
     waiting = list(found)
     while waiting:
         name = waiting.pop()
         wanted = imports(files[name], sources[files[name]])
         if any(within(other, "jax") for other in wanted):
-            yield f"{start} reaches jax through {files[name]}"
+            yield f"jax is reached through {files[name]}"
         parents = {".".join(other.split(".")[:length]) for other in wanted for length in range(1, other.count(".") + 2)}
         fresh = (parents & files.keys()) - found
         found |= fresh
@@ -176,14 +198,22 @@ def hollow_tests(sources: Sources) -> Iterator[str]:
                 yield f"{path}:{function.lineno} {function.name} asserts nothing"
 
 
-def unmatched_configs(paths: Iterator[str] | list[str]) -> Iterator[str]:
+def compositions(paths: Iterable[str]) -> dict[str, str]:
+    """Returns the file that composes each experiment, by the experiment's name: experiments/x.py or experiments/x/__init__.py."""
+    found = {}
+    for path in paths:
+        module = module_of(path)
+        if module.startswith("experiments.") and module.count(".") == 1:
+            found[module.partition(".")[2]] = path
+    return found
+
+
+def unmatched_configs(paths: Iterable[str]) -> Iterator[str]:
     """Yields configs without an experiment and experiments without a config."""
-    names: dict[str, set[str]] = {"configs": set(), "experiments": set()}
-    for folder, _, name in (path.partition("/") for path in paths):
-        if folder in names and name not in ("__init__.py", "base.py"):
-            names[folder].add(name)
-    yield from (f"configs/{name} has no experiments/{name}" for name in sorted(names["configs"] - names["experiments"]))
-    yield from (f"experiments/{name} has no configs/{name}" for name in sorted(names["experiments"] - names["configs"]))
+    names = {Path(path).stem for path in paths if path.startswith("configs/")} - {"__init__", "base"}
+    composed = compositions(paths).keys()
+    yield from (f"configs/{name}.py has no experiment {name}" for name in sorted(names - composed))
+    yield from (f"the experiment {name} has no configs/{name}.py" for name in sorted(composed - names))
 
 
 def missing_names(path: str, text: str, wanted: tuple[str, ...]) -> Iterator[str]:
@@ -197,7 +227,7 @@ def missing_names(path: str, text: str, wanted: tuple[str, ...]) -> Iterator[str
     yield from (f"{path} does not define {name}" for name in wanted if name not in defined)
 
 
-def vague_names(paths: Iterator[str] | list[str]) -> Iterator[str]:
+def vague_names(paths: Iterable[str]) -> Iterator[str]:
     """Yields files and folders named after no idea."""
     vague = re.compile(r"(^|[/_])(utils?|common|helpers?|misc)([/_.]|$)")
     yield from (f"{path} says nothing about what is in it" for path in paths if vague.search(path))

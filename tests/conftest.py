@@ -2,9 +2,13 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from tests.synthetic import synthetic
 
 CACHES = pytest.StashKey[tempfile.TemporaryDirectory]()
 
@@ -40,3 +44,15 @@ def _kept_between_runs(config: pytest.Config) -> Path:
 def root() -> Path:
     """Returns the root of the checkout."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture
+def make_results() -> Callable[..., pd.DataFrame]:
+    """Returns the builder of synthetic records."""
+    return synthetic
+
+
+@pytest.fixture(scope="session")
+def results() -> pd.DataFrame:
+    """Returns the records of the default synthetic sweep."""
+    return synthetic()

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 
-from research.figures import costs, ranks, report, spectra
+from experiments.lora_rank_sweep.plots import costs, ranks
+from research.figures import report, spectra
 from research.figures.style import Captioned
 from research.findings import Finding
 

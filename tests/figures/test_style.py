@@ -7,9 +7,9 @@ import weakref
 import matplotlib
 import pytest
 
+from experiments.lora_rank_sweep.plots.ranks import loss_against_rank
 from research.errors import UsageError
 from research.figures import style
-from research.figures.ranks import loss_against_rank
 
 
 def test_words_keep_their_look_whoever_else_is_there():
@@ -79,8 +79,7 @@ def test_callers_settings_neither_leak_in_nor_out():
 
 def test_no_jax_and_no_pyplot_is_imported(root):
     names = (
-        "costs dimension_trends dimensions intervals learning_curves learning_rates planted_ranks projections ranks report spectra style "
-        "tensorboard tradeoff"
+        "dimension_trends dimensions intervals learning_curves learning_rates planted_ranks projections report spectra style tensorboard"
     ).split()
     assert sorted(path.stem for path in (root / "research/figures").glob("*.py") if path.stem != "__init__") == names
     modules = ", ".join(f"research.figures.{name}" for name in names)

@@ -1,11 +1,10 @@
-"""Synthetic records with the numbers a small real sweep gives, for every figure and the report."""
+"""Synthetic records of a sweep over ranks, with the numbers a small real one gives, for figures, readings and the report."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 RANKS = (1, 2, 4, 8, 16, 32)
 LOSSES = {  # bits/byte on the target: untouched, full, matched, then by rank
@@ -110,15 +109,3 @@ def synthetic(
     return pd.DataFrame([{"experiment": "lora_rank_sweep", "cell": "", **row} for row in rows]).drop_duplicates(
         ["phase", "init", "arm", "trains", "rank", "learning_rate", "seed", "step", "metric", "index", "null"]
     )
-
-
-@pytest.fixture
-def make_results() -> Callable[..., pd.DataFrame]:
-    """Returns the builder of synthetic records."""
-    return synthetic
-
-
-@pytest.fixture(scope="session")
-def results() -> pd.DataFrame:
-    """Returns the records of the default synthetic sweep."""
-    return synthetic()

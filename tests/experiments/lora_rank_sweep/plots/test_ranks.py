@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.text import Text
 
-from research.figures.ranks import loss_against_rank
+from experiments.lora_rank_sweep.plots.ranks import loss_against_rank
 
 
 def _texts(axes):

@@ -7,7 +7,8 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from research.figures import costs, learning_curves, learning_rates, ranks, spectra, style, tradeoff
+from experiments.lora_rank_sweep.plots import costs, ranks, tradeoff
+from research.figures import learning_curves, learning_rates, spectra, style
 
 FIGURES = {
     "ranks": (ranks.loss_against_rank, ranks.caption),

@@ -5,8 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from research.analysis import costs, rank_readings
-from research.analysis.arm_costs import arm_costs
+from experiments.lora_rank_sweep import readings as rank_readings
+from experiments.lora_rank_sweep.arm_costs import arm_costs
+from experiments.lora_rank_sweep.arms import RankSweep, lay_out_arms, places, shape_of
+from experiments.lora_rank_sweep.plots import costs as cost_figure
+from experiments.lora_rank_sweep.plots import ranks, tradeoff
+from research.analysis import costs
 from research.analysis.ngrams import bigram_bits, unigram_bits
 from research.analysis.update_spectra import spectrum_records
 from research.cells.phases import choose_and_run
@@ -15,13 +19,11 @@ from research.cells.runs import SELECTION_SEEDS
 from research.cells.study import Study, bases, budgets_of, chunk_of, corpora, held_out, programs
 from research.data.batches import windows
 from research.data.corpus import Corpus
-from research.figures import costs as cost_figure
-from research.figures import learning_curves, ranks, tradeoff
+from research.figures import learning_curves
 from research.figures import learning_rates as rate_figure
 from research.figures import spectra as spectra_figure
 from research.figures.style import Captioned
 from research.findings import Finding
-from research.loop.arms import RankSweep, lay_out_arms, places, shape_of
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
