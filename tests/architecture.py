@@ -12,7 +12,7 @@ FLOORS = {
     **dict.fromkeys(("research.models", "research.adapters", "research.losses", "research.optimizers", "configs"), 1),
     **dict.fromkeys(("research.training", "research.data", "research.pretrained", "research.analysis", "research.figures"), 2),
     "research.runtime": 3,
-    **dict.fromkeys(("research.cells", "research.loop"), 4),
+    "research.cells": 4,
     **dict.fromkeys(("experiments", "benchmarks"), 5),
     "launch": 6,
 }

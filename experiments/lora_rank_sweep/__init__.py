@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.lora_rank_sweep import readings as rank_readings
+from experiments.lora_rank_sweep import readings
 from experiments.lora_rank_sweep.arm_costs import arm_costs
 from experiments.lora_rank_sweep.arms import RankSweep, lay_out_arms, places, shape_of
-from experiments.lora_rank_sweep.plots import costs as cost_figure
+from experiments.lora_rank_sweep.plots import costs as cost_plot
 from experiments.lora_rank_sweep.plots import ranks, tradeoff
 from research.analysis import costs
 from research.analysis.ngrams import bigram_bits, unigram_bits
@@ -82,12 +82,12 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns r90 (relative and absolute), recovered shares, gaps, learning rate ratios, source and target losses."""
-    return rank_readings.findings(results)
+    return readings.findings(results)
 
 
 def answer(findings: Sequence[Finding]) -> str:
     """Returns the answer in one sentence, generated from the findings."""
-    return rank_readings.answer(findings)
+    return readings.answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
@@ -97,7 +97,7 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
         "learning_rates": Captioned(rate_figure.loss_against_learning_rate(results), rate_figure.caption(results)),
         "learning_curves": Captioned(learning_curves.learning_curves(results), learning_curves.caption(results)),
         "update_spectra": Captioned(spectra_figure.update_spectra(results), spectra_figure.caption(results)),
-        "cost_per_arm": Captioned(cost_figure.cost_per_arm(results), cost_figure.caption(results)),
+        "cost_per_arm": Captioned(cost_plot.cost_per_arm(results), cost_plot.caption(results)),
         "source_against_target": Captioned(tradeoff.source_against_target(results), tradeoff.caption(results)),
     }
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from research.analysis.intervals import t_interval
 from research.analysis.learning_rates import lr_ratio
-from research.analysis.rank_curves import absolute_gap, definitions, rank_needed, relative_r90, shared_targets, start_loss, steps_needed
+from research.analysis.recovery import absolute_gap, definitions, rank_needed, relative_r90, shared_targets, start_loss, steps_needed
 from research.findings import Estimate, Finding, finding
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from research.analysis.intervals import log_t_interval
-from research.analysis.rank_curves import r90
+from research.analysis.recovery import r90
 from research.findings import Estimate
 
 RANKS = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])

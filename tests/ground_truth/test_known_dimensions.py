@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 
+from experiments.intrinsic_dimension import known_dimensions
+from experiments.intrinsic_dimension.known_dimensions import (
+    SIZE,
+    SPECTRA,
+    TARGETS,
+    Columns,
+    larsen_bound,
+    measured_threshold,
+    threshold,
+    toy_dimension,
+)
 from research.adapters.projections import KINDS
-from research.analysis import known_dimensions
-from research.analysis.known_dimensions import SIZE, SPECTRA, TARGETS, Columns, larsen_bound, measured_threshold, threshold, toy_dimension
 
 DRAWS = 15
 

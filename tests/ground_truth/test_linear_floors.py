@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from research.adapters.planted_updates import spectrum
-from research.analysis.linear_floors import exact_floor, floor_records, measured_floors
+from experiments.planted_rank.linear_floors import exact_floor, floor_records, measured_floors
+from experiments.planted_rank.updates import spectrum
 
 
 @pytest.mark.parametrize("kind", ["flat", "decaying"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research.analysis.inversion import crossing, invert, isotonic_curve
-from research.analysis.rank_curves import r90
+from research.analysis.recovery import r90
 from research.analysis.simulated_curves import CASES, ESTIMATORS, RANKS, SEEDS, TRUTHS, covers, simulate, summarize
 
 LEAST_COVERAGE = 0.93

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from research.adapters import planted_updates
-from research.adapters.kronecker import Factors, factors
-from research.adapters.planted_updates import Planted, spectrum
+from experiments.planted_rank.kronecker import Factors, factors
+from experiments.planted_rank.updates import Planted, chosen, draw, plant, spectrum
 from research.adapters.sites import Site, find_sites
 from research.cells import initializations
 from research.cells.layout import Layout, lay_out, stacked_shapes
@@ -85,10 +84,10 @@ class PlantedSweep(LoRARuns):
     def sites(self, study: Study, decoy: str = "none") -> list[Site]:
         """Returns where a case's update is planted: the adapted matrices, or for 'out_of_reach' matrices that are not adapted."""
         found = _sites(study.model)
-        adapted = planted_updates.chosen(found, self.adapter["targets"], "adapter.targets pattern")
+        adapted = chosen(found, self.adapter["targets"], "adapter.targets pattern")
         if decoy != "out_of_reach":
             return adapted
-        others = planted_updates.chosen(found, self.out_of_reach, "out_of_reach pattern")
+        others = chosen(found, self.out_of_reach, "out_of_reach pattern")
         if shared := [site.kernel for site in others if site in adapted]:
             raise UsageError(f"out_of_reach matches {shared[0]}, which adapter.targets adapts; this decoy must lie elsewhere")
         return others
@@ -155,14 +154,14 @@ class PlantedSweep(LoRARuns):
     def plants(self, metric: Mapping[str, Factors], study: Study, case: Case, seed: int) -> dict[str, Planted]:
         """Returns the updates of one teacher; alone, its first component costs `strength` nats a token in each matrix."""
         values = np.sqrt(2 * self.strength) * spectrum(case.spectrum, case.planted_rank)
-        return planted_updates.draw(self.sites(study, case.decoy), metric, values, seed)
+        return draw(self.sites(study, case.decoy), metric, values, seed)
 
     def stack(self, params: Variables, metric: Mapping[str, Factors], study: Study) -> Any:
         """Returns the base, the teachers and the teachers without their last component, stacked in the order of `places`."""
         bases = [params]
         for case, seed in self.places(study):
             updates = self.plants(metric, study, case, seed)
-            bases += [planted_updates.plant(params, updates), planted_updates.plant(params, updates, max(case.planted_rank - 1, 0))]
+            bases += [plant(params, updates), plant(params, updates, max(case.planted_rank - 1, 0))]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *bases)
 
 

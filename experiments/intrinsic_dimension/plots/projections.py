@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.intrinsic_dimension.plots.quality import TITLES
 from research.figures import style
-from research.figures.dimensions import TITLES
 from research.figures.intervals import around
 from research.findings import Finding
 

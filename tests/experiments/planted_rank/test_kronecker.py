@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.adapters.kronecker import DAMPING, factors, inverse_root
+from experiments.planted_rank.kronecker import DAMPING, factors, inverse_root
 from research.adapters.sites import find_sites
 from research.models.model import Batch, from_linen
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.analysis import rank_curves
+from research.analysis import recovery
 
 RANKS = np.array([1, 2, 4, 8, 16, 32])
 
@@ -13,65 +13,65 @@ def losses(ends: tuple[float, float], spread: float = 0.003, seeds: int = 3) -> 
 
 
 def test_start_loss_does_not_pay_for_miscalibration() -> None:
-    np.testing.assert_allclose(rank_curves.start_loss(np.array([12.7, 3.6]), 4.83), [4.83, 3.6])
+    np.testing.assert_allclose(recovery.start_loss(np.array([12.7, 3.6]), 4.83), [4.83, 3.6])
 
 
 def test_recovered_is_zero_at_the_start_and_one_at_full() -> None:
-    np.testing.assert_allclose(rank_curves.recovered(3.5, np.array([3.5, 3.0, 2.5]), 2.5), [0.0, 0.5, 1.0])
+    np.testing.assert_allclose(recovery.recovered(3.5, np.array([3.5, 3.0, 2.5]), 2.5), [0.0, 0.5, 1.0])
 
 
 def test_relative_reading_is_null_without_headroom() -> None:
     start, reached = np.array([2.45, 2.46, 2.44]), losses((2.44, 2.38))
-    found = rank_curves.relative_r90(RANKS, start, reached, np.array([2.37, 2.39, 2.38]))
+    found = recovery.relative_r90(RANKS, start, reached, np.array([2.37, 2.39, 2.38]))
     assert (found.value, found.low, found.high, found.n) == (None, None, None, 3)
     assert "0.1" in found.note
     # A gain of 0.3 bits in the mean is not enough where the seeds disagree.
-    wide = rank_curves.guard(found, rank_curves.headroom([2.5, 3.0, 2.6], [2.4, 2.4, 2.4]))
+    wide = recovery.guard(found, recovery.headroom([2.5, 3.0, 2.6], [2.4, 2.4, 2.4]))
     assert wide.value is None and "0.300" in wide.note
 
 
 def test_relative_r90_finds_the_rank() -> None:
     start, full = np.array([3.5, 3.51, 3.49]), np.array([2.4, 2.41, 2.39])
     reached = start[:, None] - (start - full)[:, None] * np.linspace(0.5, 1.0, 6)
-    found = rank_curves.relative_r90(RANKS, start, reached, full)
+    found = recovery.relative_r90(RANKS, start, reached, full)
     assert found.value == pytest.approx(16.0, rel=0.01)
     assert found.low <= 16 <= found.high
 
 
 def test_untrained_gain_that_is_negative_is_null_too() -> None:
-    found = rank_curves.relative_r90(RANKS, np.full(3, 2.0), losses((2.4, 2.3)), np.full(3, 2.2))
+    found = recovery.relative_r90(RANKS, np.full(3, 2.0), losses((2.4, 2.3)), np.full(3, 2.2))
     assert found.value is None and "-0.200" in found.note
 
 
 def test_rank_and_steps_needed_read_falling_losses() -> None:
-    found = rank_curves.rank_needed(RANKS, losses((2.5, 2.0)), 2.2)
+    found = recovery.rank_needed(RANKS, losses((2.5, 2.0)), 2.2)
     assert found.value == pytest.approx(8.0, rel=0.05) and found.low < 8 < found.high
-    assert rank_curves.rank_needed(RANKS, losses((2.5, 2.0)), 1.5).note.startswith("not reached at the largest rank")
+    assert recovery.rank_needed(RANKS, losses((2.5, 2.0)), 1.5).note.startswith("not reached at the largest rank")
     steps = np.array([50, 100, 200, 400, 800, 1600])
-    assert rank_curves.steps_needed(steps, losses((2.5, 2.0)), 2.2).value == pytest.approx(400, rel=0.05)
-    assert rank_curves.steps_needed(steps, losses((2.5, 2.0)), 2.6).note.startswith("at or below the smallest step")
+    assert recovery.steps_needed(steps, losses((2.5, 2.0)), 2.2).value == pytest.approx(400, rel=0.05)
+    assert recovery.steps_needed(steps, losses((2.5, 2.0)), 2.6).note.startswith("at or below the smallest step")
 
 
 def test_absolute_gap_is_paired_over_seeds() -> None:
-    gap = rank_curves.absolute_gap(pd.Series([2.4, 2.6, 2.5]), pd.Series([2.3, 2.5, 2.4]))
+    gap = recovery.absolute_gap(pd.Series([2.4, 2.6, 2.5]), pd.Series([2.3, 2.5, 2.4]))
     assert gap.value == pytest.approx(0.1) and gap.high - gap.low < 1e-6
 
 
 def test_all_inits_reach_the_shared_targets() -> None:
     curves = {"pretrained": np.array([[3.0, 2.35], [2.6, np.nan]]), "random": np.array([4.9, 3.31])}
-    targets = rank_curves.shared_targets(curves, unigram=4.83)
+    targets = recovery.shared_targets(curves, unigram=4.83)
     assert targets == {"worst_best": 3.31, "halfway": pytest.approx(4.07)}
     assert all(np.nanmin(reached) <= target for reached in curves.values() for target in targets.values())
-    assert rank_curves.shared_targets({"random": np.array([5.0])}, unigram=4.83) == {"worst_best": 5.0}
-    assert rank_curves.shared_targets({"random": np.array([5.0]), "none": np.array([np.nan])}, unigram=4.83) == {}
+    assert recovery.shared_targets({"random": np.array([5.0])}, unigram=4.83) == {"worst_best": 5.0}
+    assert recovery.shared_targets({"random": np.array([5.0]), "none": np.array([np.nan])}, unigram=4.83) == {}
 
 
 def test_definitions_differ_as_they_should() -> None:
     reached = losses((4.6, 3.6))
-    table = rank_curves.definitions(
+    table = recovery.definitions(
         RANKS, reached, {"untouched": np.full(3, 12.0), "unigram": 4.8}, {"full": np.full(3, 3.3), "matched": np.full(3, 3.5)}
     )
-    assert list(table.columns) == rank_curves.DEFINITION_COLUMNS
+    assert list(table.columns) == recovery.DEFINITION_COLUMNS
     r90 = table[table["metric"] == "r90"].set_index(["start", "reference"])
     assert r90.loc[("untouched", "full"), "value"] < r90.loc[("unigram", "matched"), "value"]
     assert r90.loc[("unigram", "full"), "note"].startswith("not reached")

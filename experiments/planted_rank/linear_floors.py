@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments.planted_rank.updates import spectrum
 from research import tree
 from research.adapters.adapt import adapt, attach
 from research.adapters.lora import LoRA
-from research.adapters.planted_updates import spectrum
 from research.losses import Apply, Metrics
 from research.models.model import Batch, Variables, from_linen
 from research.optimizers import OptimizerSpec, adamw

@@ -7,11 +7,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from experiments.intrinsic_dimension.dimensions import DimensionSweep
 from research.cells.layout import Layout
 from research.cells.programs import Programs
 from research.cells.runner import Measure, Setting
 from research.cells.study import budgets_of
-from research.loop.dimensions import DimensionSweep
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from research.figures import planted_ranks
+from experiments.planted_rank import plots
 
 CASES = [("none", "flat", 1, 1.0), ("none", "decaying", 4, 4.0), ("zero", "flat", 0, 0.0), ("full_rank", "flat", 48, None)]
 
@@ -35,23 +35,23 @@ def ticks(figure: Figure, axis: str) -> dict[str, float]:
 
 
 def test_points_stand_at_their_ranks_and_what_is_not_reached_above_them(estimates: pd.DataFrame) -> None:
-    figure = planted_ranks.estimated_against_planted(estimates)
+    figure = plots.estimated_against_planted(estimates)
     drawn = {(round(float(c[0].get_xdata()[0])), float(c[0].get_ydata()[0])) for c in figure.axes[0].containers}
     top, beyond = ticks(figure, "y")["not\nreached"], ticks(figure, "x")["48"]
     assert drawn == {(1, 1.0), (4, 4.0), (0, 0.0), (round(beyond), top)}
     assert top > 6 and beyond > 6
-    assert "2 seeds" in planted_ranks.estimated_caption(estimates)
+    assert "2 seeds" in plots.estimated_caption(estimates)
 
 
 def test_every_case_has_a_panel_with_its_curves_and_tolerances(estimates: pd.DataFrame, results: pd.DataFrame) -> None:
-    figure = planted_ranks.divergence_against_rank(results, estimates)
+    figure = plots.divergence_against_rank(results, estimates)
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in panels] == ["k = 1, flat", "k = 4, decaying", "nothing planted", "full rank"]
     for axes, extra in zip(panels, (1, 1, 0, 0), strict=True):
         assert len(axes.lines) == 2 + 2 + extra
-    assert "0.01" in planted_ranks.divergence_caption(results)
+    assert "0.01" in plots.divergence_caption(results)
 
 
 def test_nothing_to_draw_is_said(estimates: pd.DataFrame, results: pd.DataFrame) -> None:
-    assert planted_ranks.estimated_against_planted(estimates[:0]).texts
-    assert planted_ranks.divergence_against_rank(results.query("phase == 'reference'"), estimates).texts
+    assert plots.estimated_against_planted(estimates[:0]).texts
+    assert plots.divergence_against_rank(results.query("phase == 'reference'"), estimates).texts

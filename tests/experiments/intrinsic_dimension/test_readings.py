@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.analysis.dimension_readings import answer, findings, targets
+from experiments.intrinsic_dimension.readings import answer, findings, targets
 
 DIMENSIONS = (16, 64, 256, 1024)
 UNIGRAM = 4.7

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from configs.planted_rank import get_config
+from experiments.planted_rank.cases import Case, PlantedSweep, case_of
 from research.cells.study import Study
 from research.errors import UsageError
-from research.loop.planted import Case, PlantedSweep, case_of
 
 CONFIG = get_config("smoke").to_dict()
 STUDY, SWEEP = Study.of(CONFIG), PlantedSweep.of(CONFIG)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from research.figures import dimension_trends, dimensions, projections
+from experiments.intrinsic_dimension.plots import projections, quality, trends
 from research.findings import Finding
 
 FC = {"model": "fc", "parameters": 199_210, "data": "tfds:mnist/3.0.1"}
@@ -74,7 +74,7 @@ def results() -> pd.DataFrame:
 
 
 def test_each_model_has_a_panel_with_its_curves_thresholds_and_published_values(results: pd.DataFrame) -> None:
-    figure = dimensions.quality_against_dimension(results, FOUND)
+    figure = quality.quality_against_dimension(results, FOUND)
     network, language = figure.axes
     assert "199,210" in network.get_title() and "131,392" in language.get_title()
     words = [text.get_text() for text in network.get_legend().get_texts()]
@@ -87,16 +87,16 @@ def test_each_model_has_a_panel_with_its_curves_thresholds_and_published_values(
     ]
     assert (750.0, 0.9) in marks
     assert [text.get_text() for text in language.get_legend().get_texts()] == ["pretrained", "random"]
-    assert "fully connected: 3" in dimensions.quality_caption(results)
+    assert "fully connected: 3" in quality.quality_caption(results)
 
 
 def test_bounds_are_arrows_and_what_is_not_read_is_a_cross() -> None:
-    figure = dimension_trends.against_pretraining(FOUND)
+    figure = trends.against_pretraining(FOUND)
     axes = figure.axes[0]
     assert len(axes.texts) == 3  # one open interval, one bound above, one below
     assert sum(line.get_marker() == "x" for line in axes.lines) == 1
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "2,000"]
-    assert "3.80, which every initialization reaches" in dimension_trends.pretraining_caption(FOUND)
+    assert "3.80, which every initialization reaches" in trends.pretraining_caption(FOUND)
 
 
 def test_projections_stand_in_rows_beside_their_costs() -> None:
@@ -110,13 +110,13 @@ def test_projections_stand_in_rows_beside_their_costs() -> None:
 
 def test_sizes_are_drawn_where_there_are_several() -> None:
     wide = [f._replace(where={**f.where, "parameters": 500_000}) for f in FOUND if f.where["model"] == "lm"]
-    figure = dimension_trends.against_size([*FOUND, *wide])
+    figure = trends.against_size([*FOUND, *wide])
     assert not figure.axes[0].get_xticks(minor=True).size
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["131k", "500k"]
 
 
 def test_nothing_to_draw_is_said(results: pd.DataFrame) -> None:
-    assert dimensions.quality_against_dimension(results.query("phase == 'reference'"), FOUND).texts
-    assert dimension_trends.against_pretraining([]).texts and dimension_trends.against_size(FOUND).texts
+    assert quality.quality_against_dimension(results.query("phase == 'reference'"), FOUND).texts
+    assert trends.against_pretraining([]).texts and trends.against_size(FOUND).texts
     assert projections.compared([]).texts and projections.caption([])
-    assert dimension_trends.pretraining_caption([]) and dimension_trends.size_caption([])
+    assert trends.pretraining_caption([]) and trends.size_caption([])

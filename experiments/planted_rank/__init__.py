@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import pandas as pd
 
-from research.analysis import costs, planted_rank
-from research.analysis.linear_floors import floor_records
-from research.analysis.planted_subspaces import subspace_records
+from experiments.planted_rank import plots, readings
+from experiments.planted_rank.cases import SHAPE, PlantedSweep, case_of, described
+from experiments.planted_rank.linear_floors import floor_records
+from experiments.planted_rank.overlaps import subspace_records
+from research.analysis import costs
 from research.analysis.simulated_curves import coverage_records
 from research.cells import initializations
 from research.cells.phases import choose_and_run
@@ -17,10 +19,8 @@ from research.cells.study import Study, bases, chunk_of, corpora, held_out, prog
 from research.data.batches import windows
 from research.data.corpus import Corpus
 from research.errors import UsageError
-from research.figures import planted_ranks
 from research.figures.style import Captioned
 from research.findings import Finding
-from research.loop.planted import SHAPE, PlantedSweep, case_of, described
 from research.models.model import Variables
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
@@ -89,24 +89,20 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns estimated ranks, overlaps, errors of linear floors, and coverage."""
-    return planted_rank.findings(results)
+    return readings.findings(results)
 
 
 def answer(findings: Sequence[Finding]) -> str:
     """Returns the answer in one sentence, generated from the findings."""
-    return planted_rank.answer(findings)
+    return readings.answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption."""
-    estimates = planted_rank.estimates(results)
+    estimates = readings.estimates(results)
     return {
-        "estimated_against_planted": Captioned(
-            planted_ranks.estimated_against_planted(estimates), planted_ranks.estimated_caption(estimates)
-        ),
-        "divergence_against_rank": Captioned(
-            planted_ranks.divergence_against_rank(results, estimates), planted_ranks.divergence_caption(results)
-        ),
+        "estimated_against_planted": Captioned(plots.estimated_against_planted(estimates), plots.estimated_caption(estimates)),
+        "divergence_against_rank": Captioned(plots.divergence_against_rank(results, estimates), plots.divergence_caption(results)),
     }
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from research.adapters.kronecker import DAMPING, Factors
-from research.adapters.planted_updates import chosen, draw, plant, spectrum
+from experiments.planted_rank.kronecker import DAMPING, Factors
+from experiments.planted_rank.updates import chosen, draw, plant, spectrum
 from research.adapters.sites import Site
 from research.errors import UsageError
 

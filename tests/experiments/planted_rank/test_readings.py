@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.analysis.planted_rank import answer, estimated_rank, estimates, findings, tolerance
+from experiments.planted_rank.readings import answer, estimated_rank, estimates, findings, tolerance
 
 CASES = {("none", "flat", 2): 2, ("zero", "flat", 0): 0, ("full_rank", "flat", 8): None}
 CURVES = {("none", "flat", 2): [4.0, 1.8, 0.01, 0.02], ("zero", "flat", 0): [0.0, 0.0, 1e-9, 0.0], ("full_rank", "flat", 8): [8, 7, 6, 5.5]}

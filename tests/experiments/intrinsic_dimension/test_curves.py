@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from research.analysis.dimension_curves import absolute, band, bootstrap, gained, relative, shared
+from experiments.intrinsic_dimension.curves import absolute, band, bootstrap, gained, relative, shared
 
 DIMENSIONS = np.array([0.0, 16, 32, 64, 128, 256, 512])
 TRUTH = 100.0

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from research.adapters.planted_updates import Planted
-from research.analysis.planted_subspaces import subspace_records
+from experiments.planted_rank.overlaps import subspace_records
+from experiments.planted_rank.updates import Planted
 
 PATH, RANK = "params/mlp/up/kernel", 2
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from research.analysis.dimension_curves import absolute, band, bootstrap, gained, relative, shared
+from experiments.intrinsic_dimension.curves import absolute, band, bootstrap, gained, relative, shared
 from research.analysis.intervals import join_notes, t_interval
-from research.analysis.rank_curves import shared_targets, start_loss
+from research.analysis.recovery import shared_targets, start_loss
 from research.findings import Estimate, Finding, finding
 
 SUBJECT = ["model", "parameters", "data"]

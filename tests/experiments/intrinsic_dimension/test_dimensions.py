@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from configs.intrinsic_dimension import get_config
+from experiments.intrinsic_dimension.dimensions import DimensionSweep, shape_of
+from experiments.intrinsic_dimension.images import image_subject
+from experiments.intrinsic_dimension.languages import language_subjects
 from research.data.batches import in_batches
 from research.errors import UsageError
-from research.loop.dimensions import DimensionSweep, shape_of
-from research.loop.images import image_subject
-from research.loop.languages import language_subjects
 
 CONFIG = get_config("smoke").to_dict()
 PARAMETERS = 1210

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from research.adapters.planted_updates import Planted
+from experiments.planted_rank.updates import Planted
 from research.analysis.subspaces import leading, overlap, random_overlap
 
 SIDES = ("inputs", "outputs")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from research.analysis.inversion import crossing, invert, isotonic_curve
-from research.analysis.rank_curves import guard, headroom, recovered
+from research.analysis.recovery import guard, headroom, recovered
 from research.findings import Estimate
 
 SHARE = 0.9

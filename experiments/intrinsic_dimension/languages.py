@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.intrinsic_dimension.dimensions import DimensionSweep
+from experiments.intrinsic_dimension.subjects import Prepared, Subject
 from research.cells import initializations
 from research.cells.layout import lay_out, stacked_shapes
 from research.cells.pretraining import parameter_shapes
@@ -10,8 +12,6 @@ from research.cells.runner import Measure
 from research.cells.study import EVALUATION_BATCH, EVALUATION_BATCHES, Study, bases, chunk_of, corpora, held_out, model_of
 from research.data.batches import batch, windows
 from research.errors import UsageError
-from research.loop.dimensions import DimensionSweep
-from research.loop.subjects import Prepared, Subject
 from research.models.model import count
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.planted_rank.kronecker import Factors, inverse_root
 from research import tree
-from research.adapters.kronecker import Factors, inverse_root
 from research.adapters.sites import Site
 from research.errors import UsageError
 

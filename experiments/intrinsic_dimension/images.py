@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments.intrinsic_dimension.dimensions import DimensionSweep
+from experiments.intrinsic_dimension.subjects import Prepared, Subject
 from research.cells.layout import lay_out, stacked_shapes
 from research.cells.pretraining import check_batch
 from research.cells.runner import Measure
 from research.data.batches import in_batches
 from research.data.labeled import PADDING, Labeled, batch, load_labeled
-from research.loop.dimensions import DimensionSweep
-from research.loop.subjects import Prepared, Subject
 from research.models.classifiers import ClassifierConfig, classifier
 from research.models.model import Variables, count
 from research.optimizers import OptimizerSpec

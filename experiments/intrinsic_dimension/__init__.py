@@ -6,22 +6,23 @@ from typing import Any
 
 import pandas as pd
 
-from research.analysis import costs, dimension_readings
-from research.analysis.known_dimensions import known_records
+from experiments.intrinsic_dimension import readings
+from experiments.intrinsic_dimension.dimensions import shape_of
+from experiments.intrinsic_dimension.images import KINDS, image_subject
+from experiments.intrinsic_dimension.known_dimensions import known_records
+from experiments.intrinsic_dimension.languages import NAME as LANGUAGE
+from experiments.intrinsic_dimension.languages import language_subjects
+from experiments.intrinsic_dimension.plots import projections, quality, trends
+from experiments.intrinsic_dimension.step_times import cost_rows
+from experiments.intrinsic_dimension.subjects import Prepared, Subject
+from research.analysis import costs
 from research.analysis.ngrams import majority_share, unigram_bits
 from research.cells.phases import choose_and_run
 from research.cells.runner import Cell, Runner, names
 from research.cells.runs import SELECTION_SEEDS
 from research.errors import UsageError
-from research.figures import dimension_trends, dimensions, projections
 from research.figures.style import Captioned
 from research.findings import Finding
-from research.loop.dimensions import shape_of
-from research.loop.images import KINDS, image_subject
-from research.loop.languages import NAME as LANGUAGE
-from research.loop.languages import language_subjects
-from research.loop.step_times import cost_rows
-from research.loop.subjects import Prepared, Subject
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
@@ -78,26 +79,24 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns d90 by every definition, accuracies and losses, known dimensions, and what each projection costs."""
-    return dimension_readings.findings(results)
+    return readings.findings(results)
 
 
 def answer(findings: Sequence[Finding]) -> str:
     """Returns the answer in one sentence, generated from the findings."""
-    return dimension_readings.answer(findings)
+    return readings.answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption."""
-    found = dimension_readings.findings(results)
+    found = readings.findings(results)
     drawn = {
-        "quality_against_dimension": Captioned(dimensions.quality_against_dimension(results, found), dimensions.quality_caption(results)),
-        "dimension_against_pretraining": Captioned(
-            dimension_trends.against_pretraining(found), dimension_trends.pretraining_caption(found)
-        ),
+        "quality_against_dimension": Captioned(quality.quality_against_dimension(results, found), quality.quality_caption(results)),
+        "dimension_against_pretraining": Captioned(trends.against_pretraining(found), trends.pretraining_caption(found)),
         "projections": Captioned(projections.compared(found), projections.caption(found)),
     }
     if len({f.where["parameters"] for f in found if f.name == "d90" and f.where["model"] == LANGUAGE}) > 1:
-        drawn["dimension_against_size"] = Captioned(dimension_trends.against_size(found), dimension_trends.size_caption(found))
+        drawn["dimension_against_size"] = Captioned(trends.against_size(found), trends.size_caption(found))
     return drawn
 
 
