@@ -15,12 +15,13 @@ from research.loop.populations import Measure
 from research.loop.pretraining import check_batch
 from research.loop.progress import Progress
 from research.loop.provenance import timed
+from research.loop.study import population_mesh
 from research.loop.subjects import Prepared, Subject
 from research.loop.workdir import Workdir
 from research.models.classifiers import ClassifierConfig, classifier
 from research.models.model import Variables, count
 from research.optimizers import OptimizerSpec
-from research.training.mesh import MeshSpec, P, jit_step, make_mesh
+from research.training.mesh import MeshSpec, P, jit_step
 
 KINDS = {"fc": "mlp", "lenet": "lenet"}
 EVALUATION = (8, 125)
@@ -34,7 +35,7 @@ images = functools.cache(load_labeled)  # a check needs the data's shape, and th
 def image_subject(config: Mapping[str, Any], name: str) -> Subject:
     """Returns the subject 'fc' or 'lenet' of a plain config; raises UsageError for data and sizes that cannot be."""
     data = images(config["images"], config["validation_images"])
-    mesh = make_mesh(MeshSpec(**config["mesh"]))
+    mesh = population_mesh(MeshSpec(**config["mesh"]))
     hidden = config["hidden"] if name == "fc" else ()
     model = classifier(ClassifierConfig(KINDS[name], data.shape, hidden, data.classes))
 
