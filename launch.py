@@ -31,7 +31,7 @@ from research.records import Journal, Row, read_rows
 from research.runtime import catalog, loading, settings
 from research.runtime.progress import Interrupt, Interrupted, start_log, stop_requested
 from research.runtime.provenance import provenance, session, timed
-from research.runtime.workdir import EXTENDABLE, Workdir, read_json
+from research.runtime.workdir import EXTENDABLE, LAYOUT, Workdir, read_json
 from research.sweeps import Plan, fingerprint
 
 ROOT = Path(__file__).resolve().parent
@@ -95,7 +95,8 @@ def resolve(options: flags.FlagValues, overrides: Sequence[str]) -> Run:
     loaded = settings.load(options.config, ROOT)
     config = settings.override(loaded.config, overrides)
     plain = settings.to_plain(config)
-    path = Path(options.workdir or f"runs/{loaded.name}-{fingerprint(plain)}")
+    measured = plain | {key: loaded.config.to_dict()[key] for key in LAYOUT if key in plain}  # another layout continues in the same folder
+    path = Path(options.workdir or f"runs/{loaded.name}-{fingerprint(measured)}")
     return Run(loaded.name, loaded.variant, options.config.partition(":")[0], loaded.module, config, plain, path)
 
 
@@ -208,7 +209,7 @@ def start(run: Run, options: flags.FlagValues) -> None:
     if options.dry_run:
         print(describe(experiment.plan(run.config), run.path))
         return
-    with Interrupt(), opened(run, getattr(experiment, "EXTENDABLE", EXTENDABLE)) as workdir:
+    with Interrupt(), devices.enough_memory(), opened(run, getattr(experiment, "EXTENDABLE", EXTENDABLE)) as workdir:
         _log.info("%s%s in %s, %d records there", run.name, f":{run.variant}" if run.variant else "", run.path, len(workdir.records.rows))
         stage = getattr(experiment, "STAGE", 1)
         if not workdir.is_finished(stage):

@@ -197,7 +197,7 @@ def _pretraining(job: Answer, begin: Begin) -> Answer:
     model, size = DecoderConfig(**job["model"]), 32
     optimizer = OptimizerSpec(job["chunks"] * pretraining.CHUNK, schedule="cosine")
     corpus = Corpus("benchmark", "benchmark", {"train": workload.text()}, {})
-    watch, mesh = _Stopwatch(), make_mesh(solo(MeshSpec(member=-1), jax.device_count()))
+    watch, mesh = _Stopwatch(), make_mesh(solo(MeshSpec(member=-1), jax.device_count(), size))
     begin()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder

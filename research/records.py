@@ -15,9 +15,10 @@ Row = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 _OBSERVED = ("value", "note")
+RELATIVE, ABSOLUTE = 1e-5, 1e-7  # within which two values agree: sums in float32 are rounded otherwise on another device
 
 
-class RecordsDisagree(RuntimeError):
+class RecordsDisagree(UsageError):
     """The same observation was made twice with different values: code, libraries or device changed under one workdir."""
 
 
@@ -38,6 +39,13 @@ def normal(record: Record) -> Row:
 def identity(row: Record) -> str:
     """Returns what makes an observation that one and no other: all its keys but value and note, in any order."""
     return json.dumps({key: value for key, value in row.items() if key not in _OBSERVED}, sort_keys=True, allow_nan=False)
+
+
+def agree(one: Any, other: Any) -> bool:
+    """Returns whether two values of one observation are the same, numbers to a rounding of float32: RELATIVE, or ABSOLUTE near zero."""
+    if isinstance(one, float | int) and isinstance(other, float | int):
+        return math.isclose(one, other, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return bool(one == other)
 
 
 def _parsed(line: bytes) -> Row | None:
@@ -92,7 +100,7 @@ class Journal:
 
 
 class Records:
-    """The observations of a workdir. Appending is idempotent: what already stands there is skipped, and must agree."""
+    """The observations of a workdir. Appending is idempotent: what already stands there is kept, and must agree."""
 
     def __init__(self, path: Path, writes: bool = True) -> None:
         self._journal = Journal(path, writes)
@@ -106,21 +114,27 @@ class Records:
     def append(self, rows: Iterable[Record]) -> int:
         """Returns how many of `rows` were new; those that already stand in the file are skipped, the rest goes in one synced write.
 
-        RecordsDisagree when a standing value differs; UsageError when the disk is full, and the file then stays as it was.
+        RecordsDisagree when a standing value differs by more than rounding; UsageError when the disk is full. The file then stays as it
+        was.
         """
         new: dict[str, Row] = {}
         for row in map(normal, rows):
             key = identity(row)
             known = self._standing[key] if key in self._standing else new.get(key, row).get("value")
-            if known != row.get("value"):
+            if not agree(known, row.get("value")):
                 raise RecordsDisagree(
-                    f"records disagree in {self._journal.path}: {key} stands with {known}, now measured as {row.get('value')}"
+                    f"records disagree in {self._journal.path}: {key} stands with {known}, now measured as {row.get('value')}; code, "
+                    "packages, device or the cached base (~/.cache/lowlands/bases) changed: bring them back, or choose a new --workdir"
                 )
             if key not in self._standing:
                 new.setdefault(key, row)
         count = self._journal.append(new.values())
         self._standing.update((key, row.get("value")) for key, row in new.items())
         return count
+
+    def missing(self, rows: Iterable[Record]) -> list[Row]:
+        """Returns the rows of observations that do not stand yet: what another device or compiler measures otherwise is measured once."""
+        return [row for row in map(normal, rows) if identity(row) not in self._standing]
 
     def has(self, **coordinates: Any) -> bool:
         """Returns whether some record carries all of `coordinates`."""

@@ -15,6 +15,8 @@ CACHES = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Sets JAX up before any test module can start its backend; the commands that tests launch inherit the environment."""
+    for name in [name for name in os.environ if name.startswith("JAX_") and name != "JAX_COMPILATION_CACHE_DIR"]:
+        del os.environ[name]  # no test depends on the shell that it was started from
     config.stash[CACHES] = tempfile.TemporaryDirectory(prefix="lowlands-tests-")
     os.environ["XDG_CACHE_HOME"] = config.stash[CACHES].name
     os.environ["JAX_PLATFORMS"] = "cpu"

@@ -12,6 +12,7 @@ from experiments.intrinsic_dimension.subjects import Prepared, Subject
 from research.cells.layout import lay_out, stacked_shapes
 from research.cells.pretraining import check_batch
 from research.cells.runner import Measure
+from research.cells.study import population_mesh
 from research.data.batches import in_batches
 from research.data.labeled import PADDING, Labeled, batch, load_labeled
 from research.models.classifiers import ClassifierConfig, classifier
@@ -20,7 +21,7 @@ from research.optimizers import OptimizerSpec
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
-from research.training.mesh import MeshSpec, P, jit_step, make_mesh
+from research.training.mesh import MeshSpec, P, jit_step
 
 KINDS = {"fc": "mlp", "lenet": "lenet"}
 EVALUATION = (8, 125)
@@ -34,7 +35,7 @@ images = functools.cache(load_labeled)  # a check needs the data's shape, and th
 def image_subject(config: Mapping[str, Any], name: str) -> Subject:
     """Returns the subject 'fc' or 'lenet' of a plain config; raises UsageError for data and sizes that cannot be."""
     data = images(config["images"], config["validation_images"])
-    mesh = make_mesh(MeshSpec(**config["mesh"]))
+    mesh = population_mesh(MeshSpec(**config["mesh"]))
     hidden = config["hidden"] if name == "fc" else ()
     model = classifier(ClassifierConfig(KINDS[name], data.shape, hidden, data.classes))
 

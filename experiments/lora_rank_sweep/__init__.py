@@ -77,7 +77,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     with timed("spectra", workdir.timings.append):
         yield spectrum_records(NAME, full, stacked, study.model.scan)
     with timed("costs", workdir.timings.append):
-        yield arm_costs(NAME, layout.tasks, sweep.ranks, study.model, sweep.batch_size)
+        yield workdir.records.missing(arm_costs(NAME, layout.tasks, sweep.ranks, study.model, sweep.batch_size))
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:

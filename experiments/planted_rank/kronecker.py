@@ -48,7 +48,7 @@ def factors(model: Model, params: Mapping[str, Any], batch: Batch, sites: Sequen
         return (logs * drawn).sum(), seen
 
     shapes = jax.eval_shape(lambda: log_likelihood({})[1])
-    probes = {module: jnp.zeros((shape.shape[0], by_module[module].outputs)) for module, shape in shapes.items()}
+    probes = {module: jnp.zeros((shape.shape[0], by_module[module].outputs), jnp.float32) for module, shape in shapes.items()}
     gradients, inputs = jax.grad(log_likelihood, has_aux=True)(probes)
     return {by_module[m].kernel: Factors(_second_moment(inputs[m]), _second_moment(gradients[m])) for m in by_module}
 

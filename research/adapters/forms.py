@@ -52,7 +52,7 @@ def factored(dropout: float, train: bool) -> Callable[..., Any]:
         else:
             x = _flat_inputs(context.module, x.astype(y.dtype))
             if dropout and train:
-                keep = jax.random.bernoulli(context.module.make_rng("dropout"), 1.0 - dropout, x.shape)
+                keep = jax.random.bernoulli(context.module.make_rng("dropout"), jnp.float32(1.0 - dropout), x.shape)
                 x = jnp.where(keep, x / (1.0 - dropout), 0.0).astype(y.dtype)
             hidden = x @ a
         return y + (hidden @ b).reshape(y.shape)

@@ -104,7 +104,7 @@ def _drawn(key: Array, sites: Sequence[Site], width: int) -> dict[str, Array]:
         names = [(zlib.crc32(site.kernel.encode()), layer) for site in alike for layer in range(math.prod(site.stack))]
         keys = jax.vmap(lambda name, layer: jax.random.fold_in(jax.random.fold_in(key, name), layer))(*jnp.array(names, jnp.uint32).T)
         columns = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, jnp.arange(width))
-        normal_lri = jax.vmap(jax.vmap(lambda column, n=inputs: jax.random.normal(column, (n,))))(columns)
+        normal_lri = jax.vmap(jax.vmap(lambda column, n=inputs: jax.random.normal(column, (n,), jnp.float32)))(columns)
         ends = list(itertools.accumulate(math.prod(site.stack) for site in alike))
         for site, rows in zip(alike, jnp.split(normal_lri, ends[:-1]), strict=True):
             drawn[site.kernel] = jnp.swapaxes(rows, 1, 2).reshape(*site.stack, inputs, width)
@@ -128,6 +128,6 @@ def initialize(key: Array, targets: Mapping[str, tuple[Site, int, float]], spec:
     for path, (site, width, alpha) in targets.items():
         own = width if rank is None or any(re.search(pattern, path) for pattern, _ in spec.ranks) else rank
         adapter[f"{site.module}/A"] = _size(site) * mask(drawn[site.kernel][..., :width], own)
-        adapter[f"{site.module}/B"] = jnp.zeros((*site.stack, width, site.outputs))
+        adapter[f"{site.module}/B"] = jnp.zeros((*site.stack, width, site.outputs), jnp.float32)
         constants[f"{site.module}/scale"] = jnp.broadcast_to(scale(spec, own, alpha), site.stack)
     return {"adapter": tree.unflatten(adapter), "constants": tree.unflatten(constants)}

@@ -36,7 +36,7 @@ def draw(kind: str, key: Array, size: int, width: int, dimension: Array | int | 
         return {"matrix": jnp.where(jnp.arange(width)[None, :] < used, _orthonormal(key, size, width), 0.0)}
     if kind == "count_sketch":
         place_key, sign_key = jax.random.split(key)
-        bucket = jax.random.permutation(place_key, size) % used
+        bucket = jax.random.permutation(place_key, jnp.arange(size, dtype=jnp.int32)) % used
         count = size // used + (bucket < size % used)  # of the rows in the same bucket
         return {"bucket": bucket, "weight": jax.random.rademacher(sign_key, (size,), jnp.float32) / jnp.sqrt(count.astype(jnp.float32))}
     return {"seed": jax.random.bits(key, (2,), jnp.uint32), "dimension": used}
@@ -53,7 +53,7 @@ def _check(kind: str, size: int, width: int, dimension: Array | int | None) -> N
 
 def _orthonormal(key: Array, size: int, width: int) -> Array:
     """Uniformly distributed: the signs of R's diagonal, which QR leaves to convention, are made positive (Mezzadri 2007)."""
-    q, r = jnp.linalg.qr(jax.random.normal(key, (size, width)))
+    q, r = jnp.linalg.qr(jax.random.normal(key, (size, width), jnp.float32))
     return q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)[None, :]
 
 

@@ -70,7 +70,7 @@ def initialize(key: Array, params: Mapping[str, Any], spec: Subspace, dimension:
     used = jnp.asarray(spec.dimension if dimension is None else dimension, jnp.int32) - scales
     size = sum(leaf.size for leaf in leaves.values())
     constants = projections.draw(spec.projection, key, size, width, jnp.clip(used, 1, width))
-    adapter = {"v": jnp.zeros(width), **({"scales": jnp.ones(scales)} if scales else {})}
+    adapter = {"v": jnp.zeros(width, jnp.float32), **({"scales": jnp.ones(scales, jnp.float32)} if scales else {})}
     return {"adapter": {"subspace": adapter}, "constants": {"subspace": {**constants, "moves": (used > 0).astype(jnp.float32)}}}
 
 

@@ -68,7 +68,7 @@ def parameter_shapes(model: Model) -> Variables:
 def check_batch(key: str, size: int, mesh: Mesh, accumulate: int = 1) -> None:
     """Raises UsageError, naming the config's `key`, when a batch does not divide into its parts over the mesh's data and fsdp axes."""
     examples = mesh.shape["data"] * mesh.shape["fsdp"]
-    if accumulate < 1 or size % (examples * accumulate):
+    if min(size, accumulate) < 1 or size % (examples * accumulate):
         parts = f" in {accumulate} parts" if accumulate != 1 else ""
         raise UsageError(
             f"{key} = {size} is not divisible{parts} by the {examples} devices that share a batch; change it, or mesh.data and mesh.fsdp"

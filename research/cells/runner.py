@@ -106,8 +106,8 @@ class Runner:
         Raises Interrupted, after saving, when a stop is requested.
         """
         by_name = {cell.fingerprint: cell for cell in cells}
-        assigned = self.workdir.assign([(cell.fingerprint, cell.shape) for cell in cells], lambda shape: self.setting.widths[shape])
         done = finished(self.workdir, self.setting.budgets[-1])
+        assigned = self.workdir.assign([(cell.fingerprint, cell.shape) for cell in cells], self.setting.widths.__getitem__, done)
         with self.progress.task(name, len(cells) * self.setting.budgets[-1]) as task:
             for population in assigned:
                 mine = [by_name[cell] for cell in population.cells if cell in by_name]
@@ -144,7 +144,7 @@ class _InFlight:
         self.folder = runner.workdir.state_dir(assigned.id)
         self.functions = runner.programs[cells[0].shape]
         width = self.setting.widths[cells[0].shape]
-        rows = [cells[min(i, len(cells) - 1)] for i in range(max(width, len(cells)))]
+        rows = [cells[min(i, len(cells) - 1)] for i in range(width)]
         self.seeds = [cell.seed for cell in rows]
         self.members = Members(
             np.array([cell.base for cell in rows], np.int32),
@@ -181,7 +181,12 @@ class _InFlight:
 
     def _begin(self) -> tuple[Any, int]:
         states = self.functions.init(self.members, self.runner.bases)
-        found = checkpoints.restore(self.folder, (states, self.measured, self.train))
+        try:
+            found = checkpoints.restore(self.folder, (states, self.measured, self.train))
+        except checkpoints.AnotherTree:  # of another width: as many members as fitted other devices, or another `members`
+            _log.info("%d cells begin again: they were saved in a program of another width", len(self.cells))
+            shutil.rmtree(self.folder, ignore_errors=True)
+            found = None
         if found is None:
             return states, 0
         done, (states, measured, train) = found

@@ -20,6 +20,7 @@ from research.errors import UsageError
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec
+from research.runtime.devices import say_idle
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
@@ -64,17 +65,27 @@ class Study:
 
     def make_mesh(self) -> Mesh:
         """Returns the mesh of populations."""
-        return make_mesh(self.mesh)
+        return population_mesh(self.mesh)
 
     def solo_mesh(self) -> Mesh:
-        """Returns the mesh of pretraining: the member axis is spent on data."""
-        return make_mesh(solo(self.mesh, len(jax.devices())))
+        """Returns the mesh of pretraining: the member axis is spent on data, as far as it divides a part of a batch."""
+        examples = self.pretraining["batch_size"] // max(1, self.pretraining["accumulate"])
+        return make_mesh(solo(self.mesh, jax.device_count(), examples, jax.process_count()))
 
     def check_batches(self, batch_size: int) -> None:
         """Raises UsageError when a batch of pretraining, or of a member, does not divide over the devices that share it."""
-        p = self.pretraining
-        check_batch("pretraining.batch_size", p["batch_size"], self.solo_mesh(), p["accumulate"])
-        check_batch("batch_size", batch_size, self.make_mesh())
+        p, mesh, solo_mesh = self.pretraining, self.make_mesh(), self.solo_mesh()
+        check_batch("pretraining.batch_size", p["batch_size"], solo_mesh, p["accumulate"])
+        check_batch("batch_size", batch_size, mesh)
+        if solo_mesh.size < mesh.size:
+            say_idle(solo_mesh.size, f"while a base is pretrained: a batch of {p['batch_size']} is shared evenly by {solo_mesh.size}")
+
+
+def population_mesh(spec: MeshSpec) -> Mesh:
+    """Returns the mesh of populations, after one line says which devices it leaves idle."""
+    mesh = make_mesh(spec)
+    say_idle(mesh.size, f"beside a mesh of {', '.join(f'{axis} {size}' for axis, size in mesh.shape.items())}")
+    return mesh
 
 
 def corpora(study: Study, workdir: Workdir) -> tuple[Corpus, Corpus]:

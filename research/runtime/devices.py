@@ -1,11 +1,13 @@
 """What must be settled before JAX looks for devices, and what is said once it has found them."""
 
+import contextlib
+import functools
 import glob
 import logging
 import math
 import os
 import shutil
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 import jax
@@ -15,6 +17,24 @@ from research.errors import UsageError
 _log = logging.getLogger(__name__)
 _GPU_NAMES = ("cuda", "gpu", "rocm")
 _TPU_SIGNS = ("TPU_NAME", "TPU_WORKER_ID", "TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES", "TPU_ACCELERATOR_TYPE", "TPU_LIBRARY_PATH")
+_HIDING = {  # what hides accelerators from this process, and the signs of those it hides
+    "CUDA_VISIBLE_DEVICES": ("nvidia", "amd"),
+    "NVIDIA_VISIBLE_DEVICES": ("nvidia",),
+    "HIP_VISIBLE_DEVICES": ("amd",),
+    "ROCR_VISIBLE_DEVICES": ("amd",),
+}
+_SETTLED: dict[str, str | int | bool | None] = {  # what would change numbers, or end a run over a cell that diverged; by JAX's default
+    "JAX_ENABLE_X64": False,
+    "JAX_DEFAULT_MATMUL_PRECISION": None,
+    "JAX_DEFAULT_PRNG_IMPL": "threefry2x32",
+    "JAX_THREEFRY_PARTITIONABLE": True,
+    "JAX_RANDOM_SEED_OFFSET": 0,
+    "JAX_NUMPY_DTYPE_PROMOTION": "standard",
+    "JAX_DISABLE_JIT": False,
+    "JAX_DEBUG_NANS": False,
+    "JAX_DEBUG_INFS": False,
+    "JAX_TRANSFER_GUARD": None,
+}
 _COUNTS = ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 _PIP = "pip install -r requirements.txt"
 
@@ -24,10 +44,20 @@ def nvidia_present() -> bool:
     return bool(glob.glob("/dev/nvidia[0-9]*")) or (shutil.which("nvidia-smi") is not None and os.path.exists("/dev/dxg"))
 
 
+def hides(variable: str, value: str) -> bool:
+    """Returns whether a *_VISIBLE_DEVICES with this value shows nothing: a driver stops at the first word that names no device."""
+    first = value.split(",")[0].strip().lower()
+    if variable == "NVIDIA_VISIBLE_DEVICES":  # read when a container is made, and with words of its own
+        return first in ("", "none", "void")
+    return not (first.isdigit() or first.startswith(("gpu-", "mig-")))
+
+
 def accelerator_present(environ: Mapping[str, str]) -> bool:
-    """Returns whether an NVIDIA or AMD GPU or a TPU may be here."""
-    nodes = glob.glob("/dev/accel*") + glob.glob("/dev/kfd") + glob.glob("/dev/vfio/[0-9]*")
-    return nvidia_present() or bool(nodes) or any(sign in environ for sign in _TPU_SIGNS)
+    """Returns whether an NVIDIA or AMD GPU or a TPU may be here that the environment does not hide."""
+    hidden = {kind for variable, kinds in _HIDING.items() if variable in environ and hides(variable, environ[variable]) for kind in kinds}
+    nvidia, amd = "nvidia" not in hidden and nvidia_present(), "amd" not in hidden and os.path.exists("/dev/kfd")
+    nodes = glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+    return nvidia or amd or bool(nodes) or any(sign in environ for sign in _TPU_SIGNS)
 
 
 def usable_cores() -> int:
@@ -50,11 +80,13 @@ def prepare(environ: MutableMapping[str, str]) -> None:
     """Returns after JAX is set up and before it is initialized; what the user set in the environment stays.
 
     Without an accelerator the platform is the CPU, so that no plugin complains; a CPU becomes one device per usable core; compiled
-    programs are kept on disk. UsageError when JAX_PLATFORMS asks for a GPU and none is there.
+    programs are kept on disk; options of JAX that would change what a run measures are set back. UsageError when JAX_PLATFORMS asks for a
+    GPU and none is there.
     """
     asked = environ.get("JAX_PLATFORMS", "").lower()
     if asked.split(",")[0] in _GPU_NAMES and not accelerator_present(environ):
-        raise UsageError(f"JAX_PLATFORMS={asked} asks for a GPU and none is there; unset it, or set JAX_PLATFORMS=cpu")
+        hiding = "".join(f" (or {name}={environ[name]} hides it)" for name in _HIDING if name in environ and hides(name, environ[name]))
+        raise UsageError(f"JAX_PLATFORMS={asked} asks for a GPU and none is there{hiding}; unset it, or set JAX_PLATFORMS=cpu")
     if not asked and not accelerator_present(environ):
         environ["JAX_PLATFORMS"] = "cpu"
         _update("jax_platforms", "cpu")
@@ -64,9 +96,14 @@ def prepare(environ: MutableMapping[str, str]) -> None:
         _update("jax_compilation_cache_dir", str(cache_folder(environ) / "xla"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in environ:
         _update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    changed = [name for name, default in _SETTLED.items() if name in environ and getattr(jax.config, name.lower()) != default]
+    for name in changed:
+        _update(name.lower(), _SETTLED[name])
+    if changed:
+        _log.info("not followed, so that a run is the same in every shell: %s", ", ".join(f"{name}={environ[name]}" for name in changed))
 
 
-def _update(option: str, value: str | int | float) -> None:
+def _update(option: str, value: str | int | float | None) -> None:
     try:
         jax.config.update(option, value)
     except RuntimeError:
@@ -115,9 +152,33 @@ def describe(platform: str, variant: str, variants: Mapping[str, str], config_pa
         _log.warning("AN NVIDIA GPU IS HERE BUT JAX SEES ONLY THE CPU. Mend it with:  %s", _PIP)
 
 
+@contextlib.contextmanager
+def enough_memory() -> Iterator[None]:
+    """Returns a context in which memory that does not suffice, of the device or the machine, is a UsageError on what to lower."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = str(error)
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in words and "out of memory" not in words.lower():
+            raise
+        cause = next(iter(words.splitlines()), "").strip() or type(error).__name__
+        raise UsageError(
+            f"out of memory ({cause}); what was measured is kept, and the same command continues with a lower --config.members, or, where "
+            "nothing else uses the GPU, a higher XLA_PYTHON_CLIENT_MEM_FRACTION (0.75 unless set); a lower batch_size or "
+            "pretraining.batch_size, or more parts in pretraining.accumulate, is another run"
+        ) from error
+
+
 def names() -> list[str]:
     """Returns the kind of every device, for the provenance."""
     return [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
+
+
+@functools.cache  # each part of a command makes its meshes anew
+def say_idle(used: int, why: str) -> None:
+    """Returns after one line says that only `used` of all devices work; the same words are said once."""
+    if used < jax.device_count():
+        _log.info("%d of %d devices stay idle %s", jax.device_count() - used, jax.device_count(), why)
 
 
 def leads() -> bool:

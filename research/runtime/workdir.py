@@ -5,7 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,7 @@ from research.runtime.assignments import Assignments, Population
 from research.sweeps import canonical, fingerprint
 
 EXTENDABLE = ("ranks", "seeds")
+LAYOUT = ("members", "mesh")  # how cells lie on devices, not what is measured: free to change
 _ABSENT = "(absent)"
 _SMALL = ("config.json", "fingerprints.json", "sessions.jsonl", "timings.jsonl", "populations.jsonl", "lock")
 
@@ -52,10 +53,11 @@ def _extends(old: Any, new: Any) -> bool:
 class Workdir:
     """The folder of one run, a context manager.
 
-    `config` holds plain values; `extendable` names the keys that may grow (a longer tuple, a larger number). Entering takes the kernel
-    lock, creates or compares config.json and opens the files; UsageError when another process has the folder, when it cannot be
-    written, when it belongs to another config, or when records.jsonl is corrupt. `writes=False` is for the processes other than 0 of a
-    distributed run: they read the same folder and write nothing. A UsageError before the first record takes a new folder away again.
+    `config` holds plain values; `extendable` names the keys that may grow (a longer tuple, a larger number); those of LAYOUT are free.
+    Entering takes the kernel lock, creates or compares config.json and opens the files; UsageError when another process has the folder,
+    when it cannot be written, when it belongs to another config, or when records.jsonl is corrupt. `writes=False` is for the processes
+    other than 0 of a distributed run: they read the same folder and write nothing. A UsageError before the first record takes a new
+    folder away again.
     """
 
     records: Records
@@ -95,7 +97,8 @@ class Workdir:
             self._write(path, self._config)
             return
         changed = differences(old, self._config)
-        if foreign := {key: pair for key, pair in changed.items() if key not in self._extendable or not _extends(*pair)}:
+        measured = {key: pair for key, pair in changed.items() if key.split(".")[0] not in LAYOUT}
+        if foreign := {key: pair for key, pair in measured.items() if key not in self._extendable or not _extends(*pair)}:
             words = ", ".join(f"{key}: {json.dumps(before)} -> {json.dumps(after)}" for key, (before, after) in foreign.items())
             raise UsageError(f"{self.path} was made with another config ({words}); set it back, or choose a new --workdir")
         if changed:
@@ -112,9 +115,11 @@ class Workdir:
             os.close(self._lock)
             self._lock = None
 
-    def assign(self, cells: Sequence[tuple[str, Any]], size_of: Callable[[Any], int]) -> list[Population]:
-        """Returns the populations that hold `cells` (fingerprint, shape key), old ones kept, new ones written down first."""
-        return self._assignments.assign(cells, size_of)
+    def assign(
+        self, cells: Sequence[tuple[str, Any]], size_of: Callable[[Any], int], finished: Collection[str] | None = None
+    ) -> list[Population]:
+        """Returns the populations that hold `cells` (fingerprint, shape key), as `Assignments.assign` says; new ones written down first."""
+        return self._assignments.assign(cells, size_of, finished)
 
     def pin(self, name: str, fingerprint: str) -> None:
         """Returns after `name` (a data set, a base) is bound to `fingerprint` for the provenance; UsageError when it was another one."""

@@ -23,6 +23,10 @@ SAVE_SHARE = 1 / 20
 _log = logging.getLogger(__name__)
 
 
+class AnotherTree(UsageError):
+    """A checkpoint is whole and of other names, shapes or types than the program that wants it."""
+
+
 def _leaves(tree: Any) -> dict[str, Any]:
     return {f"leaf_{index:05d}": leaf for index, leaf in enumerate(jax.tree.leaves(tree))}
 
@@ -92,8 +96,8 @@ class Autosave:
 def restore(directory: Path, like: Any) -> tuple[int, Any] | None:
     """Returns (step, tree) of the newest checkpoint that is whole, laid out as `like` (arrays or shapes with shardings), or None.
 
-    A damaged checkpoint is passed over with a warning that names it; when all are damaged, the answer is None. UsageError for a checkpoint
-    of another tree: other names, shapes or types.
+    A damaged checkpoint is passed over with a warning that names it; when all are damaged, the answer is None. AnotherTree for a
+    checkpoint of other names, shapes or types.
     """
     if not directory.exists():
         return None
@@ -103,7 +107,7 @@ def restore(directory: Path, like: Any) -> tuple[int, Any] | None:
             try:
                 leaves = _whole(checkpointer, found.step, like)
             except UsageError as error:
-                raise UsageError(f"the checkpoint {path} {error}; delete {directory}") from None
+                raise AnotherTree(f"the checkpoint {path} {error}; delete {directory}") from None
             except Exception as error:
                 _log.warning("checkpoint %s is damaged (%s); falling back to the one before", path, _first_line(error))
                 continue

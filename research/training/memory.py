@@ -2,6 +2,7 @@
 
 import math
 import resource
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -59,7 +60,8 @@ def budget(device: jax.Device) -> int:
 def peak_bytes() -> int:
     """Returns the most bytes in use so far: of the first device where it keeps account, else of this process."""
     stats = jax.local_devices()[0].memory_stats() or {}
-    return int(stats.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    return int(stats.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit))
 
 
 def members_side_by_side(size: Footprint, device: jax.Device, most: int) -> int:

@@ -46,28 +46,43 @@ class MeshSpec:
     tensor: int = 1
 
     def sizes(self, devices: int) -> tuple[int, ...]:
-        """Returns the axes' sizes on so many devices; raises UsageError when they do not fit."""
+        """Returns the axes' sizes on so many devices; raises UsageError when they do not fit.
+
+        An axis of -1 takes as many as the others leave room for: 6 devices hold one copy of a model that is split over 4.
+        """
         sizes = dataclasses.astuple(self)
         fixed = math.prod(size for size in sizes if size != -1)
         wish = ", ".join(f"{axis} {size}" for axis, size in zip(AXES, sizes, strict=True))
         if min(sizes) < -1 or 0 in sizes or sizes.count(-1) > 1:
             raise UsageError(f"a mesh of {wish}: sizes are positive, and one of them may be -1 for the rest of the devices")
-        if fixed > devices or (-1 in sizes and devices % fixed):
+        if fixed > devices:
             raise UsageError(f"a mesh of {wish} does not fit {devices} devices; lower it with --config.mesh.AXIS=SIZE")
         return tuple(devices // fixed if size == -1 else size for size in sizes)
 
 
 def make_mesh(spec: MeshSpec, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Returns the mesh over the first devices that `spec` needs, with Auto axes: the compiler spreads what jit's shardings begin."""
+    """Returns the mesh over the first devices that `spec` needs, with Auto axes: the compiler spreads what jit's shardings begin.
+
+    Raises UsageError when it does not fit the devices, or would leave a process of several without one.
+    """
     devices = list(jax.devices() if devices is None else devices)
     sizes = spec.sizes(len(devices))
-    return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices[: math.prod(sizes)])
+    used, idle = devices[: math.prod(sizes)], devices[math.prod(sizes) :]
+    if left := {device.process_index for device in idle} - {device.process_index for device in used}:
+        raise UsageError(f"a mesh of {sizes} on {len(devices)} devices leaves process {min(left)} without one; change mesh.*")
+    return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=used)
 
 
-def solo(spec: MeshSpec, devices: int) -> MeshSpec:
-    """Returns the mesh of one model on the devices of a population: the member axis is spent on data."""
+def solo(spec: MeshSpec, devices: int, examples: int, processes: int = 1) -> MeshSpec:
+    """Returns the mesh of one model on the devices of a population: the member axis is spent on data, as far as `examples` divide.
+
+    What is left over stays idle. With several processes every device takes part, and those left over repeat the work of others.
+    """
     member, data, fsdp, tensor = spec.sizes(devices)
-    return MeshSpec(1, member * data, fsdp, tensor)
+    places = member * data
+    shares = [n for n in range(1, places + 1) if examples % (n * fsdp) == 0 and (processes == 1 or places % n == 0)]
+    data = max(shares, default=1)
+    return MeshSpec(1 if processes == 1 else places // data, data, fsdp, tensor)
 
 
 def leaf_path(path: Sequence[Any]) -> str:
