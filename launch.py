@@ -7,10 +7,10 @@
 
 Any value of the config is set by its name, several in a row separated by commas:
 
-  --config.ranks=1,4,16 --config.seeds=5 --config.model.d_model=128 --config.target=text:notes/*.txt
+  --config.ranks=1,4,16 --config.seeds=5 --config.model.d_model=128 --config.target='text:notes/*.txt'
 
-Results stand in --workdir (by default runs/<name>-<fingerprint of the config>): report.html, summary.json, figures/, records.jsonl,
-tensorboard/. The same command continues a run that was stopped or killed; with --workdir named, more ranks or seeds extend it.
+Results stand in --workdir (by default runs/<name>-<fingerprint of the config>): report.html, report.md, summary.json, records.jsonl,
+figures/, tensorboard/. The same command continues a stopped or killed run; with --workdir named, more ranks or seeds extend it.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from research.errors import UsageError
-from research.files import explained
+from research.files import explained, local_path
 from research.records import Journal, Row, read_rows
 from research.runtime import catalog, loading, settings
 from research.runtime.progress import Interrupt, Interrupted, start_log, stop_requested
@@ -37,6 +37,8 @@ from research.sweeps import Plan, fingerprint
 ROOT = Path(__file__).resolve().parent
 _log = logging.getLogger("launch")
 _HELP = {
+    "config": "the config file, configs/<name>.py[:variant]",
+    "workdir": "the folder of the results (default: runs/<name>-<fingerprint>)",
     "list": "show experiments, their questions, variants and durations",
     "dry_run": "show cells, populations, memory and time; run and write nothing",
     "report_only": "make findings, figures and report anew from the records that stand in the workdir",
@@ -59,10 +61,9 @@ class Run(NamedTuple):
 
 def _flags() -> flags.FlagValues:
     values = flags.FlagValues()
-    flags.DEFINE_string("config", None, "the config file, configs/<name>.py[:variant]", flag_values=values)
-    flags.DEFINE_string("workdir", None, "the folder of the results (default: runs/<name>-<fingerprint>)", flag_values=values)
     for name, words in _HELP.items():
-        flags.DEFINE_bool(name, False, words, flag_values=values)
+        define: Any = flags.DEFINE_string if name in ("config", "workdir") else flags.DEFINE_bool
+        define(name, None, words, flag_values=values, allow_overwrite=False)  # {a,b} in a shell makes two flags of one
     return values
 
 
@@ -84,7 +85,7 @@ def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
 def usage() -> str:
     """Returns the text of --help: examples first, then every flag."""
     values = _flags()
-    lines = [f"  --{name:12} {values[name].help}" for name in ("config", "workdir", *_HELP)]
+    lines = [f"  --{name:12} {values[name].help}" for name in _HELP]
     return "\n".join([str(__doc__).strip(), "", "Flags:", *lines])
 
 
@@ -96,7 +97,7 @@ def resolve(options: flags.FlagValues, overrides: Sequence[str]) -> Run:
     config = settings.override(loaded.config, overrides)
     plain = settings.to_plain(config)
     measured = plain | {key: loaded.config.to_dict()[key] for key in LAYOUT if key in plain}  # another layout continues in the same folder
-    path = Path(options.workdir or f"runs/{loaded.name}-{fingerprint(measured)}")
+    path = local_path(options.workdir or f"runs/{loaded.name}-{fingerprint(measured)}", "--workdir=")
     return Run(loaded.name, loaded.variant, options.config.partition(":")[0], loaded.module, config, plain, path)
 
 
@@ -199,6 +200,7 @@ def start(run: Run, options: flags.FlagValues) -> None:
     from research.runtime import devices
 
     devices.prepare(os.environ)
+    devices.settle_drawing(os.environ)
     experiment = experiment_of(run)
     if options.report_only:
         conclude(experiment, run, read_rows(run.path / "records.jsonl")[0], save_seconds=False)

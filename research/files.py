@@ -1,8 +1,10 @@
-"""Bytes on a disk that survive a kill, a power cut and a full disk."""
+"""Paths as people type them, and bytes on a disk that survive a kill, a power cut and a full disk."""
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,27 @@ from pathlib import Path
 from research.errors import UsageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SAFE = re.compile(r"[A-Za-z0-9_@%+=,-][A-Za-z0-9_@%+=,. -]{0,99}")
+
+
+def local_path(text: str, what: str) -> Path:
+    """Returns the path that a user typed as `text`, its tilde expanded; `what` stands before it in errors, such as '--workdir='.
+
+    UsageError for a URL, which would silently become a folder called `gs:`, and for the home of a user who is not there.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise UsageError(f"{what}{text} is a URL, and only paths of this machine are read and written: mount it here, or copy it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{what}{text} names a home folder that is not known here; write the path in full, or set HOME") from error
+
+
+def file_word(text: str) -> str:
+    """Returns `text` as one name in a folder: itself where that is safe, else cleaned, with a digest by which no two texts share it."""
+    if _SAFE.fullmatch(text):
+        return text
+    return f"{re.sub('[^A-Za-z0-9_@%+=,-]+', '_', text)[:80]}~{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 
 @contextlib.contextmanager

@@ -27,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["JAX_NUM_CPU_DEVICES"] = "8"
     import jax
 
+    from research.runtime import devices
+
+    devices.settle_drawing(os.environ)
     jax.config.update("jax_numpy_rank_promotion", "raise")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

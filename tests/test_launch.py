@@ -1,6 +1,7 @@
 """The command line: one command ends in a report, every mistake in one line and exit code 2."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,11 @@ BAD = [
     ((FAKE, "--config.source=nowhere"), "unknown data source 'nowhere'"),
     ((FAKE, "--workdir=configs/fake.py"), "cannot write"),
     ((FAKE, "--workdir=configs/fake.py/x"), "cannot write"),
+    ((FAKE, "--workdir=gs://bucket/run"), "--workdir=gs://bucket/run is a URL"),
+    ((FAKE, "--workdir=file:///run"), "is a URL"),
+    ((FAKE, "--workdir=~nobody-of-this-name/run"), "names a home folder that is not known here"),
+    ((FAKE, "--workdir=a", "--workdir=b"), "--workdir=b: already defined as a"),
+    ((FAKE, "--config.ranks=1", "--config.ranks=2"), "--config.ranks is given twice, as 1 and 2"),
     ((FAKE, "--report_only"), "no records yet"),
     ((FAKE, "--config.source=diverges", "--config.steps=1", "--config.ranks=x"), "expected a whole number"),
 ]
@@ -90,6 +96,12 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert expected in errors[0]
     assert files(place) == before
     assert not (place / "runs").exists()
+
+
+def test_a_home_is_expanded_behind_a_flag(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HOME", str(place / "home"))
+    assert start(FAKE, "--workdir=~/runs/x", "--dry_run") == 0
+    assert f"results would stand in {place}/home/runs/x;" in capsys.readouterr().out
 
 
 def test_a_config_without_its_experiment_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,6 +157,13 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"--{flag}" in text for flag in ("config", "workdir", "list", "dry_run", "report_only", "distributed"))
     assert start() == 2
     assert capsys.readouterr().out == text
+
+
+def test_what_a_shell_would_read_stands_in_quotes_wherever_a_command_is_shown(root: Path) -> None:
+    pages = [root / "README.md", root / "launch.py", *root.glob("configs/*.py"), *root.glob("research/**/*.py")]
+    shown = [word for page in pages for word in re.findall(r"--(?:config|workdir)[\w.]*=\S+", page.read_text())]
+    assert any("='text:" in word for word in shown)
+    assert [word for word in shown if re.search(r"=[^'\"]*[*?]", word)] == []
 
 
 def test_list_names_questions_variants_and_durations(

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from research.data.documents import Documents
 from research.errors import UsageError
+from research.files import local_path
 
 
 def text_documents(pattern: str) -> Documents:
     """Returns the files that match `pattern` (`**` matches any depth), read as UTF-8; UsageError if there is none or one cannot be read."""
-    paths = sorted(path for path in map(Path, glob.glob(str(Path(pattern).expanduser()), recursive=True)) if path.is_file())
+    paths = sorted(path for path in map(Path, glob.glob(str(local_path(pattern, "text:")), recursive=True)) if path.is_file())
     if not pattern or not paths:
         raise UsageError(f"text:{pattern} matches no file; give a glob of files, such as 'text:folder/**/*.txt'")
     try:

@@ -11,6 +11,7 @@ import numpy as np
 
 from research.data.documents import Documents
 from research.errors import UsageError
+from research.files import local_path
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation", "test": "test"}
@@ -47,7 +48,7 @@ def tfds_documents(word: str, max_bytes: int | None = None) -> Documents:
 
 def data_folder() -> Path:
     """Returns the folder of prepared sets: `TFDS_DATA_DIR`, else TFDS's own default."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or Path("~", "tensorflow_datasets")).expanduser()
+    return local_path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets", "TFDS_DATA_DIR=")
 
 
 def find_prepared(word: str, root: Path) -> Prepared:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from research.files import atomic_write, explained
+from research.files import atomic_write, explained, file_word
 
 DPI = 150
 SHEET = Path(__file__).with_name("lowlands.mplstyle")
@@ -192,7 +192,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
     A pair already there with this very PNG is left as it is: drawing a PDF costs as much as all the rest.
     """
-    bitmap, vector = folder / f"{name}.png", folder / f"{name}.pdf"
+    bitmap, vector = (folder / f"{file_word(name)}.{kind}" for kind in ("png", "pdf"))
     data = png(figure)
     if vector.exists() and bitmap.exists() and bitmap.read_bytes() == data:
         return [bitmap, vector]

@@ -8,6 +8,7 @@ import pandas as pd
 from tensorboard.summary import Writer
 
 from research.figures.intervals import tidy
+from research.files import file_word
 
 CURVES = ("result", "select")
 CELL = ["phase", "model", "parameters", "init", "arm", "dimension", "trains", "rank", "learning_rate", "seed"]
@@ -16,8 +17,9 @@ CELL = ["phase", "model", "parameters", "init", "arm", "dimension", "trains", "r
 def write_scalars(results: pd.DataFrame, folder: Path) -> int:
     """Writes every finite scalar with a step of the phases `result` and `select` below `folder`; returns the number of runs.
 
-    A run is a cell, named phase/init/what is trained/learning rate and seed. Files of an earlier call are replaced, so the same
-    records give the same curves however often they are written. Scalars carry float32 values (TensorBoard's own).
+    A run is a cell, named phase/init/what is trained/learning rate and seed, each one folder though a path stands in it. Files of an
+    earlier call are replaced, so the same records give the same curves however often they are written. Scalars carry float32 values
+    (TensorBoard's own).
     """
     folder = Path(folder)
     for old in folder.glob("**/events.out.tfevents.*"):
@@ -40,4 +42,4 @@ def _cells(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         moved = "-".join(filter(None, [arm, trains, *sizes]))
         subject = "-".join(filter(None, [model, f"{int(parameters)}" if np.isfinite(parameters) else ""]))
         trial = "-".join([f"lr{rate:g}"] * bool(np.isfinite(rate)) + [f"seed{int(seed)}"] * bool(np.isfinite(seed)))
-        yield "/".join(filter(None, [phase, subject, init, moved, trial])), cell.sort_values("step", kind="stable")
+        yield "/".join(map(file_word, filter(None, [phase, subject, init, moved, trial]))), cell.sort_values("step", kind="stable")

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 
 from research.errors import UsageError
+from research.files import local_path
 
 _log = logging.getLogger(__name__)
 _GPU_NAMES = ("cuda", "gpu", "rocm")
@@ -73,17 +74,26 @@ def usable_cores() -> int:
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """Returns $XDG_CACHE_HOME/lowlands, by default ~/.cache/lowlands: compiled programs and pretrained bases live there."""
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowlands"
+    return local_path(environ.get("XDG_CACHE_HOME") or "~/.cache", "XDG_CACHE_HOME=") / "lowlands"
+
+
+def settle_drawing(environ: MutableMapping[str, str]) -> None:
+    """Returns after matplotlib, not imported yet, will draw the same whatever shell it is started from.
+
+    MPLBACKEND, as notebooks export it, may name a backend that is not installed here, and then the import fails; a matplotlibrc is made
+    for other figures.
+    """
+    environ.update(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull)
 
 
 def prepare(environ: MutableMapping[str, str]) -> None:
     """Returns after JAX is set up and before it is initialized; what the user set in the environment stays.
 
     Without an accelerator the platform is the CPU, so that no plugin complains; a CPU becomes one device per usable core; compiled
-    programs are kept on disk; options of JAX that would change what a run measures are set back. UsageError when JAX_PLATFORMS asks for a
-    GPU and none is there.
+    programs are kept on disk; options of JAX that would change what a run measures are set back. UsageError when JAX_PLATFORMS asks for
+    a GPU and none is there, and for a cache folder that is none.
     """
-    asked = environ.get("JAX_PLATFORMS", "").lower()
+    asked, cache = environ.get("JAX_PLATFORMS", "").lower(), cache_folder(environ)
     if asked.split(",")[0] in _GPU_NAMES and not accelerator_present(environ):
         hiding = "".join(f" (or {name}={environ[name]} hides it)" for name in _HIDING if name in environ and hides(name, environ[name]))
         raise UsageError(f"JAX_PLATFORMS={asked} asks for a GPU and none is there{hiding}; unset it, or set JAX_PLATFORMS=cpu")
@@ -93,7 +103,7 @@ def prepare(environ: MutableMapping[str, str]) -> None:
     if "JAX_NUM_CPU_DEVICES" not in environ and "host_platform_device_count" not in environ.get("XLA_FLAGS", ""):
         _update("jax_num_cpu_devices", usable_cores())
     if "JAX_COMPILATION_CACHE_DIR" not in environ:
-        _update("jax_compilation_cache_dir", str(cache_folder(environ) / "xla"))
+        _update("jax_compilation_cache_dir", str(cache / "xla"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in environ:
         _update("jax_persistent_cache_min_compile_time_secs", 0.5)
     changed = [name for name, default in _SETTLED.items() if name in environ and getattr(jax.config, name.lower()) != default]

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from research.errors import UsageError
+from research.files import local_path
 from research.runtime import loading
 
 Config = Any  # a ConfigDict, handed through: here its methods are used and its type is not
@@ -35,6 +36,7 @@ def load(argument: str, root: Path) -> Loaded:
 
     UsageError for an unknown file (with the nearest name), a file that is no config, or an unknown variant (with the known ones).
     """
+    argument = str(local_path(argument, "--config="))
     file, _, variant = argument.partition(":") if not Path(argument).exists() else (argument, "", "")
     path = _found(file, root)
     module = loading.load(path, "configs", root)
@@ -69,15 +71,24 @@ def flat_keys(section: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:
-    """Returns a locked copy of `config` with every 'a.b=value' of `assignments` set, the last one winning, typed by its default.
+    """Returns a locked copy of `config` with every 'a.b=value' of `assignments` set, typed by its default.
 
-    UsageError for an unknown key (with the nearest one), a key without '=', a section, and a value of the wrong type (with an example).
+    UsageError for an unknown key (with the nearest one), a key without '=', a key given twice (a shell makes two flags of {a,b}), a
+    section, and a value of the wrong type (with an example).
     """
     copy = config.copy_and_resolve_references()
+    given: dict[str, str] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"--config.{key} needs a value: write --config.{key}=value")
+        if key in given:
+            both, how = (
+                f"{given[key]} and {text}",
+                "several values have commas between, and what a shell reads, as {a,b}, stands in quotes",
+            )
+            raise UsageError(f"--config.{key} is given twice, as {both}; give it once: {how}")
+        given[key] = text
         section, name = _located(copy, key)
         section[name] = parse(text, section[name], key)
     return copy.lock()

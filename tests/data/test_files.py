@@ -16,6 +16,14 @@ def test_files_are_found_at_any_depth_and_mended_to_utf8(tmp_path: Path) -> None
     assert found.provenance == {"files": 2}
 
 
+def test_a_home_is_expanded_and_a_bucket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert text_documents("~/*.txt").splits["train"] == [b"text"]
+    with pytest.raises(UsageError, match="text:gs://bucket/.*is a URL"):
+        text_documents("gs://bucket/*.txt")
+
+
 @pytest.mark.parametrize("pattern", ["", "nothing/*.txt", "."])
 def test_no_match_is_the_users_mistake(pattern: str) -> None:
     with pytest.raises(UsageError, match="matches no file"):

@@ -131,6 +131,9 @@ def test_the_newest_version_is_taken_and_configs_are_named(tmp_path: Path) -> No
 
 
 def test_without_the_variable_the_folder_is_that_of_tfds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", "gs://bucket")
+    with pytest.raises(UsageError, match="TFDS_DATA_DIR=gs://bucket is a URL"):
+        data_folder()
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
     assert data_folder() == Path.home() / "tensorflow_datasets"
 

@@ -14,7 +14,12 @@ import launch
 
 FAKE = "--config=configs/fake.py"
 HERE = (FAKE, "--workdir=out")
-SETTLED = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1"}
+SETTLED = {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_NUM_CPU_DEVICES": "1",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # a terminal that was started from a notebook
+}
 
 
 @contextlib.contextmanager

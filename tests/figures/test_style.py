@@ -53,6 +53,11 @@ def test_save_replaces_another_figure_and_leaves_the_same(tmp_path):
     assert pdf.read_bytes() != first
 
 
+def test_a_name_with_a_path_in_it_stays_in_its_folder(tmp_path):
+    saved = [path for name in ("../a b", "../a_b") for path in style.save(style.sentence("one"), tmp_path / "figures", name)]
+    assert len(set(saved)) == 4 and {path.parent for path in tmp_path.rglob("*.p*")} == {tmp_path / "figures"}
+
+
 def test_save_into_a_file_is_the_users_mistake(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(UsageError, match="taken"):

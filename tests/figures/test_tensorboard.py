@@ -32,6 +32,20 @@ def test_writing_again_replaces(make_results, tmp_path):
     assert len(_read(tmp_path / "result/pretrained/full/lr0.01-seed0")["target_loss"]) == 5
 
 
+def test_words_with_paths_stay_inside_apart_and_are_replaced(make_results, tmp_path):
+    words = ("pretrained:text:../../../out/*.txt", "pretrained:text:/../../../out/*?.txt", "pretrained@20%")
+    frame = make_results(inits=words, ranks=(4,), seeds=1)
+    counts = set()
+    for _ in range(2):
+        runs = write_scalars(frame, tmp_path / "run" / "tensorboard")
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        counts.add((runs, len(files)))
+        assert all(path.is_relative_to(tmp_path / "run" / "tensorboard") for path in files)
+    assert counts == {(3 * (3 + 3 * 4),) * 2}
+    inits = [path.name for path in (tmp_path / "run/tensorboard/result").iterdir()]
+    assert len(inits) == 3 and "pretrained@20%" in inits
+
+
 def test_diverged_values_are_left_out(make_results, tmp_path):
     frame = make_results(inits=("pretrained",), ranks=(4,), seeds=1)
     frame.loc[(frame["phase"] == "result") & (frame["step"] > 100), "value"] = None

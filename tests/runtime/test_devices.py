@@ -1,6 +1,7 @@
 """What is settled before JAX starts, and what is said about the devices it found."""
 
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -26,6 +27,19 @@ def test_a_machine_without_accelerator_gets_cpu_one_device_per_core_and_a_cache(
     assert settings["jax_platforms"] == "cpu"
     assert settings["jax_num_cpu_devices"] == 6
     assert settings["jax_compilation_cache_dir"] == "/cache/lowlands/xla"
+
+
+def test_a_home_is_expanded_in_the_cache_and_a_bucket_is_refused(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    for environ in ({}, {"XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "~/.cache"}):
+        assert str(devices.cache_folder(environ)) == "/home/ada/.cache/lowlands"
+    with pytest.raises(UsageError, match="XDG_CACHE_HOME=s3://bucket is a URL"):
+        devices.prepare({"XDG_CACHE_HOME": "s3://bucket", "JAX_COMPILATION_CACHE_DIR": "/mine"})
+    assert not settings
+
+
+def test_this_very_session_draws_by_a_backend_that_is_there() -> None:
+    assert (os.environ["MPLBACKEND"], os.environ["MATPLOTLIBRC"]) == ("agg", os.devnull)
 
 
 @pytest.mark.parametrize("cores", [{"JAX_NUM_CPU_DEVICES": "3"}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}])

@@ -111,18 +111,19 @@ def test_a_value_is_read_as_its_defaults_type(key: str, text: str, expected: Any
         ("learning_rates.lora=0.1,,0.2", r"expected a number"),
         ("words=1", r"holds a NoneType and cannot be set"),
         ("adapter.rules=1", r"tuples of tuples"),
+        ("ranks=1 ranks=2", r"--config\.ranks is given twice, as 1 and 2; .*quotes"),  # what bash makes of --config.ranks={1,2}
     ],
 )
 def test_a_mistake_is_named_with_its_mend(assignment: str, words: str) -> None:
     before = config()
     with pytest.raises(UsageError, match=words):
-        settings.override(before, [assignment])
+        settings.override(before, assignment.split())
     assert before == config()
 
 
-def test_the_last_of_two_wins_and_the_original_stays() -> None:
+def test_several_keys_are_set_and_the_original_stays() -> None:
     before = config()
-    after = settings.override(before, ["steps=1", "scale=3", "steps=2"])
+    after = settings.override(before, ["scale=3", "steps=2"])
     assert (after.steps, after.scale, before.steps) == (2, 3.0, 600)
     assert after.is_locked
 
@@ -134,10 +135,11 @@ def test_plain_keeps_tuples() -> None:
     assert math.isclose(plain["learning_rates"]["full"][0], 1e-4)
 
 
-@pytest.mark.parametrize("absolute", [True, False])
-def test_a_config_is_found_from_the_root_or_by_its_own_path(root: Path, absolute: bool) -> None:
+@pytest.mark.parametrize("place", ["", "~/", "{root}/"])
+def test_a_config_is_found_from_the_root_or_by_its_own_path(root: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root))
     file = "configs/lora_rank_sweep.py"
-    loaded = settings.load(f"{root / file if absolute else file}:smoke", root)
+    loaded = settings.load(f"{place.format(root=root)}{file}:smoke", root)
     assert (loaded.name, loaded.variant, loaded.config.steps) == ("lora_rank_sweep", "smoke", 3)
     assert settings.load(file, root).config.steps == 100
 
@@ -151,6 +153,7 @@ def test_a_config_is_found_from_the_root_or_by_its_own_path(root: Path, absolute
         ("configs", "no config file"),
         ("configs/lora_rank_sweep.py:smok", r"no variant 'smok'; did you mean 'smoke'\? \(variants: smoke\)"),
         ("configs/base.py", "is not a config"),
+        ("gs://bucket/configs/x.py:smoke", "--config=gs://bucket/configs/x.py:smoke is a URL"),
     ],
 )
 def test_an_unknown_file_or_variant_is_named_with_the_nearest(root: Path, argument: str, words: str) -> None:
