@@ -99,9 +99,9 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
 
 
 def test_a_home_is_expanded_behind_a_flag(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("HOME", str(place / "home"))
+    monkeypatch.setenv("HOME", str(place / "own"))
     assert start(FAKE, "--workdir=~/runs/x", "--dry_run") == 0
-    assert f"results would stand in {place}/home/runs/x;" in capsys.readouterr().out
+    assert f"results would stand in {place}/own/runs/x;" in capsys.readouterr().out
 
 
 def test_a_config_without_its_experiment_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,38 +1,28 @@
 """Training within random subspaces: the dimension that networks, and fine-tuning, need. Composition only."""
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from experiments.intrinsic_dimension import readings
-from experiments.intrinsic_dimension.dimensions import shape_of
 from experiments.intrinsic_dimension.images import KINDS, image_subject
 from experiments.intrinsic_dimension.known_dimensions import known_records
 from experiments.intrinsic_dimension.languages import NAME as LANGUAGE
 from experiments.intrinsic_dimension.languages import language_subjects
 from experiments.intrinsic_dimension.plots import projections, quality, trends
-from experiments.intrinsic_dimension.step_times import cost_rows
-from experiments.intrinsic_dimension.subjects import Prepared, Subject
-from research.analysis import costs
-from research.analysis.ngrams import majority_share, unigram_bits
-from research.cells.phases import choose_and_run
-from research.cells.runner import Cell, Runner, names
-from research.cells.runs import SELECTION_SEEDS
+from research.cells.phases import measured
+from research.cells.subject import Subject, planned
 from research.errors import UsageError
 from research.figures.style import Captioned
 from research.findings import Finding
-from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
-from research.training.memory import PROCESS_BYTES
 
 NAME = "intrinsic_dimension"
 QUESTION = "In how many random directions is a network trained, and how few does pretraining leave to fine-tuning?"
 STAGE = 1  # raise by hand when the meaning of a cell changes
-READ_AT = (0.25, 0.5)  # of the steps, beside the end
 EXTENDABLE = tuple(f"draws.{model}" for model in (*KINDS, LANGUAGE))
 
 
@@ -46,35 +36,20 @@ def check(config: Any) -> None:
 
 
 def plan(config: Any) -> Plan:
-    """Returns what would run; the time is a rough estimate from FLOPs and a fixed overhead per step."""
-    subjects = _subjects(config)
-    counts = [subject.sweep.counts() for subject in subjects]
-    cells = [sum(map(sum, numbers.values())) for numbers in counts]
-    rows = [
-        {"model": s.name, "parameters": s.described["parameters"], **row}
-        for s, numbers in zip(subjects, counts, strict=True)
-        for row in s.layout.rows(numbers)
-    ]
-    steps = sum(n * subject.steps for n, subject in zip(cells, subjects, strict=True))
-    seconds = costs.estimated_seconds(sum(subject.flops for subject in subjects), steps)
-    return Plan(sum(cells), rows, PROCESS_BYTES + max(subject.layout.memory_bytes for subject in subjects), seconds)
+    """Returns what would run."""
+    return planned(_subjects(config))
 
 
 def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     """Yields the records: known dimensions, then of each model references, selection, choice, results, and what a step costs."""
     subjects = _subjects(config)
-    with Progress() as progress, contextlib.ExitStack() as stack:
-        ready = [stack.enter_context(subject.programs()) for subject in subjects]
-        # All of them before the first record: data that cannot be had then leaves no folder behind.
-        prepared = [subject.prepare(workdir, progress) for subject in subjects]
+
+    def ruler() -> Iterator[list[dict[str, Any]]]:
         with timed("known dimensions", workdir.timings.append):
-            kinds = sorted({kind for subject in subjects for kind in subject.sweep.projections})
-            yield list(known_records(NAME, kinds, config.known_draws))
-        for subject, own, programs in zip(subjects, prepared, ready, strict=True):
-            facts = {"absolute_level": config.absolute} if subject.name != LANGUAGE else {}
-            runner = Runner(programs, subject.setting(NAME, own, READ_AT), workdir, progress)
-            yield _references(subject, own, {**facts, "per_layer": float(config.per_layer)}, runner)
-            yield from _measured(subject, own, runner, workdir)
+            kinds = {kind for model in config.models for kind in config.projections[model]}
+            yield list(known_records(NAME, sorted(kinds), config.known_draws))
+
+    yield from measured(NAME, STAGE, subjects, workdir, ruler)
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
@@ -111,49 +86,4 @@ def _subjects(config: Any) -> list[Subject]:
         subject
         for name in dict.fromkeys(plain["models"])
         for subject in (language_subjects(plain) if name == LANGUAGE else [image_subject(plain, name)])
-    ]
-
-
-def _measured(subject: Subject, prepared: Prepared, runner: Runner, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
-    """The phases of one subject: selection, choice, results, and what a step costs."""
-    sweep = subject.sweep
-    name = names(STAGE, subject.share, (), (*prepared.fingerprints, sweep.width()))
-
-    def made(coordinates: Sequence[Mapping[str, Any]]) -> list[Cell]:
-        rows = [{**subject.described, **sweep.rescaled(c)} for c in coordinates]
-        places = [prepared.places[c["init"], c["seed"]] for c in rows]
-        return [
-            Cell(name(c), c, shape_of(c), place, c["dimension"] or 0, c["learning_rate"], c["seed"])
-            for c, place in zip(rows, places, strict=True)
-        ]
-
-    words = f"{subject.name} ({subject.described['parameters']:,} parameters)"
-    yield from choose_and_run(runner, made, sweep.selection(), sweep.results(), words, subject.described)
-    missing = [shape for shape in subject.layout.tasks if not workdir.records.has(**_cost_of(subject, shape))]
-    rows = cost_rows(runner, subject.layout, max(sweep.dimensions), missing)
-    yield [{"experiment": NAME, "cell": "", **subject.described, **row} for row in rows]
-
-
-def _cost_of(subject: Subject, shape: str) -> dict[str, Any]:
-    """The coordinates of what a step costs: a time is never the same twice, so it is measured once."""
-    return {**subject.described, "phase": "cost", "projection": None if shape == "full" else shape, "metric": "step_time"}
-
-
-def _references(subject: Subject, prepared: Prepared, facts: Mapping[str, float], runner: Runner) -> list[dict[str, Any]]:
-    """What needs no training: the untouched models, the most frequent class or the unigram entropy, and the steps of pretraining."""
-    start = {"experiment": NAME, "cell": "", **subject.described, "phase": "reference"}
-    nothing = {"arm": None, "trains": "nothing", "rank": None, "projection": None, "dimension": 0, "learning_rate": None, "step": 0}
-    wanted = {key: place for key, place in prepared.places.items() if key[1] < SELECTION_SEEDS}
-    values: list[tuple[str | None, int | None, str, float, str]] = [(None, None, *fact, "1") for fact in facts.items()]
-    if subject.name == LANGUAGE:
-        values.append((None, None, "unigram_loss", unigram_bits(*prepared.targets), "bits/byte"))
-    else:
-        values.append((None, None, "chance", majority_share(*prepared.targets), "1"))
-    values += [(init, None, "pretraining_steps", steps, "steps") for init, steps in prepared.pretrained.items()]
-    units = {m.metric: m.unit for m in prepared.measures["result"]}
-    for metric, found in runner.untouched("full", "result", list(wanted.values())).items():
-        values += [(init, seed, metric, float(value), units[metric]) for (init, seed), value in zip(wanted, found, strict=True)]
-    return [
-        {**start, "init": init, **nothing, "seed": seed, "metric": metric, "value": round(value, 7), "unit": unit}
-        for init, seed, metric, value, unit in values
     ]

@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from research.adapters.subspace import Subspace, targeted
+from research.cells.runner import Cell
 from research.cells.runs import Runs
 from research.errors import UsageError
 from research.models.model import Model, Variables
@@ -17,6 +17,7 @@ from research.sweeps import chain, grid
 from research.training.population import Task
 
 LEAST_DRAWS = 3
+READ_AT = (0.25, 0.5)  # of the steps, beside the end
 KEYS = ("dimensions", "projections", "draws", "selection_draws", "rates_at", "step_norms", "steps", "batch_size")
 
 
@@ -130,14 +131,17 @@ class DimensionSweep(Runs):
         """Returns the coordinates of the cells that are read, without their learning rate."""
         return self.coordinates("result", self.dimensions, range(self.seeds))
 
-    def counts(self) -> dict[str, list[int]]:
-        """Returns how many cells of each shape the two phases have."""
-        tallies = [Counter(map(shape_of, phase)) for phase in (self.selection(), self.results())]
-        return {shape: [tally[shape] for tally in tallies] for shape in ("full", *self.projections)}
-
     def width(self) -> str:
         """Returns what P is padded to, in words: dense and Fastfood draw another P at another width."""
         return f"{max(self.dimensions)} of {self.parameters}"
+
+
+def made(
+    coordinates: Mapping[str, Any], sweep: DimensionSweep, described: Mapping[str, Any], places: Mapping[tuple[str, int], int]
+) -> Cell:
+    """Returns the cell of some coordinates, not yet named: at the learning rate of its own dimension, said of this model, from its base."""
+    c = {**described, **sweep.rescaled(coordinates)}
+    return Cell("", c, shape_of(c), places[c["init"], c["seed"]], c["dimension"] or 0, c["learning_rate"], c["seed"])
 
 
 def shape_of(coordinates: Mapping[str, Any]) -> str:

@@ -7,12 +7,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.intrinsic_dimension.dimensions import DimensionSweep
-from experiments.intrinsic_dimension.subjects import Prepared, Subject
-from research.cells.layout import lay_out, stacked_shapes
+from experiments.intrinsic_dimension.dimensions import READ_AT, DimensionSweep, made, shape_of
+from experiments.intrinsic_dimension.references import Fact, references
+from experiments.intrinsic_dimension.step_times import step_costs
+from research.analysis.ngrams import majority_share
+from research.cells.layout import lay_out, stacked_shapes, tally
 from research.cells.pretraining import check_batch
 from research.cells.runner import Measure
 from research.cells.study import population_mesh
+from research.cells.subject import Prepared, Subject
 from research.data.batches import in_batches
 from research.data.labeled import PADDING, Labeled, batch, load_labeled
 from research.models.classifiers import ClassifierConfig, classifier
@@ -25,7 +28,7 @@ from research.training.mesh import MeshSpec, P, jit_step
 
 KINDS = {"fc": "mlp", "lenet": "lenet"}
 EVALUATION = (8, 125)
-CHUNKS, LONGEST = 20, 120  # calls of a run; steps of one, whose rows lie in memory
+LONGEST = 120  # steps of one call, whose rows lie in memory
 INIT = "random"
 _OWN = ("images", "validation_images", "hidden", "optimizer", "per_layer")
 
@@ -49,7 +52,10 @@ def image_subject(config: Mapping[str, Any], name: str) -> Subject:
     tasks = sweep.tasks(model, shapes, OptimizerSpec(steps=sweep.steps, **config["optimizer"]), batch, row)
     seeds = sweep.all_seeds()
     activations = 40 * sweep.batch_size * (row + size // 100)  # a few numbers a pixel and a unit: small beside the weights
-    layout = lay_out(mesh, tasks, sweep.counts(), stacked_shapes(shapes, len(seeds)), activations, sweep.members)
+    counts = tally(shape_of, sweep.selection(), sweep.results())
+    layout = lay_out(mesh, tasks, counts, stacked_shapes(shapes, len(seeds)), activations, sweep.members)
+    index = {(INIT, seed): place for place, seed in enumerate(seeds)}
+    described = {"model": name, "parameters": size, "data": data.name}
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         with timed(f"data {name}", workdir.timings.append):
@@ -58,15 +64,38 @@ def image_subject(config: Mapping[str, Any], name: str) -> Subject:
             draw = jit_step(init, P(), P(), mesh, donate=())
             drawn = [jax.device_get(draw(jax.random.key(10_000 + seed))) for seed in seeds]
             bases = jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
-        index = {(INIT, seed): place for place, seed in enumerate(seeds)}
-        labels = data.parts["train"][:, -1], data.parts["test"][:, -1]
-        return Prepared(bases, index, data.parts["train"], _measures(data), (data.fingerprint,), labels, {INIT: 0})
+        return Prepared(
+            bases,
+            data.parts["train"],
+            _measures(data),
+            (data.fingerprint, sweep.width()),
+            lambda c: made(c, sweep, described, index),
+            before=lambda runner: references(runner, described, index, _facts(config, data)),
+            after=lambda runner, cells: step_costs(runner, described, layout, max(sweep.dimensions)),
+        )
 
-    described = {"model": name, "parameters": size, "data": data.name}
-    flops = sum(map(sum, sweep.counts().values())) * sweep.steps * 6.0 * size * sweep.batch_size
     share = {key: config[key] for key in _OWN} | {"steps": sweep.steps, "batch_size": sweep.batch_size}
-    chunk = max(1, min(sweep.steps // CHUNKS, LONGEST))
-    return Subject(name, described, sweep, layout, mesh, row, chunk, EVALUATION, "bits/image", share, flops, prepare)
+    return Subject(
+        sweep,
+        layout,
+        mesh,
+        row,
+        EVALUATION,
+        share,
+        layout.cells * sweep.steps * 6.0 * size * sweep.batch_size,
+        prepare,
+        READ_AT,
+        LONGEST,
+        unit="bits/image",
+        name=f"{name} ({size:,} parameters)",
+        described=described,
+    )
+
+
+def _facts(config: Mapping[str, Any], data: Labeled) -> list[Fact]:
+    chance = majority_share(data.parts["train"][:, -1], data.parts["test"][:, -1])
+    levels = {"absolute_level": config["absolute"], "per_layer": float(config["per_layer"]), "chance": chance}
+    return [*((None, metric, value, "1") for metric, value in levels.items()), (INIT, "pretraining_steps", 0, "steps")]
 
 
 def _measures(data: Labeled) -> dict[str, tuple[Measure, ...]]:

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.intrinsic_dimension.dimensions import DimensionSweep
-from experiments.intrinsic_dimension.subjects import Prepared, Subject
+from experiments.intrinsic_dimension.dimensions import READ_AT, DimensionSweep, made, shape_of
+from experiments.intrinsic_dimension.references import references
+from experiments.intrinsic_dimension.step_times import step_costs
+from research.analysis.ngrams import unigram_bits
 from research.cells import initializations
-from research.cells.layout import lay_out, stacked_shapes
+from research.cells.layout import lay_out, stacked_shapes, tally
 from research.cells.pretraining import parameter_shapes
 from research.cells.runner import Measure
-from research.cells.study import EVALUATION_BATCH, EVALUATION_BATCHES, Study, bases, chunk_of, corpora, held_out, model_of
+from research.cells.study import Study, bases, corpora, held_out, model_of, text_subject
+from research.cells.subject import Prepared, Subject
 from research.data.batches import batch, windows
 from research.errors import UsageError
 from research.models.model import count
@@ -46,28 +49,38 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
     index = initializations.places(config["inits"], sweep.all_seeds(), study.pretraining["bases"])
     tasks = sweep.tasks(model, shapes, study.optimizer, batch, length + 1)
     stacked = stacked_shapes(shapes, max(index.values()) + 1)
-    layout = lay_out(mesh, tasks, sweep.counts(), stacked, decoder_activations(study.model, sweep.batch_size), sweep.members)
+    counts = tally(shape_of, sweep.selection(), sweep.results())
+    layout = lay_out(mesh, tasks, counts, stacked, decoder_activations(study.model, sweep.batch_size), sweep.members)
+    described = {"model": NAME, "parameters": size, "data": study.target.source}
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, workdir)
-        weights = bases(study, index, source, workdir, progress)
         validation, test = (held_out(target, part, length) for part in ("validation", "test"))
-        measures = {
-            "select": (Measure("validation_loss", validation, True),),
-            "result": (Measure("target_loss", test, False),),
-        }
-        texts, fingerprints = (target.parts["train"], target.parts["test"]), (source.fingerprint, target.fingerprint)
-        return Prepared(weights, index, windows(texts[0], length), measures, fingerprints, texts, _pretrained(study, config["inits"]))
+        unigram = unigram_bits(target.parts["train"], target.parts["test"])
+        facts = [
+            (None, "per_layer", float(config["per_layer"]), "1"),
+            (None, "unigram_loss", unigram, "bits/byte"),
+            *((init, "pretraining_steps", steps, "steps") for init, steps in study.pretraining_steps(sweep.inits).items()),
+        ]
+        return Prepared(
+            bases(study, index, source, workdir, progress),
+            windows(target.parts["train"], length),
+            {"select": (Measure("validation_loss", validation, True),), "result": (Measure("target_loss", test, False),)},
+            (source.fingerprint, target.fingerprint, sweep.width()),
+            lambda c: made(c, sweep, described, index),
+            before=lambda runner: references(runner, described, index, facts),
+            after=lambda runner, cells: step_costs(runner, described, layout, max(sweep.dimensions)),
+        )
 
-    described = {"model": NAME, "parameters": size, "data": study.target.source}
-    trained = sum(map(sum, sweep.counts().values())) * sweep.steps * sweep.batch_size
-    stages = {steps for steps in _pretrained(study, config["inits"]).values() if steps}
-    flops = 6.0 * size * length * (trained + study.pretraining["bases"] * sum(stages) * study.pretraining["batch_size"])
     share = {key: config[key] for key in _OWN} | {"model": own, "steps": sweep.steps, "batch_size": sweep.batch_size}
-    evaluation = (EVALUATION_BATCHES, EVALUATION_BATCH)
-    return Subject(NAME, described, sweep, layout, mesh, length + 1, chunk_of(sweep.steps), evaluation, "bits/byte", share, flops, prepare)
-
-
-def _pretrained(study: Study, inits: tuple[str, ...]) -> dict[str, int]:
-    parsed = {init: initializations.parse(init) for init in inits}
-    return {init: study.pretraining_of(p, 0).optimizer.steps if p.kind != "random" else 0 for init, p in parsed.items()}
+    return text_subject(
+        study,
+        sweep,
+        layout,
+        sweep.inits,
+        share=share,
+        prepare=prepare,
+        read_at=READ_AT,
+        name=f"{NAME} ({size:,} parameters)",
+        described=described,
+    )

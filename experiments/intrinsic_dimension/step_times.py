@@ -1,7 +1,7 @@
 """What a step of each shape costs on this device: seconds and the bytes that a member carries."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -9,19 +9,26 @@ import numpy as np
 
 from research.cells.layout import Layout
 from research.cells.runner import Runner
+from research.cells.subject import Rows
 from research.data.batches import orders
 from research.training.population import Members
 
 
-def cost_rows(runner: Runner, layout: Layout, dimension: int, shapes: Sequence[str]) -> Iterator[dict[str, Any]]:
+def step_costs(runner: Runner, described: Mapping[str, Any], layout: Layout, dimension: int) -> Iterator[Rows]:
     """Yields, for each shape, 'step_time' (s per step of a member, all devices busy) and 'member_memory' (bytes: v, its moments, P).
 
-    Times are the fastest of three calls of the program that the results came from, with every member of `dimension`.
+    Times are the fastest of three calls of the program that the results came from, with every member of `dimension`; a time is never the
+    same twice, so one that stands is not measured again.
     """
-    for shape in shapes:
-        where = {"phase": "cost", "projection": None if shape == "full" else shape}
-        yield {**where, "metric": "step_time", "value": float(f"{_seconds(runner, shape, dimension):.3g}"), "unit": "s"}
-        yield {**where, "metric": "member_memory", "value": layout.footprints[shape].member, "unit": "bytes"}
+    for shape in layout.tasks:
+        where = {**described, "phase": "cost", "projection": None if shape == "full" else shape}
+        if not runner.workdir.records.has(**where, metric="step_time"):
+            start = {"experiment": runner.setting.experiment, "cell": "", **where}
+            seconds = float(f"{_seconds(runner, shape, dimension):.3g}")
+            yield [
+                {**start, "metric": "step_time", "value": seconds, "unit": "s"},
+                {**start, "metric": "member_memory", "value": layout.footprints[shape].member, "unit": "bytes"},
+            ]
 
 
 def _seconds(runner: Runner, shape: str, dimension: int) -> float:

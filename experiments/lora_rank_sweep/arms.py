@@ -1,22 +1,19 @@
-"""Arms: what may move, and how its cells become members of programs."""
+"""Arms: what may move, from where, at which rank and learning rate."""
 
 import dataclasses
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
 from research.cells import initializations
-from research.cells.layout import Layout, lay_out, stacked_shapes
 from research.cells.pretraining import example_batch, parameter_shapes
 from research.cells.runs import LoRARuns, check_rates
 from research.cells.study import Study, model_of
 from research.data.batches import batch
 from research.errors import UsageError
 from research.sweeps import chain, grid
-from research.training.memory import decoder_activations
 from research.training.population import Task
 
 EVERY_MATRIX = ("(kernel|embedding)$",)
@@ -99,26 +96,11 @@ class RankSweep(LoRARuns):
         cells = self.coordinates("select", self.all_seeds()[self.seeds :])
         return [{**c, "learning_rate": rate} for c in cells for rate in rates[c["trains"] == "lora"]]
 
-    def counts(self) -> dict[str, list[int]]:
-        """Returns how many cells of each shape the two phases have: populations are cut from the whole sweep."""
-        phases = (self.selection(), self.coordinates("result", range(self.seeds)))
-        tallies = [Counter(map(shape_of, phase)) for phase in phases]
-        return {shape: [tally[shape] for tally in tallies] for shape in tallies[0]}
+    def results(self) -> tuple[dict[str, Any], ...]:
+        """Returns the coordinates of the cells that are read, without their learning rate."""
+        return self.coordinates("result", range(self.seeds))
 
 
 def shape_of(coordinates: Mapping[str, Any]) -> str:
     """Returns the shape of a cell, a key of `RankSweep.tasks`."""
     return "full" if coordinates["arm"] is None else f"{coordinates['arm']}/{coordinates['trains']}"
-
-
-def places(sweep: RankSweep, study: Study) -> dict[tuple[str, int], int]:
-    """Returns the place of each (init, seed) of the sweep among the stacked bases."""
-    return initializations.places(sweep.inits, sweep.all_seeds(), study.pretraining["bases"])
-
-
-def lay_out_arms(sweep: RankSweep, study: Study) -> Layout:
-    """Returns the layout of a sweep over ranks."""
-    tasks = sweep.tasks(study)
-    stacked = stacked_shapes(parameter_shapes(tasks["full"].model), max(places(sweep, study).values()) + 1)
-    activations = decoder_activations(study.model, sweep.batch_size)
-    return lay_out(study.make_mesh(), tasks, sweep.counts(), stacked, activations, sweep.members)

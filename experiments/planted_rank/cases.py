@@ -12,7 +12,6 @@ from experiments.planted_rank.kronecker import Factors, factors
 from experiments.planted_rank.updates import Planted, chosen, draw, plant, spectrum
 from research.adapters.sites import Site, find_sites
 from research.cells import initializations
-from research.cells.layout import Layout, lay_out, stacked_shapes
 from research.cells.pretraining import example_batch, parameter_shapes
 from research.cells.runs import LoRARuns, check_rates
 from research.cells.study import Study, model_of
@@ -22,7 +21,6 @@ from research.losses import kl_divergence
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Variables
 from research.sweeps import grid
-from research.training.memory import decoder_activations
 from research.training.population import Task
 
 DECOYS = ("zero", "full_rank", "out_of_reach")
@@ -47,9 +45,10 @@ class Case(NamedTuple):
 class PlantedSweep(LoRARuns):
     """The axes of a sweep over planted updates: case x rank of the student x learning rate x seed.
 
-    A seed redraws the plant, the student and the order of data; the base that both start from is one.
+    study: the students' model and text. A seed redraws the plant, the student and the order of data; the base that both start from is one.
     """
 
+    study: Study
     planted_ranks: tuple[int, ...]
     spectra: tuple[str, ...]
     decoys: tuple[str, ...]
@@ -61,8 +60,8 @@ class PlantedSweep(LoRARuns):
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "PlantedSweep":
         """Returns the sweep of a plain config; raises UsageError for axes that cannot be."""
-        names = [field.name for field in dataclasses.fields(cls) if field.name != "rates"]
-        return cls(rates=config["learning_rates"]["lora"], **{name: config[name] for name in names})
+        names = [field.name for field in dataclasses.fields(cls) if field.name not in ("rates", "study")]
+        return cls(study=Study.of(config), rates=config["learning_rates"]["lora"], **{name: config[name] for name in names})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,9 +80,9 @@ class PlantedSweep(LoRARuns):
         if self.strength <= 0:
             raise UsageError(f"strength = {self.strength}: must be above 0: nats a token that a component costs")
 
-    def sites(self, study: Study, decoy: str = "none") -> list[Site]:
+    def sites(self, decoy: str = "none") -> list[Site]:
         """Returns where a case's update is planted: the adapted matrices, or for 'out_of_reach' matrices that are not adapted."""
-        found = _sites(study.model)
+        found = _sites(self.study.model)
         adapted = chosen(found, self.adapter["targets"], "adapter.targets pattern")
         if decoy != "out_of_reach":
             return adapted
@@ -92,75 +91,68 @@ class PlantedSweep(LoRARuns):
             raise UsageError(f"out_of_reach matches {shared[0]}, which adapter.targets adapts; this decoy must lie elsewhere")
         return others
 
-    def sizes(self, study: Study) -> tuple[int, int]:
+    def sizes(self) -> tuple[int, int]:
         """Returns (the rank that no plant in the adapted matrices can exceed, the largest rank of a student)."""
-        side = min(site.max_rank for site in self.sites(study))
+        side = min(site.max_rank for site in self.sites())
         if max(self.planted_ranks) > side:
             raise UsageError(f"planted_ranks has {max(self.planted_ranks)}, above min(inputs, outputs) = {side} of the matrices; lower it")
         return side, min(max(self.planted_ranks) + MARGIN, side)
 
-    def cases(self, study: Study) -> list[Case]:
+    def cases(self) -> list[Case]:
         """Returns what is planted; a full-rank decoy needs students that stay below the matrices' rank."""
-        side, top = self.sizes(study)
+        side, top = self.sizes()
         found = [Case("none", kind, rank) for kind in self.spectra for rank in self.planted_ranks]
         decoys = {"zero": Case("zero", "flat", 0), "out_of_reach": Case("out_of_reach", "flat", max(self.planted_ranks))}
         decoys |= {"full_rank": Case("full_rank", "flat", side)} if top < side else {}
         return [*found, *(decoys[name] for name in self.decoys if name in decoys)]
 
-    def coordinates(self, study: Study, phase: str, seeds: Iterable[int]) -> list[dict[str, Any]]:
+    def coordinates(self, phase: str, seeds: Iterable[int]) -> list[dict[str, Any]]:
         """Returns the coordinates of a phase's students, without their learning rate."""
-        ranks = range(1, self.sizes(study)[1] + 1)
-        rows = grid(case=self.cases(study), rank=ranks, seed=tuple(seeds))
+        ranks = range(1, self.sizes()[1] + 1)
+        rows = grid(case=self.cases(), rank=ranks, seed=tuple(seeds))
         start = {"phase": phase, "init": self.init}
         return [{**start, **described(row["case"]), "trains": "lora", "rank": row["rank"], "seed": row["seed"]} for row in rows]
 
-    def selection(self, study: Study) -> list[dict[str, Any]]:
+    def selection(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the students that learning rates are chosen by."""
-        cells = self.coordinates(study, "select", self.all_seeds()[self.seeds :])
+        cells = self.coordinates("select", self.all_seeds()[self.seeds :])
         return [{**c, "learning_rate": rate} for c in cells for rate in self.rates]
 
-    def counts(self, study: Study) -> dict[str, list[int]]:
-        """Returns how many students the two phases have."""
-        return {SHAPE: [len(self.selection(study)), len(self.coordinates(study, "result", range(self.seeds)))]}
+    def results(self) -> list[dict[str, Any]]:
+        """Returns the coordinates of the students that are read, without their learning rate."""
+        return self.coordinates("result", range(self.seeds))
 
-    def task(self, study: Study) -> Task:
+    def task(self) -> Task:
         """Returns what students do: adapt themselves to what their teacher predicts."""
-        if study.model.dropout:
-            raise UsageError(f"model.dropout = {study.model.dropout}: a planted rank is read off exact outputs; leave it 0")
-        spec = self.lora(self.adapter["targets"], self.sizes(study)[1])
-        return Task(model_of(study), spec, ("^adapter/",), study.optimizer, batch, loss=kl_divergence, compares=True)
+        if self.study.model.dropout:
+            raise UsageError(f"model.dropout = {self.study.model.dropout}: a planted rank is read off exact outputs; leave it 0")
+        spec = self.lora(self.adapter["targets"], self.sizes()[1])
+        return Task(model_of(self.study), spec, ("^adapter/",), self.study.optimizer, batch, loss=kl_divergence, compares=True)
 
-    def places(self, study: Study) -> dict[tuple[Case, int], int]:
+    def places(self) -> dict[tuple[Case, int], int]:
         """Returns the place of each (case, seed)'s teacher among the stacked bases.
 
         The students' base is 0, and behind each teacher stands the same one without its last component.
         """
-        keys = [(case, seed) for case in self.cases(study) for seed in self.all_seeds()]
+        keys = [(case, seed) for case in self.cases() for seed in self.all_seeds()]
         return {key: 1 + 2 * position for position, key in enumerate(keys)}
 
-    def lay_out(self, study: Study) -> Layout:
-        """Returns the layout of students on the devices."""
-        task = self.task(study)
-        bases = stacked_shapes(parameter_shapes(task.model), 1 + 2 * len(self.places(study)))
-        activations = 2 * decoder_activations(study.model, self.batch_size)
-        return lay_out(study.make_mesh(), {SHAPE: task}, self.counts(study), bases, activations, self.members)
-
-    def metric(self, params: Variables, study: Study, rows: np.ndarray) -> dict[str, Factors]:
+    def metric(self, params: Variables, rows: np.ndarray) -> dict[str, Factors]:
         """Returns the factors at every matrix that is planted in, of the base on these rows of text."""
         decoys = {"none", *self.decoys}
-        sites = [site for decoy in ("none", "out_of_reach") if decoy in decoys for site in self.sites(study, decoy)]
-        return factors(model_of(study), params, batch(rows), sites, jax.random.key(0))
+        sites = [site for decoy in ("none", "out_of_reach") if decoy in decoys for site in self.sites(decoy)]
+        return factors(model_of(self.study), params, batch(rows), sites, jax.random.key(0))
 
-    def plants(self, metric: Mapping[str, Factors], study: Study, case: Case, seed: int) -> dict[str, Planted]:
+    def plants(self, metric: Mapping[str, Factors], case: Case, seed: int) -> dict[str, Planted]:
         """Returns the updates of one teacher; alone, its first component costs `strength` nats a token in each matrix."""
         values = np.sqrt(2 * self.strength) * spectrum(case.spectrum, case.planted_rank)
-        return draw(self.sites(study, case.decoy), metric, values, seed)
+        return draw(self.sites(case.decoy), metric, values, seed)
 
-    def stack(self, params: Variables, metric: Mapping[str, Factors], study: Study) -> Any:
+    def stack(self, params: Variables, metric: Mapping[str, Factors]) -> Any:
         """Returns the base, the teachers and the teachers without their last component, stacked in the order of `places`."""
         bases = [params]
-        for case, seed in self.places(study):
-            updates = self.plants(metric, study, case, seed)
+        for case, seed in self.places():
+            updates = self.plants(metric, case, seed)
             bases += [plant(params, updates), plant(params, updates, max(case.planted_rank - 1, 0))]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *bases)
 

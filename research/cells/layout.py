@@ -1,7 +1,8 @@
 """How the cells of a sweep are laid out on the devices: members of one program, side by side or in turn."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,14 +13,20 @@ from research.training.population import Members, Task, init_member
 
 
 class Layout(NamedTuple):
-    """Tasks, members of one program, and footprints, by shape; all bases as shapes."""
+    """Cells of each phase, tasks, members of one program, and footprints, by shape; all bases as shapes."""
 
+    counts: Mapping[str, Sequence[int]]
     tasks: dict[str, Task]
     widths: dict[str, int]
     footprints: dict[str, Footprint]
     bases: Any
 
-    def rows(self, counts: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+    @property
+    def cells(self) -> int:
+        """Returns how many cells there are."""
+        return sum(map(sum, self.counts.values()))
+
+    def rows(self) -> list[dict[str, Any]]:
         """Returns one row a shape, for --dry_run and the timings; bytes are the estimate by which members were counted."""
         return [
             {
@@ -30,7 +37,7 @@ class Layout(NamedTuple):
                 "side by side": self.tasks[shape].vmap,
                 "bytes": self.footprints[shape].total(self.widths[shape], len(jax.devices()) * self.tasks[shape].vmap),
             }
-            for shape, numbers in counts.items()
+            for shape, numbers in self.counts.items()
         ]
 
     @property
@@ -55,9 +62,15 @@ def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence
         widths[shape] = width(list(numbers), min(room, most or room), mesh.shape["member"])
         side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
         laid[shape] = dataclasses.replace(tasks[shape], vmap=side)
-    return Layout(laid, widths, sizes, bases)
+    return Layout(dict(counts), laid, widths, sizes, bases)
 
 
 def stacked_shapes(params: Any, count: int) -> Any:
     """Returns the shapes of `count` bases of these parameters (arrays or shapes), stacked along a leading axis."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), params)
+
+
+def tally(shape_of: Callable[[Mapping[str, Any]], str], *phases: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """Returns how many cells of each shape each phase has: populations are cut from the whole sweep."""
+    tallies = [Counter(map(shape_of, phase)) for phase in phases]
+    return {shape: [each[shape] for each in tallies] for shape in tallies[-1]}

@@ -1,18 +1,19 @@
 """What every experiment begins with: two texts, a model, a mesh, and the bases from which its cells start."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from research.analysis.costs import flops_per_token
 from research.cells import initializations
 from research.cells.initializations import Initialization
 from research.cells.layout import Layout
 from research.cells.pretraining import Pretraining, check_batch, initializer, pretrain
-from research.cells.programs import Programs
+from research.cells.subject import Subject, Sweep
 from research.data.batches import in_batches, windows
 from research.data.corpus import Corpus, DataSpec, load_corpus
 from research.data.vocabulary import BYTES
@@ -26,9 +27,7 @@ from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.training.mesh import MeshSpec, make_mesh, solo
 
-EVALUATION_BATCH = 32
-EVALUATION_BATCHES = 8
-CHUNKS = 20
+EVALUATION = (8, 32)  # batches and windows of one call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +61,17 @@ class Study:
         steps = max(1, round(p["steps"] * init.fraction))
         optimizer = OptimizerSpec(steps=steps, schedule=p["schedule"], warmup=p["warmup"])
         return Pretraining(self.model, optimizer, p["learning_rate"], p["batch_size"], p["accumulate"], seed % p["bases"])
+
+    def pretraining_steps(self, words: Sequence[str]) -> dict[str, int]:
+        """Returns the steps of pretraining behind each initialization."""
+        parsed = {word: initializations.parse(word) for word in words}
+        return {word: self.pretraining_of(init, 0).optimizer.steps if init.kind != "random" else 0 for word, init in parsed.items()}
+
+    def flops(self, sequences: int, words: Sequence[str]) -> float:
+        """Returns roughly what training on so many sequences takes, and pretraining for these initializations."""
+        p, length = self.pretraining, self.model.max_length
+        sequences += p["bases"] * sum(set(self.pretraining_steps(words).values())) * p["batch_size"]
+        return sequences * length * flops_per_token(self.model, length)
 
     def make_mesh(self) -> Mesh:
         """Returns the mesh of populations."""
@@ -127,28 +137,15 @@ def held_out(corpus: Corpus, part: str, length: int) -> np.ndarray:
 
     The last chunk is filled with windows of separators, whose tokens have no weight.
     """
-    return in_batches(windows(corpus.parts[part], length), (EVALUATION_BATCHES, EVALUATION_BATCH), BYTES.separator)
-
-
-def chunk_of(steps: int) -> int:
-    """Returns the steps of one call of a program."""
-    return max(1, steps // CHUNKS)
-
-
-def budgets_of(steps: int, chunk: int, shares: Iterable[float]) -> tuple[int, ...]:
-    """Returns the steps at which results are measured: these shares of all steps, to whole chunks, and the end."""
-    rounded = (max(1, round(share * steps / chunk)) * chunk for share in shares)
-    return tuple(sorted({min(steps, budget) for budget in rounded} | {steps}))
-
-
-def programs(study: Study, layout: Layout, steps: int, batch_size: int) -> Programs:
-    """Returns the compiled functions of a layout, on a CPU made in the background as soon as they are entered."""
-    length, chunk = study.model.max_length + 1, chunk_of(steps)
-    windows = {shape: jax.ShapeDtypeStruct((width, chunk, batch_size, length), np.uint8) for shape, width in layout.widths.items()}
-    batches = jax.ShapeDtypeStruct((EVALUATION_BATCHES, EVALUATION_BATCH, length), np.uint8)
-    return Programs(layout.tasks, study.make_mesh(), layout.bases, windows, batches)
+    return in_batches(windows(corpus.parts[part], length), EVALUATION, BYTES.separator)
 
 
 def model_of(study: Study) -> Model:
     """Returns the plain model of a study."""
     return decoder(study.model)
+
+
+def text_subject(study: Study, sweep: Sweep, layout: Layout, inits: Sequence[str], **rest: Any) -> Subject:
+    """Returns the subject of a sweep over windows of the study's target, from these initializations; `rest` as in `Subject`."""
+    flops = study.flops(layout.cells * sweep.steps * sweep.batch_size, inits)
+    return Subject(sweep, layout, study.make_mesh(), study.model.max_length + 1, EVALUATION, flops=flops, **rest)

@@ -9,6 +9,7 @@ from configs.intrinsic_dimension import get_config
 from experiments.intrinsic_dimension.dimensions import DimensionSweep, shape_of
 from experiments.intrinsic_dimension.images import image_subject
 from experiments.intrinsic_dimension.languages import language_subjects
+from research.cells.layout import tally
 from research.data.batches import in_batches
 from research.errors import UsageError
 
@@ -26,7 +27,7 @@ def test_every_projection_dimension_and_draw_is_a_cell_beside_full_training() ->
     cells = {(shape_of(c), c["dimension"], c["seed"]) for c in own.results()}
     inside = {(kind, d, seed) for kind in ("count_sketch", "fastfood") for d in (16, 64, 256) for seed in range(3)}
     assert cells == inside | {("full", None, seed) for seed in range(3)}
-    assert own.counts() == {"full": [3, 3], "count_sketch": [9, 9], "fastfood": [9, 9]}
+    assert tally(shape_of, own.selection(), own.results()) == {"full": [3, 3], "count_sketch": [9, 9], "fastfood": [9, 9]}
     assert {c["seed"] for c in own.selection()}.isdisjoint(range(3))
 
 
@@ -69,7 +70,7 @@ def test_an_image_subject_draws_weights_and_scores_every_test_image_once() -> No
     subject = image_subject(CONFIG, "fc")
     assert subject.described == {"model": "fc", "parameters": PARAMETERS, "data": "sklearn:digits"}
     assert subject.row == 65 and set(subject.layout.tasks) == {"full", "count_sketch", "fastfood"}
-    setting = subject.setting("mine", FAKE, (0.25, 0.5))
+    setting = subject.setting("mine", FAKE)
     assert setting.budgets == (25, 50, 100) and setting.unit == "bits/image"
 
 
@@ -90,4 +91,4 @@ def test_rows_are_filled_up_to_whole_batches() -> None:
 
 
 class FAKE:
-    bases, rows, measures = None, np.zeros((1, 65), np.uint8), {}
+    bases, rows, measures, keep = None, np.zeros((1, 65), np.uint8), {}, None

@@ -1,0 +1,95 @@
+"""What is swept over planted ranks: students that learn from teachers with an update of known rank."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from experiments.planted_rank.cases import SHAPE, PlantedSweep, case_of, described
+from experiments.planted_rank.overlaps import subspace_records
+from research.cells import initializations
+from research.cells.layout import lay_out, stacked_shapes, tally
+from research.cells.phases import reference
+from research.cells.pretraining import parameter_shapes
+from research.cells.runner import Cell, Measure, Runner
+from research.cells.study import bases, corpora, held_out, text_subject
+from research.cells.subject import Prepared, Rows, Subject
+from research.data.batches import windows
+from research.data.corpus import Corpus
+from research.models.model import Variables
+from research.runtime.progress import Progress
+from research.runtime.workdir import Workdir
+from research.training.memory import decoder_activations
+
+METRIC_WINDOWS = 256
+APART = ("planted_ranks", "spectra", "decoys", "seeds", "selection_seeds", "learning_rates", "mesh", "members", "simulations")
+
+
+def planted_subject(config: Mapping[str, Any]) -> Subject:
+    """Returns the subject of a plain config; raises UsageError for what cannot be."""
+    sweep = PlantedSweep.of(config)
+    study, places = sweep.study, sweep.places()
+    study.check_batches(sweep.batch_size)
+    for decoy in ("none", *sweep.decoys):
+        sweep.sites(decoy)
+    task, length = sweep.task(), study.model.max_length
+    counts = tally(lambda coordinates: SHAPE, sweep.selection(), sweep.results())
+    stacked = stacked_shapes(parameter_shapes(task.model), 1 + 2 * len(places))
+    activations = 2 * decoder_activations(study.model, sweep.batch_size)
+    layout = lay_out(study.make_mesh(), {SHAPE: task}, counts, stacked, activations, sweep.members)
+
+    def cell(c: Mapping[str, Any]) -> Cell:
+        return Cell("", c, SHAPE, 0, c["rank"], c["learning_rate"], c["seed"], places[case_of(c), c["seed"]])
+
+    def prepare(workdir: Workdir, progress: Progress) -> Prepared:
+        source, target = corpora(study, workdir)
+        params = _base(sweep, source, workdir, progress)
+        rows = windows(target.parts["train"], length)
+        metric = sweep.metric(params, rows[:METRIC_WINDOWS])
+
+        def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
+            exact = [each for each in cells if _keep(each.coordinates)]
+            plants = (sweep.plants(metric, case_of(each.coordinates), each.seed) for each in exact)
+            learned = (runner.workdir.load_artifact(each.fingerprint) for each in exact)
+            triples = zip((each.coordinates for each in exact), learned, plants, strict=True)
+            yield list(subspace_records(runner.setting.experiment, triples))
+
+        return Prepared(
+            sweep.stack(params, metric),
+            rows,
+            {
+                "select": (Measure("validation_loss", held_out(target, "validation", length), True, "kl"),),
+                "result": (Measure("kl", held_out(target, "test", length), True, "kl"),),
+            },
+            (source.fingerprint, target.fingerprint),
+            cell,
+            before=lambda runner: [_references(runner, sweep)],
+            after=after,
+            keep=_keep,
+        )
+
+    share = {key: value for key, value in config.items() if key not in APART}
+    return text_subject(study, sweep, layout, (sweep.init,), share=share, prepare=prepare)
+
+
+def _keep(coordinates: Mapping[str, Any]) -> bool:
+    """Whether a student has the rank that was planted."""
+    return coordinates["phase"] == "result" and coordinates["decoy"] == "none" and coordinates["rank"] == coordinates["planted_rank"]
+
+
+def _base(sweep: PlantedSweep, corpus: Corpus, workdir: Workdir, progress: Progress) -> Variables:
+    """The one base that students start from."""
+    index = initializations.places((sweep.init,), (0,), sweep.study.pretraining["bases"])
+    return jax.tree.map(lambda x: x[0], bases(sweep.study, index, corpus, workdir, progress))
+
+
+def _references(runner: Runner, sweep: PlantedSweep) -> Rows:
+    """What needs no training: the divergence of the base from each teacher, and of each teacher without its last component."""
+    places = {key: place for key, place in sweep.places().items() if key[1] < sweep.seeds}
+    teachers, found = list(places.values()), []
+    for metric, starts in (("kl", [0] * len(teachers)), ("kl_without_last", [place + 1 for place in teachers])):
+        values = runner.untouched(SHAPE, "result", starts, teachers)["kl"]
+        for (case, seed), value in zip(places, values, strict=True):
+            where = {"init": sweep.init, **described(case), "rank": 0, "seed": seed}
+            found.append(reference(runner.setting.experiment, metric, value, "bits/byte", digits=9, **where))
+    return found

@@ -1,0 +1,125 @@
+"""Subjects: what is swept. A subject has axes and a layout on the devices; prepared, it has weights, data and measures."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from research.analysis.costs import estimated_seconds
+from research.cells.layout import Layout
+from research.cells.programs import Programs
+from research.cells.runner import Cell, Measure, Runner, Setting
+from research.runtime.progress import Progress
+from research.runtime.workdir import Workdir
+from research.sweeps import Plan
+from research.training.memory import PROCESS_BYTES
+
+CHUNKS = 20
+Coordinates = Mapping[str, Any]
+Rows = list[dict[str, Any]]
+
+
+class Sweep(Protocol):
+    """The axes of a sweep: what its cells are, those by which learning rates are chosen and those that are read."""
+
+    @property
+    def steps(self) -> int:
+        """Returns the steps of a run."""
+
+    @property
+    def batch_size(self) -> int:
+        """Returns the examples of a step."""
+
+    def selection(self) -> Sequence[Coordinates]:
+        """Returns the coordinates of the cells that learning rates are chosen by, with their learning rates."""
+
+    def results(self) -> Sequence[Coordinates]:
+        """Returns the coordinates of the cells that are read, without their learning rates."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What the runs of a subject stand on, and the records around them.
+
+    bases: stacked. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell: coordinates with their
+    learning rate -> the cell, its name left "". before: records that need no training. after: records that need the trained cells.
+    keep: whether the final weights of a cell with these coordinates become an artifact.
+    """
+
+    bases: Any
+    rows: np.ndarray
+    measures: Mapping[str, tuple[Measure, ...]]
+    data: tuple[str, ...]
+    cell: Callable[[Coordinates], Cell]
+    before: Callable[[Runner], Iterable[Rows]] = lambda runner: ()
+    after: Callable[[Runner, Sequence[Cell]], Iterable[Rows]] = lambda runner, cells: ()
+    keep: Callable[[Coordinates], bool] = lambda coordinates: False
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is swept: its axes, its layout, the sizes of its data, and how it is prepared.
+
+    row: numbers in a row of data. evaluation: (batches, rows) of one. share: of the config, what its cells depend on. flops: of all its
+    runs, roughly. read_at: shares of the steps at which results are measured, beside the end. longest: most steps of one call. unit: of
+    the training loss. name, described: in the progress and in the records, where an experiment has several.
+    """
+
+    sweep: Sweep
+    layout: Layout
+    mesh: Mesh
+    row: int
+    evaluation: tuple[int, int]
+    share: Mapping[str, Any]
+    flops: float
+    prepare: Callable[[Workdir, Progress], Prepared]
+    read_at: tuple[float, ...] = ()
+    longest: int | None = None
+    unit: str = "bits/byte"
+    name: str = ""
+    described: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def chunk(self) -> int:
+        """Returns the steps of one call of a program."""
+        return max(1, min(self.sweep.steps // CHUNKS, self.longest or self.sweep.steps))
+
+    def programs(self) -> Programs:
+        """Returns the compiled functions, on a CPU made in the background as soon as they are entered."""
+        widths, size = self.layout.widths, self.sweep.batch_size
+        rows = {shape: jax.ShapeDtypeStruct((width, self.chunk, size, self.row), np.uint8) for shape, width in widths.items()}
+        return Programs(self.layout.tasks, self.mesh, self.layout.bases, rows, jax.ShapeDtypeStruct((*self.evaluation, self.row), np.uint8))
+
+    def setting(self, experiment: str, prepared: Prepared) -> Setting:
+        """Returns what all cells share; results are measured at whole chunks."""
+        return Setting(
+            experiment,
+            self.mesh,
+            prepared.bases,
+            prepared.rows,
+            self.sweep.batch_size,
+            budgets_of(self.sweep.steps, self.chunk, self.read_at),
+            self.chunk,
+            prepared.measures,
+            self.layout.widths,
+            prepared.keep,
+            self.unit,
+        )
+
+
+def budgets_of(steps: int, chunk: int, shares: Iterable[float]) -> tuple[int, ...]:
+    """Returns the steps at which results are measured: these shares of all steps, to whole chunks, and the end."""
+    rounded = (max(1, round(share * steps / chunk)) * chunk for share in shares)
+    return tuple(sorted({min(steps, budget) for budget in rounded} | {steps}))
+
+
+def planned(subjects: Sequence[Subject], more_seconds: float = 0.0) -> Plan:
+    """Returns what would run; the time is a rough estimate from FLOPs and a fixed overhead per step, `more_seconds` for what is no run."""
+    cells = [subject.layout.cells for subject in subjects]
+    rows = [{**subject.described, **row} for subject in subjects for row in subject.layout.rows()]
+    steps = sum(count * subject.sweep.steps for count, subject in zip(cells, subjects, strict=True))
+    memory = PROCESS_BYTES + max(subject.layout.memory_bytes for subject in subjects)
+    return Plan(sum(cells), rows, memory, estimated_seconds(sum(subject.flops for subject in subjects), steps) + more_seconds)
