@@ -27,10 +27,11 @@ from configs import base
 VARIANTS = {
     "": "digits by three projections, and fine-tuning from four initializations; about 5 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute",
-    "mnist": "784-200-200-10 and LeNet on MNIST, 5 and 3 draws; about 30 minutes; needs the prepared TFDS set mnist",
+    "mnist": "784-200-200-10 and LeNet on MNIST, 5 and 3 draws; about 30 minutes",
     "thorough": "five stages of pretraining, nine dimensions, 5 to 10 draws, five pretrained bases; about an hour on 2 CPU cores",
-    "gpu": "language models of three sizes, bf16, one GPU; needs the prepared TFDS set lm1b",
+    "gpu": "language models of three sizes, bf16",
 }
+NEEDS = {"mnist": "the prepared TFDS set mnist", "gpu": "one GPU, the prepared TFDS set lm1b"}
 
 
 def default() -> dict[str, object]:

@@ -27,9 +27,10 @@ VARIANTS = {
     "smoke": "the same path, tiny; about a minute",
     "arms": "every matrix adapted, and norms, or embeddings, head and norms, trained beside; about 30 minutes",
     "thorough": "three pretrained bases, every matrix adapted, 2,500 steps; hours on 2 CPU cores",
-    "gpu": "126 M parameters, bf16, cuDNN attention, one GPU; needs the prepared TFDS set lm1b",
+    "gpu": "126 M parameters, bf16, cuDNN attention",
     "paper": ":gpu on several devices (data, fsdp), five seeds, ranks to 256",
 }
+NEEDS = {"gpu": "one GPU, the prepared TFDS set lm1b", "paper": "four GPUs or more, the prepared TFDS set lm1b"}
 
 
 def default() -> dict[str, object]:

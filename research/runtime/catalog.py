@@ -34,11 +34,23 @@ def question(path: Path) -> str:
     return ""
 
 
+def needs(config_path: Path, root: Path) -> dict[str, str]:
+    """Returns what variants of a config need that not every machine has, hardware or data, by the variant's name."""
+    return dict(getattr(loading.load(config_path, "configs", root), "NEEDS", {}))
+
+
+def variants(config_path: Path, root: Path) -> dict[str, str]:
+    """Returns what each variant of a config is, and what it needs."""
+    needed = needs(config_path, root)
+    module = loading.load(config_path, "configs", root)
+    return {name: words + (f"; needs {needed[name]}" if name in needed else "") for name, words in module.VARIANTS.items()}
+
+
 def listing(root: Path) -> str:
     """Returns what --list prints: each experiment's question, then its variants and what they take."""
     lines: list[str] = []
     for config_path in configs(root):
         lines.append(f"{config_path.stem}: {question(experiment_path(config_path, root) or config_path)}")
-        for name, words in loading.load(config_path, "configs", root).VARIANTS.items():
+        for name, words in variants(config_path, root).items():
             lines.append(f"  --config=configs/{config_path.name}{':' if name else ''}{name}  {words}")
     return "\n".join(lines)
