@@ -6,14 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from research.analysis import costs, dimension_readings
+from research.analysis import costs, dimension_headline, dimension_readings
 from research.analysis.known_dimensions import known_records
 from research.analysis.ngrams import majority_share, unigram_bits
 from research.analysis.phases import choose_and_run
 from research.errors import UsageError
 from research.figures import dimension_trends, dimensions, projections
 from research.figures.style import Captioned
-from research.findings import Finding
+from research.findings import Finding, Table
 from research.loop.dimensions import shape_of
 from research.loop.images import KINDS, image_subject
 from research.loop.languages import NAME as LANGUAGE
@@ -84,6 +84,11 @@ def findings(results: pd.DataFrame) -> list[Finding]:
 def answer(findings: Sequence[Finding]) -> str:
     """Returns the answer in one sentence, generated from the findings."""
     return dimension_readings.answer(findings)
+
+
+def headline(findings: Sequence[Finding]) -> Sequence[Table]:
+    """Returns the tables with which the report begins."""
+    return dimension_headline.headline(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:

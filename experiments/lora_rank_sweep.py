@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from research.analysis import costs, rank_readings
+from research.analysis import costs, rank_headline, rank_readings
 from research.analysis.arm_costs import arm_costs
 from research.analysis.ngrams import bigram_bits, unigram_bits
 from research.analysis.phases import choose_and_run
@@ -17,7 +17,7 @@ from research.figures import learning_curves, ranks, tradeoff
 from research.figures import learning_rates as rate_figure
 from research.figures import spectra as spectra_figure
 from research.figures.style import Captioned
-from research.findings import Finding
+from research.findings import Finding, Table
 from research.loop.arms import RankSweep, lay_out_arms, places, shape_of
 from research.loop.populations import Cell, Measure, Runner, Setting, names
 from research.loop.progress import Progress
@@ -86,6 +86,11 @@ def findings(results: pd.DataFrame) -> list[Finding]:
 def answer(findings: Sequence[Finding]) -> str:
     """Returns the answer in one sentence, generated from the findings."""
     return rank_readings.answer(findings)
+
+
+def headline(findings: Sequence[Finding]) -> Sequence[Table]:
+    """Returns the tables with which the report begins."""
+    return rank_headline.headline(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:

@@ -16,7 +16,7 @@ from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.figures import planted_ranks
 from research.figures.style import Captioned
-from research.findings import Finding
+from research.findings import Finding, Table
 from research.loop import initializations
 from research.loop.planted import SHAPE, PlantedSweep, case_of, described
 from research.loop.populations import Cell, Measure, Runner, Setting, names
@@ -95,6 +95,11 @@ def findings(results: pd.DataFrame) -> list[Finding]:
 def answer(findings: Sequence[Finding]) -> str:
     """Returns the answer in one sentence, generated from the findings."""
     return planted_rank.answer(findings)
+
+
+def headline(findings: Sequence[Finding]) -> Sequence[Table]:
+    """Returns the tables with which the report begins."""
+    return planted_rank.headline(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
