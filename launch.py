@@ -173,13 +173,13 @@ def conclude(experiment: ModuleType, run: Run, rows: Sequence[Row], save_seconds
     with timed("report", save):
         results = pd.DataFrame(rows)
         findings = experiment.findings(results)
-        answer = experiment.answer(findings)
+        answer, tables = experiment.answer(findings), getattr(experiment, "headline", lambda _: ())(findings)
         figures = experiment.figures(results)
     with explained(run.path):
         summary = report.write_summary(run.path / "summary.json", run.name, experiment.QUESTION, answer, findings, sources(run))
         for name, captioned in figures.items():
             style.save(captioned.figure, run.path / "figures", name)
-        report.write_report(run.path / "report.html", summary, figures, report.what_ran(results))
+        report.write_report(run.path / "report.html", summary, tables, figures, report.what_ran(results))
         tensorboard.write_scalars(results, run.path / "tensorboard")
     _log.info("%d records, %d findings, %d figures", len(rows), len(findings), len(figures))
     print(f"{answer}\n{run.path / 'report.html'}")

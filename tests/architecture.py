@@ -68,7 +68,7 @@ def room_of(name: str) -> str | None:
 def is_read_or_drawn(module: str) -> bool:
     """Returns whether a module of a room holds its readings, or draws its figures: functions of records alone."""
     inside = module.split(".")[2:3] if within(module, "experiments") else []
-    return bool(inside) and inside[0].startswith(("readings", "headline", "plots"))
+    return bool(inside) and inside[0].startswith(("readings", "headlines", "plots"))
 
 
 def barred_from(module: str) -> list[str]:

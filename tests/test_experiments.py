@@ -63,6 +63,7 @@ def test_dimensions_are_measured_the_untouched_model_among_them_and_more_draws_e
     assert ran(*words) == 0
     before = (tmp_path / "records.jsonl").read_bytes()
     found = json.loads((tmp_path / "summary.json").read_text())["findings"]
+    assert "| count_sketch | full-space training itself reaches" in (tmp_path / "report.md").read_text()
     untouched = [f for f in found if f["name"] == "accuracy" and f["where"]["dimension"] == 0]
     assert len(untouched) == 1 and untouched[0]["n"] == 3
     rows = [json.loads(line) for line in before.splitlines()]

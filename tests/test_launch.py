@@ -22,6 +22,7 @@ def test_a_run_ends_in_records_figures_summary_report_and_scalars(place: Path, c
     (run,) = (place / "runs").iterdir()
     assert run.name.startswith("fake-")
     assert {"records.jsonl", "config.json", "summary.json", "report.html", "figures/loss.png", "figures/loss.pdf"} <= files(run)
+    assert (run / "report.md").read_text().startswith("## Does the harness work?\n\nThe mean is ")
     assert any("tfevents" in name for name in files(run))
     summary = json.loads((run / "summary.json").read_text())
     out = capsys.readouterr().out
@@ -99,9 +100,9 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
 
 
 def test_a_home_is_expanded_behind_a_flag(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("HOME", str(place / "own"))
+    monkeypatch.setenv("HOME", str(place / "mine"))
     assert start(FAKE, "--workdir=~/runs/x", "--dry_run") == 0
-    assert f"results would stand in {place}/own/runs/x;" in capsys.readouterr().out
+    assert f"results would stand in {place}/mine/runs/x;" in capsys.readouterr().out
 
 
 def test_a_config_without_its_experiment_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

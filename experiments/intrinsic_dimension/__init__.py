@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.intrinsic_dimension import readings
+from experiments.intrinsic_dimension import headlines, readings
 from experiments.intrinsic_dimension.images import KINDS, image_subject
 from experiments.intrinsic_dimension.known_dimensions import known_records
 from experiments.intrinsic_dimension.languages import NAME as LANGUAGE
@@ -15,7 +15,7 @@ from research.cells.phases import measured
 from research.cells.subject import Subject, planned
 from research.errors import UsageError
 from research.figures.style import Captioned
-from research.findings import Finding
+from research.findings import Finding, Table
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
@@ -55,6 +55,11 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns d90 by every definition, accuracies and losses, known dimensions, and what each projection costs."""
     return readings.findings(results)
+
+
+def headline(findings: Sequence[Finding]) -> Sequence[Table]:
+    """Returns the tables with which the report begins."""
+    return headlines.headline(findings)
 
 
 def answer(findings: Sequence[Finding]) -> str:

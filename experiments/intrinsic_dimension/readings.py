@@ -10,7 +10,7 @@ import pandas as pd
 from experiments.intrinsic_dimension.curves import absolute, band, bootstrap, gained, relative, shared
 from research.analysis.intervals import join_notes, t_interval
 from research.analysis.recovery import shared_targets, start_loss
-from research.findings import Estimate, Finding, finding
+from research.findings import Estimate, Finding, finding, shown
 
 SUBJECT = ["model", "parameters", "data"]
 NAMES = {"fc": "the fully connected network", "lenet": "LeNet", "lm": "the language model"}
@@ -59,9 +59,9 @@ def answer(found: Sequence[Finding]) -> str:
     for model, parameters in dict.fromkeys((f.where["model"], f.where["parameters"]) for f in own):
         some = [f for f in own if f.where["parameters"] == parameters and f.where["model"] == model]
         first = some[0].where["projection"]
-        words = [f"{_shown(f)} from {f.where['init']} weights" for f in some if f.where["projection"] == first]
-        parts.append(f"{NAMES[model]} ({parameters:,} parameters) {', '.join(words)}")
-    return f"For 90 % of what their full training reaches: {'; '.join(parts)} (dimensions of a random subspace)."
+        words = [f"from {f.where['init']} weights {shown(f, ',.0f')}" for f in some if f.where["projection"] == first]
+        parts.append(f"{NAMES[model]} ({parameters:,} parameters), {', '.join(words)}")
+    return f"Dimensions of a random subspace for 90 % of what full training reaches: {'; '.join(parts)}."
 
 
 def curves(rows: pd.DataFrame, metric: str, init: str, projection: str, step: int) -> Curves:
@@ -108,6 +108,7 @@ def targets(rows: pd.DataFrame, facts: pd.DataFrame) -> dict[str, float]:
 
 def _accuracies(rows: pd.DataFrame, facts: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
     level, chance = _fact(facts, "absolute_level"), _fact(facts, "chance")
+    yield finding("absolute_level", subject, Estimate(level, None, None, 1, "set by the config"), "1")
     for init, projection in _arms(rows):
         where = {**subject, "init": init, "projection": projection}
         for step, c in _by_step(rows, "accuracy", init, projection):
@@ -182,10 +183,3 @@ def _fact(facts: pd.DataFrame, metric: str) -> float:
 def _untouched(facts: pd.DataFrame, init: str) -> pd.Series:
     rows = facts[(facts["metric"] == "target_loss") & (facts["init"] == init)]
     return rows.set_index("seed")["value"].astype(float)
-
-
-def _shown(f: Finding) -> str:
-    if f.value is None:
-        return f.note.split(";")[0]
-    low, high = ("open" if end is None else f"{end:,.0f}" for end in (f.low, f.high))
-    return f"{f.value:,.0f} [{low}, {high}]"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.lora_rank_sweep import readings
+from experiments.lora_rank_sweep import headlines, readings
 from experiments.lora_rank_sweep.plots import costs as cost_plot
 from experiments.lora_rank_sweep.plots import ranks, tradeoff
 from experiments.lora_rank_sweep.subject import rank_subject
@@ -15,7 +15,7 @@ from research.figures import learning_curves
 from research.figures import learning_rates as rate_figure
 from research.figures import spectra as spectra_figure
 from research.figures.style import Captioned
-from research.findings import Finding
+from research.findings import Finding, Table
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
 
@@ -42,6 +42,11 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns r90 (relative and absolute), recovered shares, gaps, learning rate ratios, source and target losses."""
     return readings.findings(results)
+
+
+def headline(findings: Sequence[Finding]) -> Sequence[Table]:
+    """Returns the tables with which the report begins."""
+    return headlines.headline(findings)
 
 
 def answer(findings: Sequence[Finding]) -> str:

@@ -9,11 +9,14 @@ import pandas as pd
 from research.analysis.intervals import t_interval
 from research.analysis.learning_rates import lr_ratio
 from research.analysis.recovery import absolute_gap, definitions, rank_needed, relative_r90, shared_targets, start_loss, steps_needed
-from research.findings import Estimate, Finding, finding
+from research.findings import Estimate, Finding, find, finding, shown
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns all findings of a sweep: losses, recovered shares, r90 (relative and absolute), gaps, steps needed, learning rate ratios."""
+    """Returns all findings of a sweep: losses, recovered shares, r90 (relative and absolute), gaps, steps needed, learning rate ratios.
+
+    Beside them what they are compared with: untouched weights, n-gram entropies, and the first singular values of updates and of noise.
+    """
     tested = results.query("phase == 'result'")
     last = tested["step"].max()
     found = [*_losses(tested[tested["step"] == last]), *_ratios(results)]
@@ -22,33 +25,25 @@ def findings(results: pd.DataFrame) -> list[Finding]:
         for init in tested["init"].unique():
             found += _relative(results, tested, init, arm, unigram)
         found += _absolute(tested, arm, unigram)
-    return found
+    return [*found, *_references(results), *_first_values(results)]
 
 
 def answer(found: Sequence[Finding]) -> str:
-    """Returns one sentence that compares the inits at the smallest rank, at full training, and by relative r90."""
-
-    def loss(init: str, trains: str, rank: int | None = None) -> Finding | None:
-        wanted = {"init": init, "trains": trains} | ({} if rank is None else {"rank": rank})
-        return next((f for f in found if f.name == "target_loss" and wanted.items() <= f.where.items()), None)
-
-    inits = list(dict.fromkeys(f.where["init"] for f in found if f.name == "target_loss"))
-    adapted = [f.where["rank"] for f in found if f.name == "target_loss" and f.where["trains"] == "lora" and f.where["rank"]]
-    lowest = min(adapted, default=None)
+    """Returns two sentences that compare the inits: by the smallest rank and training everything, and by relative r90."""
+    losses = [f for f in found if f.name == "target_loss"]
+    inits = list(dict.fromkeys(f.where["init"] for f in losses))
+    lowest = min((f.where["rank"] for f in losses if f.where["trains"] == "lora" and f.where["rank"]), default=None)
+    small = find(losses, "target_loss", init=inits[0], trains="lora", rank=lowest) if inits else None
     parts = []
-    first = inits[0] if inits else ""
-    small, rivals = loss(first, "lora", lowest), [(init, loss(init, "full")) for init in inits[1:]]
     if small is not None and small.value is not None:
-        parts.append(f"LoRA of rank {lowest} from {first} weights reaches {_shown(small)} bits/byte on the target")
-        parts += [f"training everything from {init} weights {_shown(f)}" for init, f in rivals if f is not None]
-    by_init = {f.where["init"]: f for f in found if f.name == "r90" and f.where["reading"] == "relative"}
-    shares = ", ".join(f"{init} {_shown(f) if f.value is not None else f.note.split(';')[0]}" for init, f in by_init.items())
-    return ", ".join(parts) + f", in the same steps; rank for 90 % of its own full gain: {shares}."
-
-
-def _shown(f: Finding) -> str:
-    interval = "" if f.low is None or f.high is None else f" [{f.low:.3g}, {f.high:.3g}]"
-    return f"{f.value:.3g}{interval}" if f.value is not None else "no value"
+        rivals = [(init, find(losses, "target_loss", init=init, trains="full")) for init in inits[1:]]
+        words = [f"{shown(f)} from {init} weights" for init, f in rivals if f is not None]
+        parts.append(f"LoRA of rank {lowest} from {inits[0]} weights reaches {shown(small)} bits/byte on the target")
+        parts += [f"training everything, in the same steps, reaches {' and '.join(words)}"] if words else []
+    shares = {f.where["init"]: shown(f, ".3g") for f in reversed(found) if f.name == "r90" and f.where["reading"] == "relative"}
+    ranks = "; ".join(f"from {init} weights {shares[init]}" for init in inits if init in shares)
+    sentences = ("; ".join(parts), f"Rank for 90 % of what the same matrices gain at full rank: {ranks}" if ranks else "")
+    return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
 def _losses(tested: pd.DataFrame) -> Iterator[Finding]:
@@ -63,6 +58,26 @@ def _ratios(results: pd.DataFrame) -> Iterator[Finding]:
     for row in lr_ratio(results.query("phase == 'select'")).itertuples():
         where = {"init": row.init, "arm": row.arm, "rank": _whole(row.rank), "reference": row.reference}
         yield finding("lr_ratio", where, Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note), "1")
+
+
+def _references(results: pd.DataFrame) -> Iterator[Finding]:
+    """What needs no training: the loss of each init untouched, and the target's n-gram entropies."""
+    rows = results.query("phase == 'reference'")
+    for init, losses in rows[rows["metric"] == "target_loss"].groupby("init", sort=False)["value"]:
+        estimate = t_interval(losses.astype(float))
+        if losses.nunique() == 1:  # every seed starts from one base
+            estimate = Estimate(estimate.value, None, None, 1, "one base", "one base for all seeds: no interval")
+        yield finding("untouched_loss", {"init": init}, estimate, "bits/byte")
+    for name in ("unigram_loss", "bigram_loss"):
+        for value in rows[rows["metric"] == name]["value"]:
+            yield finding(name, {}, Estimate(float(value), None, None, 1, "entropy of the test text"), "bits/byte")
+
+
+def _first_values(results: pd.DataFrame) -> Iterator[Finding]:
+    """The first singular value of what training everything changed, over its norm, and that of noise (`null`)."""
+    rows = results.query("phase == 'spectrum'")
+    for (init, null), values in rows[rows["index"] == 1].groupby(["init", "null"], sort=False)["value"] if len(rows) else ():
+        yield finding("first_singular_value", {"init": init, "trains": "full", "null": null}, t_interval(values.astype(float)), "1")
 
 
 def _curve(tested: pd.DataFrame, init: str, arm: str, step: int | None = None) -> pd.DataFrame:

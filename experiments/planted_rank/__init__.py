@@ -13,7 +13,7 @@ from research.cells.phases import measured
 from research.cells.subject import planned
 from research.errors import UsageError
 from research.figures.style import Captioned
-from research.findings import Finding
+from research.findings import Finding, Table
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
@@ -51,6 +51,11 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns estimated ranks, overlaps, errors of linear floors, and coverage."""
     return readings.findings(results)
+
+
+def headline(findings: Sequence[Finding]) -> Sequence[Table]:
+    """Returns the tables with which the report begins."""
+    return readings.headline(findings)
 
 
 def answer(findings: Sequence[Finding]) -> str:

@@ -7,11 +7,13 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from research.analysis.intervals import join_notes, t_interval
-from research.findings import Estimate, Finding, finding
+from research.findings import Estimate, Finding, Table, find, finding, shown
 
 CASE = ["decoy", "spectrum", "planted_rank"]
 SHARE = 0.5
 ROUNDING = 1e-6
+WORDS = {"none": "rank {}", "zero": "nothing", "full_rank": "full rank ({})", "out_of_reach": "rank {}, where the adapter is not"}
+MARGINS = {"less": -1, "planted": 0}
 METHOD = "smallest rank with a divergence below half of what the last component costs; mean and t interval over seeds (95%)"
 
 
@@ -29,7 +31,9 @@ def estimated_rank(divergence: pd.Series, below: float) -> int | None:
 def estimates(results: pd.DataFrame) -> pd.DataFrame:
     """Returns the estimated rank of every teacher, null where it is not reached.
 
-    Columns decoy, spectrum, planted_rank, seed, tolerance (bits), largest (rank of a student), value.
+    Columns decoy, spectrum, planted_rank, seed, tolerance (bits), largest (rank of a student), value; and less, planted: the divergence
+    of a student of one rank less than planted, and of the planted rank, over what the last component costs (null where nothing is to be
+    left out, and where no student has the rank).
     """
     last = results.query("phase == 'result' and metric == 'kl'")
     last = last[last["step"] == last["step"].max()]
@@ -38,15 +42,17 @@ def estimates(results: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, curve in pd.concat([start, last]).groupby([*CASE, "seed"], sort=False):
         by_rank = curve.set_index("rank")["value"].sort_index()
-        below = tolerance(float(costs.loc[key]))
-        rows.append((*key, below, int(by_rank.index.max()), estimated_rank(by_rank, below)))
-    table = pd.DataFrame(rows, columns=[*CASE, "seed", "tolerance", "largest", "value"])
+        below, cost, planted = tolerance(float(costs.loc[key])), float(costs.loc[key]), key[CASE.index("planted_rank")]
+        margins = [by_rank.get(rank, np.nan) / cost if cost > 0 else np.nan for rank in (planted - 1, planted)]
+        rows.append((*key, below, int(by_rank.index.max()), estimated_rank(by_rank, below), *margins))
+    table = pd.DataFrame(rows, columns=[*CASE, "seed", "tolerance", "largest", "value", *MARGINS])
     return table.astype({"planted_rank": int, "seed": int, "value": float})
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns estimated ranks, subspace overlaps beside their null, errors of the linear floors, and coverage."""
-    return [*_ranks(results), *_overlaps(results), *_floors(results), *_coverage(results)]
+    """Returns estimated ranks with their margins, subspace overlaps beside their null, errors of the linear floors, and coverage."""
+    estimated = estimates(results)
+    return [*_ranks(estimated), *_margins(estimated), *_overlaps(results), *_floors(results), *_coverage(results)]
 
 
 def answer(found: Sequence[Finding]) -> str:
@@ -62,8 +68,33 @@ def answer(found: Sequence[Finding]) -> str:
     return ", ".join(parts) + "."
 
 
-def _ranks(results: pd.DataFrame) -> Iterator[Finding]:
-    for (decoy, spectrum, planted), rows in estimates(results).groupby(CASE, sort=False):
+def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
+    """Returns one table with a row for each case: what was planted, what was estimated, and by what margins."""
+    rows = []
+    for f in found:
+        if f.name == "estimated_rank":
+            planted, decoy, spectrum = f.where["planted_rank"], f.where["decoy"], f.where["spectrum"]
+            words = WORDS[decoy].format(planted) + (f", {spectrum}" if decoy == "none" else "")
+            margins = (find(found, "margin", **f.where, student=planted + offset) for offset in MARGINS.values())
+            rows.append((words, shown(f, ".3g"), *(shown(margin, "#.2g") for margin in margins)))
+    caption = (
+        f"The estimated rank is the smallest whose divergence from the teacher is below {SHARE:g} of what leaving out the last planted "
+        "component costs; beside it that share at one rank less than planted (k) and at k. Mean over seeds [95 % interval]."
+    )
+    return (Table(("planted", "estimated rank", "share at k - 1", "share at k"), tuple(rows), caption),) if rows else ()
+
+
+def _margins(estimated: pd.DataFrame) -> Iterator[Finding]:
+    """How far the divergences beside the planted rank lie from the tolerance, for what is planted within reach."""
+    method = "divergence over what the last component costs; mean and t interval over seeds (95%)"
+    for (decoy, spectrum, planted), rows in estimated[estimated["decoy"] == "none"].groupby(CASE, sort=False):
+        for margin, offset in MARGINS.items():
+            where = {"planted_rank": int(planted), "decoy": decoy, "spectrum": spectrum, "student": int(planted) + offset}
+            yield finding("margin", where, t_interval(rows[margin].astype(float))._replace(method=method), "1")
+
+
+def _ranks(estimated: pd.DataFrame) -> Iterator[Finding]:
+    for (decoy, spectrum, planted), rows in estimated.groupby(CASE, sort=False):
         where = {"planted_rank": int(planted), "decoy": decoy, "spectrum": spectrum}
         missing, largest = int(rows["value"].isna().sum()), int(rows["largest"].max())
         note = f"not reached at the largest rank ({largest}) in {missing} of {len(rows)} seeds" if missing else ""

@@ -58,7 +58,7 @@ def guard(reading: Estimate, gain: Estimate, least: float = LEAST_HEADROOM) -> E
     if bound is not None and bound >= least:
         return reading
     shown = "unknown" if gain.value is None else f"{gain.value:.3f}" + ("" if gain.low is None else f" [{gain.low:.3f}, {gain.high:.3f}]")
-    note = f"relative reading undefined: L0 - L_full is {shown} bits, not clearly above {least:g}"
+    note = f"undefined: full training gains {shown} bits, not clearly above {least:g}"
     return Estimate(None, None, None, reading.n, reading.method, join_notes(note, gain.note))
 
 

@@ -1,8 +1,9 @@
-"""summary.json, the contract of all experiments, and report.html, one self-contained file made from it and the figures."""
+"""summary.json, the contract of all experiments, and what is made from it and the figures: report.html, whole, and report.md, to paste."""
 
 import base64
 import json
 import math
+import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,11 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from research.figures.style import Captioned, png
-from research.files import atomic_write
-from research.findings import Finding
+from research.files import atomic_write, file_word
+from research.findings import Finding, Table
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-SHORT_TABLE = 16
+LONG_CELL = 28
 
 
 def write_summary(
@@ -36,24 +37,43 @@ def write_summary(
     return summary
 
 
-def write_report(path: Path, summary: Mapping[str, Any], figures: Mapping[str, Captioned], runs: Sequence[Mapping[str, Any]]) -> None:
-    """Writes report.html: question, answer, findings, figures, what was run (`runs`, one mapping per row) and provenance.
+def write_report(
+    path: Path, summary: Mapping[str, Any], tables: Sequence[Table], figures: Mapping[str, Captioned], runs: Sequence[Mapping[str, Any]]
+) -> None:
+    """Writes report.html: question, answer, headline `tables`, figures; folded, all findings, what was run (`runs`) and provenance.
 
-    The file asks for nothing outside itself: images are inlined, styles too, and there is no script.
+    The file asks for nothing outside itself: images are inlined, styles too, and there is no script. Beside it goes report.md.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
         summary=summary,
+        headline=tables,
+        long_cell=LONG_CELL,
         tables=finding_tables(summary["findings"]),
-        short_table=SHORT_TABLE,
         figures=[_image(name, captioned) for name, captioned in figures.items()],
         runs=[plain(row) for row in runs],
         run_columns=list(dict.fromkeys(name for row in runs for name in row)),
         provenance={name: list(_flat(section)) for name, section in summary["provenance"].items()},
     )
     atomic_write(path, page.encode())
+    atomic_write(path.with_suffix(".md"), markdown(summary, tables, figures).encode())
+
+
+def markdown(summary: Mapping[str, Any], tables: Sequence[Table], figures: Mapping[str, Captioned]) -> str:
+    """Returns question, answer, headline tables, and the figures' files and captions in GitHub's dialect of Markdown."""
+    parts = [f"## {_escaped(summary['question'])}", _escaped(summary["answer"])]
+    for table in tables:
+        lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+        parts += ["\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines), _escaped(table.caption)]
+    parts += [f"`figures/{file_word(name)}.png`: {_escaped(captioned.caption)}" for name, captioned in figures.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Returns `text` on one line, with no character in it that Markdown would read."""
+    return re.sub(r"([\\`*|<~])", r"\\\1", " ".join(text.split()))
 
 
 def what_ran(results: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from research.errors import UsageError
-from research.figures import report
+from research.figures import report, style
 from research.figures.style import Captioned, sentence
-from research.findings import Finding
+from research.findings import Finding, Table
 
+TABLES = (Table(("from", "loss"), (("a|b", "2.35 [2.30, 2.40]"), ("<b>", "not reached at the largest rank (4)")), "Loss & *more*."),)
 PROVENANCE = {
     "config": {"ranks": (1, 2), "model": {"d_model": np.int64(64)}},
     "fingerprints": {},
@@ -66,7 +67,7 @@ def test_report_holds_everything_and_nothing_from_outside(tmp_path):
     findings = [_finding(), _finding(name="lr_ratio", where={"arm": "block"}, value=None, low=None, high=None, note="edge <of> grid")]
     figures = {"ranks": Captioned(sentence("none yet"), "A caption & more.")}
     path = tmp_path / "report.html"
-    report.write_report(path, _summary(tmp_path, findings, "<b>few</b>"), figures, [{"stage": "training", "cells": 162}])
+    report.write_report(path, _summary(tmp_path, findings, "<b>few</b>"), TABLES, figures, [{"stage": "training", "cells": 162}])
     page = path.read_text()
     for word in (
         "Why?",
@@ -87,15 +88,45 @@ def test_report_holds_everything_and_nothing_from_outside(tmp_path):
 
 def test_report_without_figures_findings_and_runs(tmp_path):
     path = tmp_path / "report.html"
-    report.write_report(path, _summary(tmp_path, []), {}, [])
+    report.write_report(path, _summary(tmp_path, []), (), {}, [])
+    assert "| --- |" not in path.with_suffix(".md").read_text()
     assert all(word in path.read_text() for word in ("No findings yet.", "No figures yet.", "Nothing was run."))
 
 
-def test_long_groups_are_folded(tmp_path):
+def test_the_answer_its_table_and_the_figures_come_first_and_the_rest_is_folded(tmp_path):
     path = tmp_path / "report.html"
-    many = [_finding(name="recovered", where={"rank": rank}) for rank in range(report.SHORT_TABLE + 1)]
-    report.write_report(path, _summary(tmp_path, [*many, _finding()]), {}, [])
-    assert path.read_text().count("<summary>17 values</summary>") == 1
+    figures = {"ranks": Captioned(sentence("none yet"), "A caption.")}
+    summary = _summary(tmp_path, [*(_finding(name="recovered", where={"rank": rank}) for rank in range(17)), _finding()])
+    report.write_report(path, summary, TABLES, figures, [{"stage": "training", "cells": 162}])
+    page = path.read_text()
+    body = page[page.index("<main>") :]
+    words = (
+        "Yes.",
+        "2.35 [2.30, 2.40]",
+        "Loss &amp; *more*.",
+        "A caption.",
+        "All findings",
+        "17 values",
+        "1 value<",
+        "training",
+        "d_model",
+    )
+    places = [body.index(word) for word in words]
+    assert places == sorted(places)
+    assert "<details" not in body[: body.index("All findings")] and "<details open" not in body
+    inside = "".join(re.findall(r"<details>.*?</details>", body, re.DOTALL))
+    assert inside.count("<table>") == body.count("<table>") - len(TABLES)
+
+
+def test_a_report_to_paste_holds_question_answer_table_and_captions(tmp_path):
+    figures = {"../odd": Captioned(sentence("none yet"), "Below\n90 %.")}
+    report.write_report(tmp_path / "report.html", _summary(tmp_path, []), TABLES, figures, [])
+    parts = (tmp_path / "report.md").read_text().rstrip("\n").split("\n\n")
+    assert parts[:2] == ["## Why?", "Yes."]
+    table = ["| from | loss |", "| --- | --- |", r"| a\|b | 2.35 [2.30, 2.40] |", r"| \<b> | not reached at the largest rank (4) |"]
+    assert parts[2:4] == ["\n".join(table), r"Loss & \*more\*."]
+    (saved,) = (path.name for path in style.save(figures["../odd"].figure, tmp_path / "figures", "../odd") if path.suffix == ".png")
+    assert parts[4:] == [f"`figures/{saved}`: Below 90 %."]
 
 
 def test_tables_group_by_name_and_say_shared_words_once():
@@ -130,6 +161,6 @@ def test_unwritable_folder_is_the_users_mistake(tmp_path):
 def test_same_input_same_bytes(tmp_path):
     pages = []
     for name in ("a", "b"):
-        report.write_report(tmp_path / name, _summary(tmp_path, [_finding()]), {"words": Captioned(sentence("one"), "c")}, [])
+        report.write_report(tmp_path / name, _summary(tmp_path, [_finding()]), TABLES, {"words": Captioned(sentence("one"), "c")}, [])
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1]

@@ -17,7 +17,7 @@ import pytest
 from experiments.lora_rank_sweep.plots import costs, ranks
 from research.figures import report, spectra
 from research.figures.style import Captioned
-from research.findings import Finding
+from research.findings import Finding, Table
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -26,6 +26,8 @@ FLAGS = (
 PROBE = """JSON.stringify({
   title: document.title, text: document.body.innerText.length, scroll: document.documentElement.scrollWidth, view: window.innerWidth,
   images: [...document.images].map(i => [i.naturalWidth, i.naturalHeight, i.getBoundingClientRect().width, i.alt.length]),
+  first: [...document.querySelectorAll("main table, main img")].slice(0, 2).map(e => e.tagName),
+  open: [...document.querySelectorAll("main table")].filter(e => e.checkVisibility({contentVisibilityAuto: true})).length,
   clipped: [...document.querySelectorAll("h1, h2, h3, p, figcaption, summary")].filter(e => e.scrollWidth > e.clientWidth + 1).length,
 })"""
 
@@ -154,7 +156,10 @@ def page(results: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
     )
     drawn = {"ranks": ranks.loss_against_rank(results), "spectra": spectra.update_spectra(results), "costs": costs.cost_per_arm(results)}
     figures = {name: Captioned(figure, f"Figure of {name}.") for name, figure in drawn.items()}
-    report.write_report(path, summary, figures, [{"stage": "training", "cells": 162, "learning rates": "1e-3, 3e-3, 1e-2, 3e-2"}])
+    cells = ("4.78 [4.50, 5.06]", "undefined: full training gains 0.05 [0.01, 0.09] bits, not clearly above 0.1", "open") * 3
+    columns = ("from", *(f"rank {rank}, or another long name" for rank in range(9)))
+    tables = [Table(columns, (("pretrained:stdlib:docs@20%", *cells), ("random", *cells)), "Loss on the target, bits/byte. " * 4)]
+    report.write_report(path, summary, tables, figures, [{"stage": "training", "cells": 162, "learning rates": "1e-3, 3e-3, 1e-2, 3e-2"}])
     return path
 
 
@@ -165,6 +170,7 @@ def test_report_is_quiet_complete_and_fits(browser: Browser, page: Path, width: 
     assert seen.requests == []
     assert seen.page["scroll"] <= seen.page["view"] == width
     assert seen.page["clipped"] == 0
+    assert seen.page["first"] == ["TABLE", "IMG"] and seen.page["open"] == 1
     assert len(seen.page["images"]) == 3
     assert all(natural > 0 and tall > 0 and shown > 300 and alt > 0 for natural, tall, shown, alt in seen.page["images"])
     assert "lora_rank_sweep" in seen.page["title"] and seen.page["text"] > 500

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -72,3 +73,6 @@ def _panel(axes: Axes, some: Sequence[Finding], rows: Sequence[str | None], scal
         axes.errorbar(scale * x, y, xerr=scale * spread, color=look.color, marker=look.marker, capsize=3)
     if scale != 1.0:
         axes.set_xscale("log")
+        low, high = np.log10(axes.get_xlim())
+        axes.set_xlim(10 ** np.floor(low), 10 ** np.ceil(high))  # whole decades: within one there would be no tick to name
+        style.plain_ticks(axes.xaxis)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.intrinsic_dimension.headlines import headline
 from experiments.intrinsic_dimension.readings import answer, findings, targets
 
 DIMENSIONS = (16, 64, 256, 1024)
@@ -115,3 +116,15 @@ def test_the_answer_names_each_model_and_initialization(results: pd.DataFrame) -
     words = answer(findings(results))
     assert "the fully connected network (199,210 parameters)" in words and "from random weights" in words
     assert "the language model (131,392 parameters)" in words and "from pretrained weights" in words
+
+
+def test_the_report_begins_with_a_table_for_each_model(results: pd.DataFrame) -> None:
+    network, language = headline(findings(results))
+    assert network.columns[:3] == ("projection", "accuracy 0.9", "90 % of full training")
+    assert [row[0] for row in network.rows] == ["count_sketch", "full space"]
+    assert network.rows[0][1].startswith("128 [") and network.rows[1][1:] == ("–", "–", "1 ms", "–")
+    assert language.columns == ("from", "90 % of its own full gain", "4.20 bits/byte", "2.76 bits/byte")
+    (pretrained,) = (row for row in language.rows if row[0] == "pretrained")
+    assert pretrained[1].startswith("64 [") and pretrained[2] == "at or below the smallest dimension (16)"
+    assert "on stdlib:docs" in language.caption and "131,392 parameters" in language.caption
+    assert headline([]) == ()

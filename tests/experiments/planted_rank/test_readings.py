@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.planted_rank.readings import answer, estimated_rank, estimates, findings, tolerance
+from experiments.planted_rank.readings import answer, estimated_rank, estimates, findings, headline, tolerance
 
 CASES = {("none", "flat", 2): 2, ("zero", "flat", 0): 0, ("full_rank", "flat", 8): None}
 CURVES = {("none", "flat", 2): [4.0, 1.8, 0.01, 0.02], ("zero", "flat", 0): [0.0, 0.0, 1e-9, 0.0], ("full_rank", "flat", 8): [8, 7, 6, 5.5]}
@@ -55,6 +55,19 @@ def test_findings_state_values_intervals_and_what_was_not_reached() -> None:
     coverage = by_name["coverage"][0]
     assert coverage.low is not None and 0.93 < coverage.low < 0.95 < coverage.high < 0.97
     assert answer(found).startswith("The planted rank is recovered by every seed in 1 of 1 cases, 2 of 2 decoys are told apart")
+
+
+def test_margins_are_shares_of_what_the_last_component_costs_and_stand_in_the_table() -> None:
+    found = findings(pd.DataFrame(rows()))
+    margins = {f.where["student"]: f.value for f in found if f.name == "margin"}
+    assert margins == {1: pytest.approx(0.9), 2: pytest.approx(0.005)}
+    (table,) = headline(found)
+    assert table.rows == (
+        ("rank 2, flat", "2 [2, 2]", "0.90 [0.90, 0.90]", "0.0050 [0.0050, 0.0050]"),
+        ("nothing", "0 [0, 0]", "–", "–"),
+        ("full rank (8)", "not reached at the largest rank (3) in 2 of 2 seeds", "–", "–"),
+    )
+    assert headline([]) == ()
 
 
 def test_an_answer_counts_what_is_wrong() -> None:
