@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from research.analysis.dimension_readings import NAMES, SUBJECT
-
+from experiments.intrinsic_dimension.readings import NAMES, SUBJECT
 from research.findings import Finding, Table, find, shown
 
 LOSSES = {"halfway": "halfway from what all weights reach to the unigram entropy", "best_90": "90 % of what the best weights gain"}

@@ -1,10 +1,10 @@
 """What a sweep over ranks says beside its curves, the answer, and the tables with which its report begins."""
 
 import pytest
-from research.analysis.rank_readings import answer, findings
 from tests.figures.conftest import synthetic
 
 from experiments.lora_rank_sweep.headlines import headline
+from experiments.lora_rank_sweep.readings import answer, findings
 from research.findings import Finding, find
 
 
