@@ -91,5 +91,5 @@ def _references(runner: Runner, sweep: PlantedSweep) -> Rows:
         values = runner.untouched(SHAPE, "result", starts, teachers)["kl"]
         for (case, seed), value in zip(places, values, strict=True):
             where = {"init": sweep.init, **described(case), "rank": 0, "seed": seed}
-            found.append(reference(runner.setting.experiment, metric, value, "bits/byte", digits=9, **where))
+            found.append(reference(runner.setting.experiment, metric, float(value), "bits/byte", digits=9, **where))
     return found

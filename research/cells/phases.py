@@ -67,7 +67,7 @@ def reference(experiment: str, metric: str, value: float, unit: str, *, digits: 
     """Returns the record of a value that needs no training, rounded to `digits`; `where` adds to the usual coordinates, or changes them."""
     usual = {"init": None, "arm": None, "trains": "nothing", "rank": None, "learning_rate": None, "seed": None, "step": 0}
     start = {"experiment": experiment, "cell": "", "phase": "reference", **usual, **where}
-    return {**start, "metric": metric, "value": round(float(value), digits), "unit": unit}
+    return {**start, "metric": metric, "value": round(value, digits), "unit": unit}
 
 
 def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int], **where: Any) -> Rows:
@@ -75,7 +75,7 @@ def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int],
     wanted = {key: place for key, place in places.items() if key[1] < SELECTION_SEEDS}
     units = {measure.metric: measure.unit for measure in runner.setting.measures["result"]}
     return [
-        reference(runner.setting.experiment, metric, value, units[metric], init=init, seed=seed, **where)
+        reference(runner.setting.experiment, metric, float(value), units[metric], init=init, seed=seed, **where)
         for metric, values in runner.untouched(shape, "result", list(wanted.values())).items()
         for (init, seed), value in zip(wanted, values, strict=True)
     ]

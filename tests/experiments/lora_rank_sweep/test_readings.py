@@ -1,7 +1,7 @@
 """What a sweep over ranks says beside its curves, the answer, and the tables with which its report begins."""
 
 import pytest
-from tests.figures.conftest import synthetic
+from tests.synthetic import synthetic
 
 from experiments.lora_rank_sweep.headlines import headline
 from experiments.lora_rank_sweep.readings import answer, findings
