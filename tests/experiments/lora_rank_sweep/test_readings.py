@@ -1,11 +1,11 @@
 """What a sweep over ranks says beside its curves, the answer, and the tables with which its report begins."""
 
 import pytest
-from tests.synthetic import synthetic
 
 from experiments.lora_rank_sweep.headlines import headline
 from experiments.lora_rank_sweep.readings import answer, findings
 from research.findings import Finding, find
+from tests.synthetic import synthetic
 
 
 @pytest.fixture(scope="module")
