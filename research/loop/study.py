@@ -12,7 +12,7 @@ from research.data.batches import in_batches, windows
 from research.data.corpus import Corpus, DataSpec, load_corpus
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
-from research.loop import initializations
+from research.loop import devices, initializations
 from research.loop.initializations import Initialization
 from research.loop.layout import Layout
 from research.loop.pretraining import Pretraining, check_batch, initializer, pretrain
@@ -46,6 +46,8 @@ class Study:
         """Returns the study of a plain config; raises UsageError for values that cannot be, on these devices or at all."""
         if config["model"]["attention"] == "cudnn" and jax.default_backend() != "gpu":
             raise UsageError("model.attention = 'cudnn' needs an NVIDIA GPU, and JAX uses none here; choose --config.model.attention=xla")
+        if "float16" in (config["model"]["dtype"], config["model"]["param_dtype"]) and not devices.computes_float16():
+            raise UsageError("float16 needs a processor with F16C; choose bfloat16 or float32 for model.dtype and model.param_dtype")
         return cls(
             source=DataSpec(config["source"], **config["data"]),
             target=DataSpec(config["target"], **config["data"]),
