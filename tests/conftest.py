@@ -45,6 +45,16 @@ def _kept_between_runs(config: pytest.Config) -> Path:
     return cache.mkdir("lowlands") if cache else Path(config.stash[CACHES].name)
 
 
+@pytest.fixture(params=["bfloat16", "float16"])
+def short_type(request: pytest.FixtureRequest) -> str:
+    """Gives the types of 16 bits in turn; float16 only where the processor knows it."""
+    from research.loop import devices
+
+    if request.param == "float16" and not devices.computes_float16():
+        pytest.skip("this processor has no F16C, without which XLA cannot compute in float16")
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Returns the root of the checkout."""

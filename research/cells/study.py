@@ -21,6 +21,7 @@ from research.errors import UsageError
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec
+from research.runtime import devices
 from research.runtime.devices import say_idle
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
@@ -46,6 +47,8 @@ class Study:
         """Returns the study of a plain config; raises UsageError for values that cannot be, on these devices or at all."""
         if config["model"]["attention"] == "cudnn" and jax.default_backend() != "gpu":
             raise UsageError("model.attention = 'cudnn' needs an NVIDIA GPU, and JAX uses none here; choose --config.model.attention=xla")
+        if "float16" in (config["model"]["dtype"], config["model"]["param_dtype"]) and not devices.computes_float16():
+            raise UsageError("float16 needs a processor with F16C; choose bfloat16 or float32 for model.dtype and model.param_dtype")
         return cls(
             source=DataSpec(config["source"], **config["data"]),
             target=DataSpec(config["target"], **config["data"]),

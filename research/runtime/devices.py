@@ -147,6 +147,15 @@ def found() -> str:
         raise UsageError(f"JAX cannot start: {error}; install the packages ({_PIP}), or set JAX_PLATFORMS=cpu") from error
 
 
+def computes_float16() -> bool:
+    """Returns whether JAX's devices know float16: on an x86 processor without F16C, XLA calls functions that jaxlib does not have."""
+    try:
+        jax.numpy.zeros(1).astype(jax.numpy.float16)
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
 def describe(platform: str, variant: str, variants: Mapping[str, str], config_path: str) -> None:
     """Returns after one line names the devices, and the variant made for an accelerator when another one is about to run.
 

@@ -73,7 +73,7 @@ SERVED = {"integers": (Plain(), INTEGERS), "bfloat16": (Plain(), HALVES), "keywo
 def test_what_an_adapter_cannot_serve_is_refused(case: str) -> None:
     module, x = REFUSED[case]
     with pytest.raises(UsageError, match="would do nothing|matches nothing"):
-        adapt(from_linen(module), LoRA(("dense",), 2, 5.0)).init(jax.random.key(0), {"inputs": x})
+        jax.eval_shape(adapt(from_linen(module), LoRA(("dense",), 2, 5.0)).init, jax.random.key(0), {"inputs": x})
 
 
 @pytest.mark.parametrize("form", ["factored", "fused"])

@@ -158,7 +158,8 @@ def test_capture_returns_named_activations_and_changes_no_logits(scan: bool) -> 
     names = {"layers/mlp/down": (2, 10, 8)} if scan else dict.fromkeys(("layers_0/mlp/down", "layers_1/mlp/down"), (10, 8))
     assert {path: x.shape for path, x in out.captured.items()} == {**names, "head": (10, 11)}
     np.testing.assert_array_equal(out.captured["head"].reshape(out.logits.shape), out.logits)
-    np.testing.assert_array_equal(out.logits, logits(model, variables))
+    wanted = logits(model, variables)
+    np.testing.assert_allclose(out.logits, wanted, atol=1e-6 * np.abs(wanted).max())  # a program with other results may be fused otherwise
     assert program(model)(variables, BATCH).captured == {}
 
 

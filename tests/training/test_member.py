@@ -143,7 +143,7 @@ def test_functions_compiled_ahead_are_the_same_and_serve_other_shapes_too(eight:
     functions = ahead(eight.functions, bases, windows, batches)
     for steps in (10, 3):
         some = run(functions, eight.bases, members(), steps)
-        np.testing.assert_array_equal(some.losses, eight.losses[:, :steps])
+        np.testing.assert_allclose(some.losses, eight.losses[:, :steps], rtol=1e-5)  # another number of steps is another program
     evaluated = [made.evaluate(eight.states, members(), eight.bases, DATA[:8].reshape(2, 4, 9)) for made in (functions, eight.functions)]
     for name in ("nll", "weight"):
         np.testing.assert_array_equal(*(np.asarray(sums[name]) for sums in evaluated))
