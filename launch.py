@@ -200,7 +200,7 @@ def start(run: Run, options: flags.FlagValues) -> None:
     from research.runtime import devices
 
     devices.prepare(os.environ)
-    devices.settle_drawing(os.environ)
+    devices.settle_shell(os.environ)
     experiment = experiment_of(run)
     if options.report_only:
         conclude(experiment, run, read_rows(run.path / "records.jsonl")[0], save_seconds=False)

@@ -77,13 +77,14 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return local_path(environ.get("XDG_CACHE_HOME") or "~/.cache", "XDG_CACHE_HOME=") / "lowlands"
 
 
-def settle_drawing(environ: MutableMapping[str, str]) -> None:
-    """Returns after matplotlib, not imported yet, will draw the same whatever shell it is started from.
+def settle_shell(environ: MutableMapping[str, str]) -> None:
+    """Returns after what a shell exports for other programs is out of the way of libraries that are not imported yet.
 
-    MPLBACKEND, as notebooks export it, may name a backend that is not installed here, and then the import fails; a matplotlibrc is made
-    for other figures.
+    MPLBACKEND, as notebooks export it, may name a backend that is not installed here, and a matplotlibrc is made for other figures;
+    PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION may ask for one that this protobuf came without. Either ends in a failed import.
     """
     environ.update(MPLBACKEND="agg", MATPLOTLIBRC=os.devnull)
+    environ.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)
 
 
 def prepare(environ: MutableMapping[str, str]) -> None:

@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import io
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
@@ -43,7 +45,12 @@ class _Lines(logging.Handler):
 
 
 def start_log() -> None:
-    """Returns after the root logger speaks calmly to the console; a second call changes nothing."""
+    """Returns after the root logger speaks calmly to the console; a second call changes nothing.
+
+    What the terminal's encoding lacks is printed escaped, as it is on stderr: an en dash must not end a run.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     root = logging.getLogger()
     if not any(isinstance(handler, _Lines) for handler in root.handlers):
         root.addHandler(_Lines())

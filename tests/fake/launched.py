@@ -18,7 +18,8 @@ SETTLED = {
     "JAX_PLATFORMS": "cpu",
     "JAX_NUM_CPU_DEVICES": "1",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # a terminal that was started from a notebook
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # a terminal that was started from a notebook,
+    "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "cpp",  # and made for another TensorFlow
 }
 
 

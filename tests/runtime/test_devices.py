@@ -38,8 +38,11 @@ def test_a_home_is_expanded_in_the_cache_and_a_bucket_is_refused(settings: dict[
     assert not settings
 
 
-def test_this_very_session_draws_by_a_backend_that_is_there() -> None:
-    assert (os.environ["MPLBACKEND"], os.environ["MATPLOTLIBRC"]) == ("agg", os.devnull)
+def test_what_a_notebook_exports_reaches_no_library_here() -> None:
+    environ = {"MPLBACKEND": "module://nowhere", "MATPLOTLIBRC": "mine", "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "cpp", "OTHER": "x"}
+    devices.settle_shell(environ)
+    assert environ == {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull, "OTHER": "x"}
+    assert os.environ["MPLBACKEND"] == "agg", "conftest.py must settle the shell of the tests too"
 
 
 @pytest.mark.parametrize("cores", [{"JAX_NUM_CPU_DEVICES": "3"}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}])

@@ -96,3 +96,12 @@ def test_other_libraries_are_heard_from_warnings_on(monkeypatch: pytest.MonkeyPa
     assert "research.cells at 20" in text
     assert "orbax at 30" in text
     assert "orbax at 20" not in text
+
+
+def test_what_a_terminal_cannot_encode_is_printed_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    progress.start_log()
+    print("–", flush=True)
+    assert sys.stdout.buffer.getvalue() == b"\\u2013\n"
