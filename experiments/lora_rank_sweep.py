@@ -62,7 +62,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     with Progress() as progress, programs(study, layout, sweep.steps, sweep.batch_size) as ready:
         workdir.timings.append([{"stage": "layout", **row} for row in layout.rows(sweep.counts())])
         source, target = corpora(study, workdir)
-        stacked = bases(study, index, source, workdir, progress)
+        stacked = bases(study, index, (source, target), workdir, progress)
         setting = _setting(study, sweep, source, target, stacked, layout.widths)
         runner = Runner(ready, setting, workdir, progress)
 

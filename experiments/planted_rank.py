@@ -65,7 +65,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
     with Progress() as progress, programs(study, layout, sweep.steps, sweep.batch_size) as ready:
         workdir.timings.append([{"stage": "layout", **row} for row in layout.rows(sweep.counts(study))])
         source, target = corpora(study, workdir)
-        params = _base(study, sweep, source, workdir, progress)
+        params = _base(study, sweep, (source, target), workdir, progress)
         with timed("floors and simulations", workdir.timings.append):
             yield list(floor_records(NAME, sweep.planted_ranks, sweep.spectra))
             yield list(coverage_records(NAME, config.simulations))
@@ -110,10 +110,10 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     }
 
 
-def _base(study: Study, sweep: PlantedSweep, corpus: Corpus, workdir: Workdir, progress: Progress) -> Variables:
+def _base(study: Study, sweep: PlantedSweep, texts: tuple[Corpus, Corpus], workdir: Workdir, progress: Progress) -> Variables:
     """The one base that students start from."""
     index = initializations.places((sweep.init,), (0,), study.pretraining["bases"])
-    stacked = bases(study, index, corpus, workdir, progress)
+    stacked = bases(study, index, texts, workdir, progress)
     return jax.tree.map(lambda x: x[0], stacked)
 
 

@@ -50,7 +50,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, workdir)
-        weights = bases(study, index, source, workdir, progress)
+        weights = bases(study, index, (source, target), workdir, progress)
         validation, test = (held_out(target, part, length) for part in ("validation", "test"))
         measures = {
             "select": (Measure("validation_loss", validation, True),),
