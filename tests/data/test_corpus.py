@@ -113,7 +113,9 @@ def test_held_out_parts_elsewhere_change_nothing_without_an_overlap_nor_for_the_
     word, book = folder(_texts()), folder(["\n\n".join(_texts())], "book")
     others = [load_corpus(DataSpec(other, 1500, 3000)).held_out for other in (folder(_texts(seed=1), "other"), word, book)]
     for source, without in ((word, others[:2]), (book, [others[0], others[2]])):
-        assert load_corpus(DataSpec(source, 1500, 3000), without=without).fingerprint == load_corpus(DataSpec(source, 1500, 3000)).fingerprint
+        assert (
+            load_corpus(DataSpec(source, 1500, 3000), without=without).fingerprint == load_corpus(DataSpec(source, 1500, 3000)).fingerprint
+        )
 
 
 @pytest.mark.parametrize(("validation", "test"), [(1500, 3000), (3000, 1500), (1500, 1500)])

@@ -44,7 +44,9 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         text_documents(f"{tmp_path}/*")
 
 
-@pytest.mark.parametrize("pattern", ["*", "**", "**/*.txt", "a*/**/x.tx?", "**/deep/**", "[ab]/*", "a/../b/*.txt", "**/.hidden/*", "./a//deep"])
+@pytest.mark.parametrize(
+    "pattern", ["*", "**", "**/*.txt", "a*/**/x.tx?", "**/deep/**", "[ab]/*", "a/../b/*.txt", "**/.hidden/*", "./a//deep"]
+)
 def test_without_links_it_finds_what_glob_finds(tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a/x.txt", "a/deep/er/x.txt", "b/x.txt", "b/deep/y.md", ".hidden/x.txt", "x.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
