@@ -45,21 +45,26 @@ def matches(pattern: str) -> list[Path]:
     Unlike `glob.glob`, which walks a link to a folder above it dozens of times, it visits no folder twice at one place of the pattern.
     """
     start = Path(os.path.expanduser(pattern))  # Path.expanduser raises where there is no such user
-    queue = [(Path(start.anchor), start.parts[bool(start.anchor) :])]
+    queue = [(Path(start.anchor), os.path.realpath(start.anchor), start.parts[bool(start.anchor) :])]
     seen, found = set(), []
-    for folder, parts in queue:  # which grows meanwhile
-        place = (os.path.realpath(folder), parts)
-        if place in seen:
+    for folder, real, parts in queue:  # which grows meanwhile
+        if (real, parts) in seen:
             continue
-        seen.add(place)
+        seen.add((real, parts))
         if not parts:
             found.append(folder)
-        elif parts[0] == "**":
-            queue.append((folder, parts[1:] or ("*",)))
-            queue.extend((folder / name, parts) for name in sorted(glob.iglob("*/", root_dir=folder)))
-        else:
-            queue.extend((folder / name, parts[1:]) for name in sorted(glob.iglob(parts[0], root_dir=folder)))
+            continue
+        wanted, rest = ("*/", parts) if parts[0] == "**" else (parts[0], parts[1:])
+        if parts[0] == "**":
+            queue.append((folder, real, parts[1:] or ("*",)))
+        queue.extend((folder / name, _real(real, name), rest) for name in sorted(glob.iglob(wanted, root_dir=folder)))
     return sorted(path for path in found if path.is_file())
+
+
+def _real(folder: str, name: str) -> str:
+    """Returns the real path of `name` in a real folder: `os.path.realpath` would look at each folder above it, too."""
+    path = os.path.join(folder, name.rstrip(os.sep))
+    return os.path.realpath(path) if name == ".." or os.path.islink(path) else path
 
 
 def _shuffled(paths: list[Path]) -> list[Path]:

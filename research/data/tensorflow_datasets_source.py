@@ -82,8 +82,8 @@ def reading(word: str, folder: Path) -> Iterator[None]:
     except Exception as error:  # TFDS, protobuf, array_record and Pillow have an error of their own for each way a file can be broken
         cause = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"tfds:{word} cannot be read from {folder} ({type(error).__name__}: {cause}); a file is missing or broken, or an old TFDS made "
-            f"it: prepare it again: {_preparation(word, ' --overwrite')}"
+            f"tfds:{word} cannot be read from {folder} ({type(error).__name__}: {cause}); a file is missing or broken, or an old TFDS "
+            f"made it; prepare it again: {_preparation(word, ' --overwrite')}"
         ) from error
 
 
