@@ -63,7 +63,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
             *((init, "pretraining_steps", steps, "steps") for init, steps in study.pretraining_steps(sweep.inits).items()),
         ]
         return Prepared(
-            bases(study, index, source, workdir, progress),
+            bases(study, index, (source, target), workdir, progress),
             windows(target.parts["train"], length),
             {"select": (Measure("validation_loss", validation, True),), "result": (Measure("target_loss", test, False),)},
             (source.fingerprint, target.fingerprint, sweep.width()),

@@ -60,7 +60,7 @@ def rank_subject(config: Mapping[str, Any]) -> Subject:
             for name, text, last in (("target_loss", target, False), ("source_loss", source, True))
         )
         return Prepared(
-            bases(study, index, source, workdir, progress),
+            bases(study, index, (source, target), workdir, progress),
             windows(target.parts["train"], length),
             {"select": (Measure("validation_loss", held_out(target, "validation", length), True),), "result": (on_target, on_source)},
             (source.fingerprint, target.fingerprint),

@@ -43,7 +43,7 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, workdir)
-        params = _base(sweep, source, workdir, progress)
+        params = _base(sweep, (source, target), workdir, progress)
         rows = windows(target.parts["train"], length)
         metric = sweep.metric(params, rows[:METRIC_WINDOWS])
 
@@ -77,10 +77,10 @@ def _keep(coordinates: Mapping[str, Any]) -> bool:
     return coordinates["phase"] == "result" and coordinates["decoy"] == "none" and coordinates["rank"] == coordinates["planted_rank"]
 
 
-def _base(sweep: PlantedSweep, corpus: Corpus, workdir: Workdir, progress: Progress) -> Variables:
+def _base(sweep: PlantedSweep, texts: tuple[Corpus, Corpus], workdir: Workdir, progress: Progress) -> Variables:
     """The one base that students start from."""
     index = initializations.places((sweep.init,), (0,), sweep.study.pretraining["bases"])
-    return jax.tree.map(lambda x: x[0], bases(sweep.study, index, corpus, workdir, progress))
+    return jax.tree.map(lambda x: x[0], bases(sweep.study, index, texts, workdir, progress))
 
 
 def _references(runner: Runner, sweep: PlantedSweep) -> Rows:

@@ -102,18 +102,26 @@ def population_mesh(spec: MeshSpec) -> Mesh:
 
 
 def corpora(study: Study, workdir: Workdir) -> tuple[Corpus, Corpus]:
-    """Returns source and target, pinned in the workdir by their fingerprints."""
+    """Returns source and target, pinned in the workdir by their fingerprints; the source lacks what the target holds out."""
     with timed("data", workdir.timings.append):
-        source = load_corpus(study.source)
-        target = source if study.target == study.source else load_corpus(study.target)
-    workdir.pin(study.source.source, source.fingerprint)
-    workdir.pin(study.target.source, target.fingerprint)
+        target = load_corpus(study.target)
+        source = target if study.target == study.source else load_corpus(study.source, without=(target.held_out,))
+    for corpus in (source, target):
+        workdir.pin(corpus.source, corpus.fingerprint)
+        _note(corpus, workdir)
     return source, target
 
 
-def bases(study: Study, index: Mapping[tuple[str, int], int], source: Corpus, workdir: Workdir, progress: Progress) -> Any:
-    """Returns the stacked bases of `index` (see `initializations.places`), pretrained or taken from the cache, on the host."""
-    mesh = study.solo_mesh()
+def _note(corpus: Corpus, workdir: Workdir) -> None:
+    workdir.timings.append([{"stage": "data", "text": corpus.provenance}])
+
+
+def bases(study: Study, index: Mapping[tuple[str, int], int], corpora: tuple[Corpus, Corpus], workdir: Workdir, progress: Progress) -> Any:
+    """Returns the stacked bases of `index` (see `initializations.places`), pretrained or taken from the cache, on the host.
+
+    corpora: source and target. A text that a word of `index` names lacks what the target holds out, as the source does.
+    """
+    mesh, (source, target) = study.solo_mesh(), corpora
     made: dict[tuple[Pretraining, str], Variables] = {}
     texts = {"": source}
 
@@ -122,7 +130,8 @@ def bases(study: Study, index: Mapping[tuple[str, int], int], source: Corpus, wo
         key = (spec, init.source)
         if key not in made:
             if init.source not in texts:
-                texts[init.source] = load_corpus(dataclasses.replace(study.source, source=init.source))
+                texts[init.source] = load_corpus(dataclasses.replace(study.source, source=init.source), without=(target.held_out,))
+                _note(texts[init.source], workdir)
             base = pretrain(spec, texts[init.source], mesh, progress)
             name = f"base {init.source or study.source.source} seed {spec.seed} steps {spec.optimizer.steps} width {spec.model.d_model}"
             workdir.pin(name, base.fingerprint)

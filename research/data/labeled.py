@@ -8,7 +8,7 @@ import numpy as np
 
 from research.data.batches import order
 from research.data.corpus import PARTS
-from research.data.tensorflow_datasets_source import data_folder, find_prepared, serialized_rows
+from research.data.tensorflow_datasets_source import Prepared, data_folder, find_prepared, reading, serialized_rows
 from research.errors import UsageError
 
 FORMS = ("sklearn:digits", "tfds:NAME[/CONFIG][/FIELD]")
@@ -77,6 +77,11 @@ def _digits() -> _Images:
 
 def _prepared(word: str) -> _Images:
     prepared = find_prepared(word, data_folder())
+    with reading(word, prepared.folder):
+        return _read(word, prepared)
+
+
+def _read(word: str, prepared: Prepared) -> _Images:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(prepared.folder))
@@ -87,9 +92,12 @@ def _prepared(word: str) -> _Images:
         raise UsageError(f"tfds:{word} has images of shape {fields[image].shape}; choose a set of grayscale bytes of one size")
     if fields[label].num_classes > PADDING:
         raise UsageError(f"tfds:{word} has {fields[label].num_classes} classes; choose a set of at most {PADDING}")
-    missing = {"train", "test"} - set(builder.info.splits)
+    splits = sorted(builder.info.splits)
+    missing = {"train", "test"} - set(splits)
     if missing:
-        raise UsageError(f"tfds:{word} has no split {' and '.join(sorted(missing))}; choose a set that has both train and test")
+        raise UsageError(
+            f"tfds:{word} has no split {' and '.join(sorted(missing))}; its splits: {', '.join(splits)}; choose a set that has both"
+        )
     pool, test = (_decode(word, builder, split, image, label) for split in ("train", "test"))
     return _Images(f"tfds:{builder.info.full_name}", pool, test, (height, width), fields[label].num_classes)
 

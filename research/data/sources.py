@@ -14,7 +14,7 @@ FORMS = ("stdlib:code", "stdlib:docs", "tfds:NAME[/CONFIG][/FIELD]", "text:GLOB"
 def read_documents(source: str, max_bytes: int | None = None) -> Documents:
     """Returns the documents that `source` names; UsageError for a word that is none of `FORMS`, or for a source that is not there.
 
-    `max_bytes` spares the reading of rows that would not be used; it is no promise about the size of what is returned.
+    `max_bytes` bounds what is read of a prepared set or of files: a little more than so many bytes, and at most twice as many.
     """
     if source == "stdlib:code":
         return code_documents()
@@ -24,7 +24,7 @@ def read_documents(source: str, max_bytes: int | None = None) -> Documents:
     if kind == "tfds" and rest:
         return tfds_documents(rest, max_bytes)
     if kind == "text" and rest:
-        return text_documents(rest)
+        return text_documents(rest, max_bytes)
     raise UsageError(f"unknown data source {source!r}; use one of {', '.join(FORMS)}{_nearest(source)}")
 
 

@@ -53,13 +53,14 @@ def provenance(
 ) -> dict[str, Any]:
     """Returns the provenance of `summary.json`: of the starts that made records, all devices and the last one's versions.
 
-    `pinned` maps names (data sets, bases) to their fingerprints.
+    `pinned` maps names (data sets, bases) to their fingerprints. What is known of each text stands among the timings of its reading.
     """
-    plain = canonical(config)
+    plain, rows = canonical(config), list(timings)
     return {
         "config": plain,
         "fingerprints": {"config": fingerprint(plain), **pinned},
         "versions": sessions[-1]["versions"] if sessions else versions(),
         "devices": sorted({device for start in sessions for device in start["devices"]}),
-        "seconds": seconds_per_stage(timings),
+        "texts": {row["text"]["source"]: row["text"] for row in rows if "text" in row},
+        "seconds": seconds_per_stage(rows),
     }

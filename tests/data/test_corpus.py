@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from research.data.corpus import PARTS, Corpus, DataSpec, load_corpus
+from research.data.corpus import PARTS, Corpus, DataSpec, HeldOut, load_corpus
+from research.data.documents import digest
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
 
@@ -83,6 +84,68 @@ def test_one_large_document_is_cut_into_blocks_and_says_so(folder: Folder) -> No
     assert "blocks of paragraphs" in corpus.provenance["parts"]
     assert sum(map(len, paragraphs)) == len(set.union(*paragraphs)) == 120
     assert len(corpus.parts["test"]) >= 0.75 * 3000
+
+
+def test_windows_copies_stand_in_one_part_only(folder: Folder) -> None:
+    texts = ["\n".join(text.split()) for text in _texts()]
+    corpus = load_corpus(DataSpec(folder([*texts, *(text.replace("\n", "\r\n") for text in texts)]), 1500, 3000))
+    assert corpus.fingerprint == load_corpus(DataSpec(folder(texts, "unix"), 1500, 3000)).fingerprint
+    assert corpus.provenance["dropped_duplicates"] == 120
+
+
+def test_what_a_target_holds_out_leaves_the_train_part_of_a_source(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
+    texts = _texts(300)
+    target = load_corpus(DataSpec(folder(texts[:150]), 1500, 3000))
+    spec = DataSpec(folder([text + "\r\n" for text in texts[50:]], "source"), 1500, 3000)
+    alone = load_corpus(spec)
+    with caplog.at_level("INFO"):
+        source = load_corpus(spec, without=(target.held_out,))
+    held = _documents(target, "test") | _documents(target, "validation")
+    assert held & _documents(alone, "train") and not held & _documents(source, "train")
+    assert _documents(source, "train") == _documents(alone, "train") - held
+    assert all(np.array_equal(source.parts[part], alone.parts[part]) for part in ("validation", "test"))
+    dropped = len(held & _documents(alone, "train"))
+    assert source.provenance["dropped_held_out"] == dropped and f"{dropped} documents left its train part" in caplog.text
+    assert source.fingerprint != alone.fingerprint
+
+
+def test_held_out_parts_elsewhere_change_nothing_without_an_overlap_nor_for_the_same_text(folder: Folder) -> None:
+    word, book = folder(_texts()), folder(["\n\n".join(_texts())], "book")
+    others = [load_corpus(DataSpec(other, 1500, 3000)).held_out for other in (folder(_texts(seed=1), "other"), word, book)]
+    for source, without in ((word, others[:2]), (book, [others[0], others[2]])):
+        assert (
+            load_corpus(DataSpec(source, 1500, 3000), without=without).fingerprint == load_corpus(DataSpec(source, 1500, 3000)).fingerprint
+        )
+
+
+@pytest.mark.parametrize(("validation", "test"), [(1500, 3000), (3000, 1500), (1500, 1500)])
+def test_a_block_that_is_held_out_stands_in_no_source_whole_or_cut(folder: Folder, validation: int, test: int) -> None:
+    book, others = "\n\n".join(_texts(200)), _texts(60, seed=1)
+    target = load_corpus(DataSpec(folder([book]), 1500, 3000))
+    held = set("\n\n".join(_documents(target, "test") | _documents(target, "validation")).split("\n\n"))
+    for name, texts, cut in (("whole", [book, *others, *_texts(90, seed=2)], False), ("cut", [book, *others[:5]], True)):
+        spec = DataSpec(folder(texts, name), validation, test)
+        assert ("blocks" in load_corpus(spec).provenance["parts"]) == cut
+        train = load_corpus(spec, without=(target.held_out,)).parts["train"]
+        assert not held & set(BYTES.decode(train).replace("\0", "\n\n").split("\n\n"))
+
+
+def test_blocks_of_a_document_that_is_held_out_whole_leave_a_source(folder: Folder) -> None:
+    paragraphs = _texts(480)
+    texts = ["\n\n".join(paragraphs[i : i + 8]) for i in range(0, 480, 8)]
+    target = load_corpus(DataSpec(folder(texts), 6000, 12_000))
+    held = {paragraph for text in _documents(target, "test") | _documents(target, "validation") for paragraph in text.split("\n\n")}
+    source = load_corpus(DataSpec(folder(texts, "again"), 1500, 3000), without=(target.held_out,))
+    train = {paragraph for text in _documents(source, "train") for paragraph in text.split("\n\n")}
+    assert "blocks" in source.provenance["parts"] and "blocks" not in target.provenance["parts"]
+    assert train and not train & held
+
+
+def test_a_source_that_is_held_out_altogether_is_refused(folder: Folder) -> None:
+    target = load_corpus(DataSpec(folder(_texts()), 1500, 3000))
+    everything = HeldOut(target.held_out.digests | {digest(text.encode()) for text in _texts()})
+    with pytest.raises(UsageError, match="every document of text:.* is held out of the target"):
+        load_corpus(DataSpec(folder(_texts(), "again"), 1500, 3000), without=(everything,))
 
 
 def test_too_short_a_text_is_told_what_is_needed(folder: Folder) -> None:

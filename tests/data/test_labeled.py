@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,13 +149,21 @@ def test_a_label_is_chosen_by_name(data: Path) -> None:
         ("tfds:no_label", 1, "a data set without labels"),
         ("tfds:no_image", 1, "a data set without images"),
         ("tfds:color", 1, r"shape \(4, 6, 3\); choose a set of grayscale"),
-        ("tfds:no_test", 1, "no split test"),
+        ("tfds:no_test", 1, "no split test; its splits: train;"),
         ("tfds:hidden_labels", 1, "keeps the labels of its test split"),
     ],
 )
 def test_what_cannot_be_classified_is_refused(data: Path, source: str, validation: int, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_labeled(source, validation)
+
+
+def test_a_set_whose_shard_is_missing_is_one_line(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(data / "gray", tmp_path / "gray")
+    next((tmp_path / "gray").rglob("*test.array_record*")).unlink()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(UsageError, match="tfds:gray cannot be read from .*No such file.*prepare it again"):
+        load_labeled("tfds:gray", 6)
 
 
 def test_a_batch_is_pixels_labels_and_no_weight_on_padding() -> None:
