@@ -51,6 +51,27 @@ def test_a_standing_value_that_differs_is_an_error_and_nothing_is_written(path: 
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(("stands", "again"), [(2.8812345, 2.8812346), (2.8812345, 2.8812500), (0.0, 5e-8), (3, 3.0)])
+def test_a_value_that_is_measured_again_to_float32_s_rounding_agrees_and_what_stands_is_kept(path: Path, stands: Any, again: Any) -> None:
+    Records(path).append([row(1, stands)])
+    before = path.read_bytes()
+    assert Records(path).append([row(1, again)]) == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("stands", "again"), [(2.88, 2.8801), (0.0, 1e-6), (1.0, None), (None, 1.0), ("a", "b")])
+def test_a_value_beyond_rounding_is_a_users_error_with_a_mend(path: Path, stands: Any, again: Any) -> None:
+    Records(path).append([row(1, stands)])
+    with pytest.raises(UsageError, match="choose a new --workdir"):
+        Records(path).append([row(1, again)])
+
+
+def test_what_stands_already_is_not_missing(path: Path) -> None:
+    records = Records(path)
+    records.append([row(1)])
+    assert records.missing([row(1, 9.0), row(2)]) == [row(2)]
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
 def test_a_value_that_is_not_finite_is_null_and_agrees_with_null(path: Path, value: float) -> None:
     records = Records(path)

@@ -4,6 +4,7 @@ import logging
 import os
 from typing import Any
 
+import jax
 import pytest
 
 from research.errors import UsageError
@@ -60,6 +61,79 @@ def test_an_accelerator_is_left_to_jax(settings: dict[str, Any], monkeypatch: py
     devices.prepare(environ)
     assert "JAX_PLATFORMS" not in environ
     assert "jax_platforms" not in settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("CUDA_VISIBLE_DEVICES", value) for value in ("", "-1", "-1,0", "NoDevFiles", "none")),
+        *(("NVIDIA_VISIBLE_DEVICES", value) for value in ("", "none", "void")),
+        ("HIP_VISIBLE_DEVICES", ""),
+        ("ROCR_VISIBLE_DEVICES", "-1"),
+    ],
+)
+def test_a_gpu_that_the_environment_hides_is_not_there(
+    variable: str, value: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(devices, "_update", settings.__setitem__)
+    amd = variable.startswith(("HIP", "ROCR"))
+    monkeypatch.setattr(devices, "nvidia_present", lambda: not amd)
+    monkeypatch.setattr("os.path.exists", lambda path: amd and path == "/dev/kfd")
+    monkeypatch.setattr("glob.glob", lambda pattern: [])
+    assert devices.accelerator_present({}) and devices.accelerator_present({variable: "GPU-8932f937" if "CUDA" in variable else "0,1"})
+    environ = {variable: value, "XDG_CACHE_HOME": "/cache"}
+    devices.prepare(environ)
+    assert environ["JAX_PLATFORMS"] == settings["jax_platforms"] == "cpu"
+    monkeypatch.setenv("JAX_PLATFORMS", environ["JAX_PLATFORMS"])
+    assert "WARNING" not in told("cpu", "", caplog)
+    with pytest.raises(UsageError, match=f"none is there .or {variable}={value} hides it"):
+        devices.prepare({**environ, "JAX_PLATFORMS": "cuda"})
+
+
+def test_what_the_shell_exports_for_other_programs_changes_no_number(settings: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    before = jax.config.jax_threefry_partitionable
+    jax.config.update("jax_threefry_partitionable", False)
+    try:
+        devices.prepare({"JAX_THREEFRY_PARTITIONABLE": "0", "JAX_ENABLE_X64": "0", "XDG_CACHE_HOME": "/cache"})
+    finally:
+        jax.config.update("jax_threefry_partitionable", before)
+    assert settings["jax_threefry_partitionable"] is True and "jax_enable_x64" not in settings
+    assert "JAX_THREEFRY_PARTITIONABLE=0" in caplog.text and "X64" not in caplog.text
+
+
+def test_what_is_settled_is_what_jax_says_by_itself() -> None:
+    assert all(getattr(jax.config, name.lower()) == default for name, default in devices._SETTLED.items())
+
+
+def test_idle_devices_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    devices.say_idle.cache_clear()
+    for used in (6, 8, 6):
+        devices.say_idle(used, "here")
+    assert [record.getMessage() for record in caplog.records] == ["2 of 8 devices stay idle here"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.\nBufferAssignment OOM Debugging."),
+        jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+        MemoryError("Unable to allocate 8.00 PiB for an array"),
+        MemoryError(),
+    ],
+)
+def test_memory_that_does_not_suffice_is_one_line_on_what_to_lower(error: Exception) -> None:
+    with pytest.raises(UsageError) as caught, devices.enough_memory():
+        raise error
+    words = str(caught.value)
+    assert all(word in words for word in ("--config.members", "batch_size", "XLA_PYTHON_CLIENT_MEM_FRACTION")) and "\n" not in words
+
+
+def test_another_error_of_the_device_stays_what_it_is() -> None:
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), devices.enough_memory():
+        raise jax.errors.JaxRuntimeError("INTERNAL: wrong")
 
 
 @pytest.mark.parametrize("asked", ["cuda", "gpu", "CUDA,cpu", "rocm"])

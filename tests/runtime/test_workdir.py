@@ -69,6 +69,15 @@ def test_any_other_change_is_refused_by_name(tmp_path: Path, change: dict[str, A
     assert contents(tmp_path) == before
 
 
+def test_the_layout_on_devices_may_change_and_nothing_is_lost(tmp_path: Path) -> None:
+    whole = CONFIG | {"members": 0, "mesh": {"member": -1, "data": 1}}
+    with Workdir(tmp_path / "run", whole) as workdir:
+        workdir.records.append([{"step": 1, "value": 2.0}])
+    assert len(opened(tmp_path / "run", whole | {"members": 2, "mesh": {"member": -1, "data": 2}})) == 1
+    with pytest.raises(UsageError, match=r"config \(steps: 100 -> 200\)"):
+        opened(tmp_path / "run", whole | {"steps": 200})
+
+
 def test_a_corrupt_config_is_refused(tmp_path: Path) -> None:
     opened(tmp_path)
     (tmp_path / "config.json").write_text('{"ranks": [1')
@@ -163,6 +172,19 @@ def test_identities_of_populations_are_stable(tmp_path: Path) -> None:
         assert ids == [population.id for population in two.assign(CELLS, size_of)]
         assert len(set(ids)) == 3
         assert one.state_dir(ids[0]) == tmp_path / "one" / "state" / ids[0]
+
+
+def test_with_fewer_members_only_what_is_not_finished_is_cut_anew(tmp_path: Path) -> None:
+    def cut(size: int, finished: set[str]) -> list[tuple[str, ...]]:
+        with Workdir(tmp_path, CONFIG) as workdir:
+            return [population.cells for population in workdir.assign([(cell, "s") for cell in "abcdef"], lambda _: size, finished)]
+
+    assert cut(3, set()) == [("a", "b", "c"), ("d", "e", "f")]
+    assert cut(2, {*"abc"}) == [("a", "b", "c"), ("d", "e"), ("f",)]
+    path = tmp_path / "populations.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert cut(3, {*"abc"}) == [("a", "b", "c"), ("d", "e"), ("f",)]  # torn, then completed
+    assert cut(3, {*"abcde"}) == cut(1, {*"abcdef"}) == [("a", "b", "c"), ("d", "e"), ("f",)]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])

@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +60,13 @@ def test_activations_halve_in_bfloat16_and_keep_no_scores_under_cudnn() -> None:
     scores = 2 * wide.n_heads * wide.max_length * 4
     per_token = [decoder_activations(shape, 1) / wide.max_length / wide.n_layers for shape in (wide, half)]
     assert per_token[1] == pytest.approx((per_token[0] - scores) / 2, rel=0.05)
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_the_peak_is_in_bytes_on_every_system(platform: str, unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr("resource.getrusage", lambda who: SimpleNamespace(ru_maxrss=5000))
+    assert peak_bytes() == 5000 * unit
 
 
 def test_the_peak_is_at_least_what_this_process_holds() -> None:

@@ -1,5 +1,7 @@
 """Meshes, sharding rules and the step that is compiled for them."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +35,9 @@ def shape(*sizes: int) -> ShapeDtypeStruct:
         (MeshSpec(2, -1, 2), 8, (2, 2, 2, 1)),
         (MeshSpec(data=2, tensor=3), 8, (1, 2, 1, 3)),
         (MeshSpec(member=8, fsdp=-1), 8, (8, 1, 1, 1)),
+        (MeshSpec(member=-1, data=3), 8, (2, 3, 1, 1)),
+        (MeshSpec(member=-1, data=2, fsdp=2), 6, (1, 2, 2, 1)),
+        *((MeshSpec(member=-1), n, (n, 1, 1, 1)) for n in (1, 2, 3, 5, 6, 7, 12)),
     ],
 )
 def test_a_size_of_minus_one_takes_the_rest(spec: MeshSpec, devices: int, sizes: tuple[int, ...]) -> None:
@@ -46,7 +51,7 @@ def test_a_size_of_minus_one_takes_the_rest(spec: MeshSpec, devices: int, sizes:
         (MeshSpec(data=-2), 8, "positive"),
         (MeshSpec(data=-1, fsdp=-1), 8, "positive"),
         (MeshSpec(member=3, data=3), 8, "member 3, data 3, fsdp 1, tensor 1 does not fit 8 devices"),
-        (MeshSpec(member=-1, data=3), 8, "does not fit 8 devices"),
+        (MeshSpec(member=-1, data=2, fsdp=2), 3, "does not fit 3 devices"),
         (MeshSpec(tensor=16, data=-1), 8, "does not fit 8 devices"),
     ],
 )
@@ -66,7 +71,28 @@ def test_a_mesh_takes_the_first_devices_that_it_needs() -> None:
     ("spec", "expected"), [(MeshSpec(4), (1, 4, 1, 1)), (MeshSpec(-1, 1, 2), (1, 4, 2, 1)), (MeshSpec(2, 2, 1, 2), (1, 4, 1, 2))]
 )
 def test_one_model_spends_the_member_axis_on_data(spec: MeshSpec, expected: tuple[int, ...]) -> None:
-    assert solo(spec, 8) == MeshSpec(*expected) and solo(spec, 8).sizes(8) == expected
+    assert solo(spec, 8, 32) == MeshSpec(*expected) and solo(spec, 8, 32).sizes(8) == expected
+
+
+@pytest.mark.parametrize(
+    ("devices", "examples", "shared"),
+    [(1, 32, 1), (2, 32, 2), (3, 32, 2), (5, 32, 4), (6, 32, 4), (7, 32, 4), (12, 32, 8), (6, 24, 6), (8, 33, 3), (7, 33, 3), (8, 37, 1)],
+)
+def test_one_model_uses_the_most_devices_that_share_its_examples_evenly(devices: int, examples: int, shared: int) -> None:
+    assert solo(MeshSpec(member=-1), devices, examples) == MeshSpec(data=shared)
+
+
+def test_examples_are_shared_beside_the_parameters_that_fsdp_splits() -> None:
+    assert solo(MeshSpec(member=-1, data=2, fsdp=2), 6, 12) == MeshSpec(data=2, fsdp=2)
+    assert solo(MeshSpec(member=-1, fsdp=2), 7, 8) == MeshSpec(data=2, fsdp=2)
+
+
+def test_of_several_processes_none_is_left_without_a_device() -> None:
+    assert solo(MeshSpec(member=-1), 6, 32, processes=3) == MeshSpec(member=3, data=2)
+    assert solo(MeshSpec(member=-1), 3, 32, processes=3) == MeshSpec(member=3)
+    devices = [SimpleNamespace(process_index=index // 2) for index in range(6)]
+    with pytest.raises(UsageError, match="leaves process 2 without one"):
+        make_mesh(MeshSpec(member=-1, data=2, fsdp=2), devices)
 
 
 def test_of_two_rules_that_match_the_first_wins() -> None:
