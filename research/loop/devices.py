@@ -1,22 +1,35 @@
 """What must be settled before JAX looks for devices, and what is said once it has found them."""
 
+import contextlib
 import glob
 import logging
 import math
 import os
+import re
 import shutil
-from collections.abc import Mapping, MutableMapping
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 
 from research.errors import UsageError
+from research.loop.progress import Interrupted
+from research.training import processes
 
 _log = logging.getLogger(__name__)
 _GPU_NAMES = ("cuda", "gpu", "rocm")
 _TPU_SIGNS = ("TPU_NAME", "TPU_WORKER_ID", "TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES", "TPU_ACCELERATOR_TYPE", "TPU_LIBRARY_PATH")
 _COUNTS = ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 _PIP = "pip install -r requirements.txt"
+SILENT_SECONDS = 30  # after which a process that says nothing is taken for dead
+PARTING_SECONDS = 2.0
+_LOST = r"Gloo|NCCL|[Cc]onnection (closed|reset)|coordination service"
+_ENDED = "another process of this run has ended, and says why itself; the same command continues"
 
 
 def nvidia_present() -> bool:
@@ -80,24 +93,65 @@ def cluster_present(environ: Mapping[str, str]) -> bool:
     return any(count.isdigit() and int(count) > 1 for count in counts) or len(hosts) > 1
 
 
-def join(environ: Mapping[str, str], asked: bool) -> None:
-    """Returns after this process joined its cluster, where one is present or `asked` for. UsageError when it cannot be joined."""
+@contextlib.contextmanager
+def joined(environ: Mapping[str, str], asked: bool) -> Iterator[None]:
+    """Returns a context in which this process belongs to its cluster, where one is present or `asked` for; all leave it together.
+
+    UsageError when the cluster cannot be joined, and when another process of it has ended.
+    """
     if not (asked or cluster_present(environ)) or jax.distributed.is_initialized():
+        yield
         return
-    count, own = environ.get("JAX_NUM_PROCESSES"), environ.get("JAX_PROCESS_ID")
+    _join(environ)
     try:
-        jax.distributed.initialize(num_processes=int(count) if count else None, process_id=int(own) if own else None)
+        yield
+    except Interrupted:
+        jax.distributed.shutdown()
+        raise
+    except Exception as error:
+        if re.search(_LOST, str(error)):
+            raise UsageError(f"{_ENDED} ({str(error).splitlines()[0][:120]})") from error
+        raise
+    jax.distributed.shutdown()
+
+
+def _join(environ: Mapping[str, str]) -> None:
+    count, own = environ.get("JAX_NUM_PROCESSES"), environ.get("JAX_PROCESS_ID")
+    _update("jax_enable_preemption_service", False)  # it would take the signals that ask a run to stop
+    try:
+        jax.distributed.initialize(
+            num_processes=int(count) if count else None,
+            process_id=int(own) if own else None,
+            heartbeat_timeout_seconds=SILENT_SECONDS,
+            shutdown_timeout_seconds=SILENT_SECONDS,
+        )
     except (ValueError, RuntimeError) as error:
         words = "set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or start it with srun or mpirun"
         raise UsageError(f"cannot join a cluster ({error}); {words}") from error
 
 
+def leave(code: int) -> NoReturn:
+    """Ends the process; at once where it failed and others may wait for it, since JAX would first wait for them."""
+    if code and jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        time.sleep(PARTING_SECONDS)  # others have the same to say, and none of them outlives process 0
+        os._exit(code)
+    sys.exit(code)
+
+
 def found() -> str:
     """Returns the platform JAX chose: 'cpu', 'gpu' or 'tpu'. UsageError when the platform asked for cannot start."""
     try:
-        return jax.default_backend()
+        platform = jax.default_backend()
     except RuntimeError as error:
         raise UsageError(f"JAX cannot start: {error}; install the packages ({_PIP}), or set JAX_PLATFORMS=cpu") from error
+    counts = Counter(device.process_index for device in jax.devices())
+    if len(set(counts.values())) > 1:
+        raise UsageError(
+            f"processes have {', '.join(map(str, counts.values()))} devices: give all as many, with JAX_NUM_CPU_DEVICES on CPUs"
+        )
+    return platform
 
 
 def describe(platform: str, variant: str, variants: Mapping[str, str], config_path: str) -> None:
@@ -120,23 +174,23 @@ def names() -> list[str]:
     return [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
 
 
-def leads() -> bool:
-    """Returns whether this is process 0, the one that writes."""
-    return jax.process_index() == 0
+def compare_caches(environ: Mapping[str, str]) -> None:
+    """Returns after one line says so where processes of the run do not share one cache folder."""
+    folder = cache_folder(environ)
 
+    def mark() -> str:
+        name = f"seen-by-all-{uuid.uuid4().hex}"
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        return name
 
-def anywhere(flag: bool) -> bool:
-    """Returns whether `flag` holds in any process of the run; every process must ask."""
-    if not jax.distributed.is_initialized() or jax.process_count() == 1:
-        return flag
-    from jax.experimental import multihost_utils
-
-    return bool(multihost_utils.process_allgather(jax.numpy.asarray(flag)).any())
-
-
-def barrier(name: str) -> None:
-    """Returns once every process of the run is here; at once when there is one."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(name)
+    if jax.process_count() == 1:
+        return
+    name = processes.by_leader(mark)
+    if processes.anywhere(not (folder / name).exists()):
+        _log.info(
+            "the processes do not share %s: process 0 keeps the pretrained bases, the others compile their programs every time", folder
+        )
+    with contextlib.suppress(OSError):
+        (folder / name).unlink(missing_ok=True)

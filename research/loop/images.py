@@ -21,6 +21,7 @@ from research.models.classifiers import ClassifierConfig, classifier
 from research.models.model import Variables, count
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, P, jit_step, make_mesh
+from research.training.processes import fetch
 
 KINDS = {"fc": "mlp", "lenet": "lenet"}
 EVALUATION = (8, 125)
@@ -55,7 +56,7 @@ def image_subject(config: Mapping[str, Any], name: str) -> Subject:
             workdir.pin(data.name, data.fingerprint)
             # Members inherit theta0 from a seed of its own, apart from those of P.
             draw = jit_step(init, P(), P(), mesh, donate=())
-            drawn = [jax.device_get(draw(jax.random.key(10_000 + seed))) for seed in seeds]
+            drawn = [fetch(draw(jax.random.key(10_000 + seed))) for seed in seeds]
             bases = jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
         index = {(INIT, seed): place for place, seed in enumerate(seeds)}
         labels = data.parts["train"][:, -1], data.parts["test"][:, -1]
