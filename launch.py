@@ -13,25 +13,25 @@ Results stand in --workdir (by default runs/<name>-<fingerprint of the config>):
 figures/, tensorboard/. The same command continues a stopped or killed run; with --workdir named, more ranks or seeds extend it.
 """
 
-import contextlib
 import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from absl import flags
 
+from research import locks
 from research.errors import UsageError
 from research.files import explained, local_path
 from research.records import Journal, Row, read_rows
 from research.runtime import catalog, loading, settings
 from research.runtime.progress import Interrupt, Interrupted, start_log, stop_requested
 from research.runtime.provenance import provenance, session, timed
-from research.runtime.workdir import EXTENDABLE, LAYOUT, Workdir, read_json
+from research.runtime.workdir import EXTENDABLE, LAYOUT, Workdir, opened, read_json
 from research.sweeps import Plan, fingerprint
 
 ROOT = Path(__file__).resolve().parent
@@ -117,27 +117,6 @@ def describe(plan: Plan, path: Path) -> str:
     return "\n".join([*lines, f"results would stand in {path}; nothing was run or written"])
 
 
-@contextlib.contextmanager
-def opened(run: Run, extendable: Sequence[str]) -> Iterator[Workdir]:
-    """Returns the run's workdir; process 0 opens it first and alone writes, and does not before all have read it."""
-    from research.runtime import devices
-
-    leads, failure = devices.leads(), None
-    workdir = Workdir(run.path, {"experiment": run.name, **run.plain}, extendable, writes=leads)
-    with contextlib.ExitStack() as stack:
-        try:
-            if leads:
-                stack.enter_context(workdir)
-        except UsageError as error:
-            failure = error
-        if devices.anywhere(failure is not None):
-            raise failure or UsageError("process 0 could not open the workdir; its own line says why")
-        if not leads:
-            stack.enter_context(workdir)
-        devices.barrier("read")
-        yield workdir
-
-
 def measure(experiment: ModuleType, run: Run, workdir: Workdir) -> None:
     """Returns once every record of the run stands in the workdir. Interrupted when the user asked to stop."""
     from research.runtime import devices
@@ -197,7 +176,8 @@ def shown(path: Path) -> bool:
 
 def start(run: Run, options: flags.FlagValues) -> None:
     """Returns after the run is done, shown or planned, as the flags say."""
-    from research.runtime import devices
+    locks.require()
+    from research.runtime import cluster, devices
 
     devices.prepare(os.environ)
     devices.settle_shell(os.environ)
@@ -205,23 +185,31 @@ def start(run: Run, options: flags.FlagValues) -> None:
     if options.report_only:
         conclude(experiment, run, read_rows(run.path / "records.jsonl")[0], save_seconds=False)
         return
-    devices.join(os.environ, options.distributed)
-    devices.describe(devices.found(), run.variant, run.module.VARIANTS, run.config_path)
-    experiment.check(run.config)
-    if options.dry_run:
-        print(describe(experiment.plan(run.config), run.path))
-        return
-    with Interrupt(), devices.enough_memory(), opened(run, getattr(experiment, "EXTENDABLE", EXTENDABLE)) as workdir:
-        _log.info("%s%s in %s, %d records there", run.name, f":{run.variant}" if run.variant else "", run.path, len(workdir.records.rows))
-        stage = getattr(experiment, "STAGE", 1)
-        if not workdir.is_finished(stage):
-            with timed("run", workdir.timings.append):
-                measure(experiment, run, workdir)
-            workdir.finish(stage)
-        elif shown(run.path):
+    with cluster.joined(os.environ, options.distributed):
+        devices.describe(devices.found(), run.variant, run.module.VARIANTS, run.config_path)
+        experiment.check(run.config)
+        if options.dry_run:
+            print(describe(experiment.plan(run.config), run.path))
             return
-        if devices.leads():
-            conclude(experiment, run, workdir.records.rows)
+        cluster.compare_caches(os.environ)
+        bound = {"experiment": run.name, **run.plain}
+        with Interrupt(), devices.enough_memory(), opened(run.path, bound, getattr(experiment, "EXTENDABLE", EXTENDABLE)) as workdir:
+            complete(experiment, run, workdir)
+
+
+def complete(experiment: ModuleType, run: Run, workdir: Workdir) -> None:
+    """Returns after the run is measured to its end, where it is not yet, and its report is written."""
+    from research.training.processes import by_leader
+
+    _log.info("%s%s in %s, %d records there", run.name, f":{run.variant}" if run.variant else "", run.path, len(workdir.records.rows))
+    stage = getattr(experiment, "STAGE", 1)
+    if not by_leader(lambda: workdir.is_finished(stage)):
+        with timed("run", workdir.timings.append):
+            measure(experiment, run, workdir)
+        workdir.finish(stage)
+    elif by_leader(lambda: shown(run.path)):
+        return
+    by_leader(lambda: conclude(experiment, run, workdir.records.rows))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -246,5 +234,14 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def leave(code: int) -> NoReturn:
+    """Ends the process with an exit code."""
+    if "jax" in sys.modules:
+        from research.runtime import cluster
+
+        cluster.leave(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    leave(main(sys.argv))

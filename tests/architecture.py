@@ -8,7 +8,18 @@ from itertools import chain
 from pathlib import Path
 
 FLOORS = {
-    **dict.fromkeys(("research.errors", "research.files", "research.findings", "research.tree", "research.records", "research.sweeps"), 0),
+    **dict.fromkeys(
+        (
+            "research.errors",
+            "research.files",
+            "research.locks",
+            "research.findings",
+            "research.tree",
+            "research.records",
+            "research.sweeps",
+        ),
+        0,
+    ),
     **dict.fromkeys(("research.models", "research.adapters", "research.losses", "research.optimizers", "configs"), 1),
     **dict.fromkeys(("research.training", "research.data", "research.pretrained", "research.analysis", "research.figures"), 2),
     "research.runtime": 3,

@@ -25,6 +25,7 @@ from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.training.mesh import MeshSpec, P, jit_step
+from research.training.processes import fetch
 
 KINDS = {"fc": "mlp", "lenet": "lenet"}
 EVALUATION = (8, 125)
@@ -62,7 +63,7 @@ def image_subject(config: Mapping[str, Any], name: str) -> Subject:
             workdir.pin(data.name, data.fingerprint)
             # Members inherit theta0 from a seed of its own, apart from those of P.
             draw = jit_step(init, P(), P(), mesh, donate=())
-            drawn = [jax.device_get(draw(jax.random.key(10_000 + seed))) for seed in seeds]
+            drawn = [fetch(draw(jax.random.key(10_000 + seed))) for seed in seeds]
             bases = jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
         return Prepared(
             bases,

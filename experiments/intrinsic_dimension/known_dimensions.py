@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from research.adapters.projections import draw, project
 from research.analysis.inversion import crossing
 from research.findings import Estimate
-from research.training.mesh import MeshSpec, P, jit_step, make_mesh
+from research.training.mesh import P, jit_step, own_device
 
 TOY_SIZE, CONSTRAINTS, ENOUGH = 1000, 10, 0.9
 TOY_DIMENSIONS = (1, 4, 8, 9, 10, 11, 13)
@@ -44,7 +44,7 @@ class Columns:
             constants = draw(kind, jax.random.key(seed), size, width, dimension)
             return jax.lax.map(lambda v: project(kind, constants, v, size), jnp.eye(width))
 
-        compiled = jit_step(every, P(), P(), make_mesh(MeshSpec()), donate=())
+        compiled = jit_step(every, P(), P(), own_device(), donate=())
         self._made = functools.cache(lambda dimension, seed: np.asarray(compiled(seed, dimension), np.float64).T[:, :dimension])
 
     def __call__(self, dimension: int, seed: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from research.adapters.lora import LoRA
 from research.analysis.costs import Moves, compiled_flops, flops_per_token, optimizer_bytes, trainable_count
 from research.models.decoder import DecoderConfig
 from research.optimizers import adamw
-from research.training.mesh import MeshSpec, P, jit_step, make_mesh
+from research.training.mesh import P, jit_step, own_device
 from research.training.population import Members, Task, split
 from research.training.step import TrainState, init_state, make_train_step
 
@@ -82,5 +82,5 @@ def _counted(arm: _Arm, config: DecoderConfig) -> list[Cost]:
 
 def _lowered(arm: _Arm, windows: jax.ShapeDtypeStruct) -> jax.stages.Lowered:
     step = make_train_step(arm.task.adapted, arm.task.loss, adamw(arm.task.optimizer, 1e-3))
-    one = jit_step(lambda state, rows: step(state, arm.task.to_batch(rows)), P(), P(), make_mesh(MeshSpec()), donate=())
+    one = jit_step(lambda state, rows: step(state, arm.task.to_batch(rows)), P(), P(), own_device(), donate=())
     return one.lower(arm.state, windows)

@@ -22,6 +22,7 @@ from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Variables
 from research.sweeps import grid
 from research.training.population import Task
+from research.training.processes import by_leader
 
 DECOYS = ("zero", "full_rank", "out_of_reach")
 MARGIN = 2
@@ -141,7 +142,7 @@ class PlantedSweep(LoRARuns):
         """Returns the factors at every matrix that is planted in, of the base on these rows of text."""
         decoys = {"none", *self.decoys}
         sites = [site for decoy in ("none", "out_of_reach") if decoy in decoys for site in self.sites(decoy)]
-        return factors(model_of(self.study), params, batch(rows), sites, jax.random.key(0))
+        return by_leader(lambda: factors(model_of(self.study), params, batch(rows), sites, jax.random.key(0)))
 
     def plants(self, metric: Mapping[str, Factors], case: Case, seed: int) -> dict[str, Planted]:
         """Returns the updates of one teacher; alone, its first component costs `strength` nats a token in each matrix."""

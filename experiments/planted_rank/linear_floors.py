@@ -17,7 +17,7 @@ from research.adapters.lora import LoRA
 from research.losses import Apply, Metrics
 from research.models.model import Batch, Variables, from_linen
 from research.optimizers import OptimizerSpec, adamw
-from research.training.mesh import MeshSpec, P, jit_step, make_mesh
+from research.training.mesh import P, jit_step, own_device
 from research.training.step import init_state, make_train_step
 
 INPUTS, OUTPUTS, EXAMPLES, STEPS, RATE = 16, 12, 32, 3000, 0.05
@@ -56,7 +56,7 @@ def _trainer(largest: int) -> Callable[..., Array]:
     def all_ranks(ranks: Array, seed: Array, params: Variables, batch: Batch) -> Array:
         return jax.lax.map(lambda rank: trained(rank, seed, params, batch), ranks)
 
-    return jit_step(all_ranks, P(), P(), make_mesh(MeshSpec()), donate=())
+    return jit_step(all_ranks, P(), P(), own_device(), donate=())
 
 
 def measured_floors(values: np.ndarray, ranks: Sequence[int], seed: int) -> np.ndarray:

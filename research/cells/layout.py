@@ -53,7 +53,7 @@ def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence
     counts: cells of each shape in each phase. bases: shapes, stacked. activations: bytes of a member in a step. most: members of one
     program at most, 0 for as many as fit.
     """
-    device, laid = jax.devices()[0], dict(tasks)
+    device, laid = jax.local_devices()[0], dict(tasks)
     widths, sizes = {}, {}
     for shape, numbers in counts.items():
         state = jax.eval_shape(lambda b, t=tasks[shape]: init_member(t, Members(0, 1, 0.0, 0), b), bases)

@@ -1,12 +1,11 @@
 """Pretraining, a stage of its own: resumed when interrupted, kept by fingerprint, reused by every experiment."""
 
 import dataclasses
-import fcntl
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from research import locks
 from research.data.batches import batch, orders, windows
 from research.data.corpus import Corpus
 from research.errors import UsageError
@@ -26,12 +26,13 @@ from research.optimizers import OptimizerSpec, adamw
 from research.runtime.devices import cache_folder
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.sweeps import fingerprint
-from research.training import checkpoints
+from research.training import checkpoints, processes
 from research.training.mesh import P, check_divisible, jit_step, shardings, specs
 from research.training.step import TrainState, init_state, make_train_step
 
 STAGE = 1  # raise by hand when the meaning of a pretrained base changes
 CHUNK = 50
+WAIT = 0.5  # seconds between two looks at a lock
 _log = logging.getLogger(__name__)
 
 
@@ -96,13 +97,21 @@ def pretrain(spec: Pretraining, corpus: Corpus, mesh: Mesh, progress: Progress) 
     name = fingerprint({"stage": STAGE, "spec": dataclasses.asdict(spec), "data": corpus.fingerprint})
     folder = cache_folder(os.environ) / "bases" / name
     start = time.monotonic()
+    run, steps = _Run(spec, corpus, mesh), spec.optimizer.steps
+    # A base that is finished is only read: from a cache that others fill and this user may not write to, too.
+    if checkpoints.newest(folder) == steps:
+        state, done = run.restored(folder)
+        if done == steps:
+            return _cached(state, name)
     with _alone(folder):
-        run = _Run(spec, corpus, mesh)
-        state = run.restored(folder)
-        done = int(state.step)
-        if done < spec.optimizer.steps:
-            state = run.advance(state, done, folder, progress)
-            return Base(state.trainable["params"], name, time.monotonic() - start)
+        state, done = run.restored(folder)
+        if done == steps:
+            return _cached(state, name)
+        state = run.advance(state, done, folder, progress)
+    return Base(state.trainable["params"], name, time.monotonic() - start)
+
+
+def _cached(state: TrainState, name: str) -> Base:
     _log.info("pretrained base %s from the cache", name)
     return Base(state.trainable["params"], name, 0.0)
 
@@ -118,13 +127,18 @@ class _Run:
 
     def fresh(self) -> TrainState:
         params = initializer(self.model, self.mesh)(self.spec.seed)
-        state = init_state({"params": params}, {}, self.tx)
-        return jax.device_put(state, shardings(self.mesh, specs(state)))
 
-    def restored(self, folder: Path) -> TrainState:
+        def begin(params: Variables) -> TrainState:
+            return init_state({"params": params}, {}, self.tx)
+
+        after = specs(jax.eval_shape(begin, params))
+        return jit_step(begin, (specs({"params": params})["params"],), after, self.mesh, donate=())(params)
+
+    def restored(self, folder: Path) -> tuple[TrainState, int]:
+        """The newest state that is saved, or a fresh one, and its step."""
         like = self.fresh()
         found = checkpoints.restore(folder, like)
-        return like if found is None else found[1]
+        return (like, 0) if found is None else (found[1], found[0])
 
     def chunk(self, like: TrainState) -> Any:
         """The compiled chunk of steps: (state, rows (step, batch, time + 1)) -> (state, losses)."""
@@ -152,7 +166,7 @@ class _Run:
 
     def rows(self, first: int, steps: int) -> jax.Array:
         order = orders([self.spec.seed], first, steps, self.spec.batch_size, len(self.windows))[0]
-        return jax.device_put(self.windows[order], shardings(self.mesh, P(None, ("data", "fsdp"))))
+        return processes.place(self.windows[order], shardings(self.mesh, P(None, ("data", "fsdp"))))
 
     def advance(self, state: TrainState, done: int, folder: Path, progress: Progress) -> TrainState:
         chunk, total, saves = self.chunk(state), self.spec.optimizer.steps, checkpoints.Autosave(folder)
@@ -161,7 +175,7 @@ class _Run:
             while done < total:
                 steps = min(CHUNK, total - done)
                 state, losses = chunk(state, self.rows(done, steps))
-                losses = np.asarray(losses)
+                losses = processes.fetch(losses)
                 if not np.isfinite(losses).all():
                     step = done + int(np.argmin(np.isfinite(losses)))
                     raise UsageError(f"the pretraining loss is not finite at step {step}; lower pretraining.learning_rate and run again")
@@ -177,16 +191,26 @@ class _Run:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Holds a kernel lock on a base, so that two experiments that need the same one make it once; the second waits."""
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.info("another process is making the base %s; waiting for it", folder.name)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    """Holds a kernel lock on a base, so that two experiments that need the same one make it once; the second waits.
+
+    Of several processes of a run the first one holds it for all. Raises Interrupted when a stop is requested meanwhile.
+    """
+    with ExitStack() as stack:
+
+        def held() -> bool:
+            with explained(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            descriptor = locks.lock(folder / "lock")
+            if descriptor is not None:
+                stack.callback(os.close, descriptor)
+            return descriptor is not None
+
+        said = False
+        while not processes.by_leader(held):
+            if not said:
+                _log.info("%s is making the base %s; waiting for it", locks.holder(folder / "lock"), folder.name)
+            said = True
+            if stop_requested():
+                raise Interrupted("another command was making the base that this one needs")
+            time.sleep(WAIT)
         yield
-    finally:
-        os.close(descriptor)

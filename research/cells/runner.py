@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
@@ -18,7 +17,7 @@ from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir
 from research.sweeps import fingerprint
-from research.training import checkpoints
+from research.training import checkpoints, processes
 from research.training.memory import peak_bytes
 from research.training.mesh import P, shardings
 from research.training.population import Members, Population, place
@@ -98,7 +97,7 @@ class Runner:
         self.bases = place(setting.mesh, setting.bases)
         everywhere = shardings(setting.mesh, P())
         measures = [m for some in setting.measures.values() for m in some]
-        self.held_out = {m.metric: [jax.device_put(chunk, everywhere) for chunk in m.batches] for m in measures}
+        self.held_out = {m.metric: [processes.place(chunk, everywhere) for chunk in m.batches] for m in measures}
 
     def run(self, cells: Sequence[Cell], name: str) -> Iterator[list[dict[str, Any]]]:
         """Yields the records of one population after another; populations whose records all stand are passed over.
@@ -115,7 +114,8 @@ class Runner:
                     task.advance(len(mine) * self.setting.budgets[-1])
                     continue
                 yield _InFlight(self, population, mine).finish(task)
-                shutil.rmtree(self.workdir.state_dir(population.id), ignore_errors=True)
+                if processes.leads():
+                    shutil.rmtree(self.workdir.state_dir(population.id), ignore_errors=True)
 
     def untouched(self, shape: str, phase: str, bases: Sequence[int], references: Sequence[int] | None = None) -> dict[str, np.ndarray]:
         """Returns each measure of `phase` for bases before any training (and what they are compared with); they are members of `shape`."""
@@ -128,7 +128,7 @@ class Runner:
             members = members if references is None else members._replace(reference=other)
             states = functions.init(members, self.bases)
             for m in measures:
-                found[m.metric].extend(m.mean(self.evaluate(functions, states, members, m.metric)))
+                found[m.metric].extend(m.mean(processes.fetch(self.evaluate(functions, states, members, m.metric))))
         return {metric: np.array(values[: len(bases)]) for metric, values in found.items()}
 
     def evaluate(self, functions: Population, states: Any, members: Members, metric: str) -> list[Mapping[str, Any]]:
@@ -204,15 +204,15 @@ class _InFlight:
         if done in setting.budgets:
             due = [m for m in self.measures if done == setting.budgets[-1] or not m.last_only]
             pending = [(m, runner.evaluate(self.functions, states, self.members, m.metric)) for m in due]
-        self.train[:, done - steps : done] = np.asarray(losses)
+        self.train[:, done - steps : done] = processes.fetch(losses)
         for measure, chunks in pending:
-            self.measured[measure.metric][:, setting.budgets.index(done)] = measure.mean(chunks)
+            self.measured[measure.metric][:, setting.budgets.index(done)] = measure.mean(processes.fetch(chunks))
         return states
 
     def _keep(self, states: Any) -> None:
         kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates)]
         if kept:
-            weights = {path: np.asarray(leaf) for path, leaf in tree.flatten(states.trainable).items()}
+            weights = tree.flatten(processes.fetch(states.trainable))
             for index, cell in kept:
                 self.runner.workdir.save_artifact(
                     cell.fingerprint, {path: leaf[index].astype(np.float32) for path, leaf in weights.items()}

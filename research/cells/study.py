@@ -27,6 +27,7 @@ from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.training.mesh import MeshSpec, make_mesh, solo
+from research.training.processes import fetch
 
 EVALUATION = (8, 32)  # batches and windows of one call
 
@@ -135,13 +136,13 @@ def bases(study: Study, index: Mapping[tuple[str, int], int], corpora: tuple[Cor
             base = pretrain(spec, texts[init.source], mesh, progress)
             name = f"base {init.source or study.source.source} seed {spec.seed} steps {spec.optimizer.steps} width {spec.model.d_model}"
             workdir.pin(name, base.fingerprint)
-            made[key] = jax.device_get(base.params)
+            made[key] = fetch(base.params)
         return made[key]
 
     with timed("pretraining", workdir.timings.append):
         random = initializer(decoder(study.model), mesh)
         # Seeds of random weights are apart from those that pretraining begins with.
-        return initializations.stack(index, pretrained, lambda seed: jax.device_get(random(10_000 + seed)))
+        return initializations.stack(index, pretrained, lambda seed: fetch(random(10_000 + seed)))
 
 
 def held_out(corpus: Corpus, part: str, length: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
@@ -36,7 +37,6 @@ _SETTLED: dict[str, str | int | bool | None] = {  # what would change numbers, o
     "JAX_DEBUG_INFS": False,
     "JAX_TRANSFER_GUARD": None,
 }
-_COUNTS = ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 _PIP = "pip install -r requirements.txt"
 
 
@@ -121,31 +121,18 @@ def _update(option: str, value: str | int | float | None) -> None:
         _log.debug("JAX already runs; %s stays as it is", option)
 
 
-def cluster_present(environ: Mapping[str, str]) -> bool:
-    """Returns whether a launcher started several processes of this run: Slurm, Open MPI, a TPU pod, or JAX's own variables."""
-    counts = [environ.get(name, "") for name in _COUNTS]
-    hosts = environ.get("TPU_WORKER_HOSTNAMES", "").split(",")
-    return any(count.isdigit() and int(count) > 1 for count in counts) or len(hosts) > 1
-
-
-def join(environ: Mapping[str, str], asked: bool) -> None:
-    """Returns after this process joined its cluster, where one is present or `asked` for. UsageError when it cannot be joined."""
-    if not (asked or cluster_present(environ)) or jax.distributed.is_initialized():
-        return
-    count, own = environ.get("JAX_NUM_PROCESSES"), environ.get("JAX_PROCESS_ID")
-    try:
-        jax.distributed.initialize(num_processes=int(count) if count else None, process_id=int(own) if own else None)
-    except (ValueError, RuntimeError) as error:
-        words = "set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or start it with srun or mpirun"
-        raise UsageError(f"cannot join a cluster ({error}); {words}") from error
-
-
 def found() -> str:
     """Returns the platform JAX chose: 'cpu', 'gpu' or 'tpu'. UsageError when the platform asked for cannot start."""
     try:
-        return jax.default_backend()
+        platform = jax.default_backend()
     except RuntimeError as error:
         raise UsageError(f"JAX cannot start: {error}; install the packages ({_PIP}), or set JAX_PLATFORMS=cpu") from error
+    counts = Counter(device.process_index for device in jax.devices())
+    if len(set(counts.values())) > 1:
+        raise UsageError(
+            f"processes have {', '.join(map(str, counts.values()))} devices: give all as many, with JAX_NUM_CPU_DEVICES on CPUs"
+        )
+    return platform
 
 
 def computes_float16() -> bool:
@@ -199,25 +186,3 @@ def say_idle(used: int, why: str) -> None:
     """Returns after one line says that only `used` of all devices work; the same words are said once."""
     if used < jax.device_count():
         _log.info("%d of %d devices stay idle %s", jax.device_count() - used, jax.device_count(), why)
-
-
-def leads() -> bool:
-    """Returns whether this is process 0, the one that writes."""
-    return jax.process_index() == 0
-
-
-def anywhere(flag: bool) -> bool:
-    """Returns whether `flag` holds in any process of the run; every process must ask."""
-    if not jax.distributed.is_initialized() or jax.process_count() == 1:
-        return flag
-    from jax.experimental import multihost_utils
-
-    return bool(multihost_utils.process_allgather(jax.numpy.asarray(flag)).any())
-
-
-def barrier(name: str) -> None:
-    """Returns once every process of the run is here; at once when there is one."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(name)

@@ -157,6 +157,6 @@ def stop_requested() -> bool:
 
     In a distributed run every process must look equally often, and all get the same answer, whichever of them got the signal.
     """
-    from research.runtime.devices import anywhere  # here, so that --help and --list need no JAX
+    from research.training.processes import anywhere  # here, so that --help and --list need no JAX
 
     return anywhere(Interrupt.active is not None and Interrupt.active.requested)

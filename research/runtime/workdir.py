@@ -1,23 +1,24 @@
 """The folder of one run: locked, bound to one config, extendable where the config says so."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
+from research import locks
 from research.errors import UsageError
 from research.files import atomic_write, explained
 from research.records import Journal, Records
 from research.runtime import artifacts
 from research.runtime.assignments import Assignments, Population
 from research.sweeps import canonical, fingerprint
+from research.training.processes import anywhere, by_leader, leads
 
 EXTENDABLE = ("ranks", "seeds")
 LAYOUT = ("members", "mesh")  # how cells lie on devices, not what is measured: free to change
@@ -76,7 +77,10 @@ class Workdir:
         try:
             if self._writes:
                 self._made = _make(self.path)
-                self._lock = _locked(self.path / "lock")
+                self._lock = locks.lock(self.path / "lock")
+                if self._lock is None:
+                    words = f"{self.path} is in use by {locks.holder(self.path / 'lock')}"
+                    raise UsageError(f"{words}; wait for it, or choose another --workdir")
             self._bind()
             self.records = Records(self.path / "records.jsonl", self._writes)
             self.timings = Journal(self.path / "timings.jsonl", self._writes)
@@ -122,8 +126,14 @@ class Workdir:
         return self._assignments.assign(cells, size_of, finished)
 
     def pin(self, name: str, fingerprint: str) -> None:
-        """Returns after `name` (a data set, a base) is bound to `fingerprint` for the provenance; UsageError when it was another one."""
+        """Returns after `name` (a data set, a base) is bound to `fingerprint` for the provenance; UsageError when it was another one.
+
+        Every process of a run must call, and all must have the same.
+        """
         path = self.path / "fingerprints.json"
+        first = by_leader(lambda: fingerprint)
+        if first != fingerprint:
+            raise UsageError(f"{name} is another one here ({fingerprint}) than for process 0 ({first}); give every process the same files")
         pinned = read_json(path) or {}
         if pinned.get(name, fingerprint) != fingerprint:
             words = f"{name} changed since {self.path} was made: {pinned[name]} -> {fingerprint}"
@@ -153,13 +163,29 @@ class Workdir:
         return self.path / "artifacts" / f"{cell}.npz"
 
     def save_artifact(self, cell: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Returns once the arrays of `cell` are on disk, whole, with their digest. UsageError when the disk is full."""
-        if self._writes:
-            artifacts.save(self.artifact(cell), arrays)
+        """Returns once the arrays of `cell` are on disk, whole, with their digest. UsageError when the disk is full.
+
+        Every process of a run must call.
+        """
+        by_leader(lambda: artifacts.save(self.artifact(cell), arrays) if self._writes else None)
 
     def load_artifact(self, cell: str) -> dict[str, np.ndarray]:
-        """Returns the arrays of `cell`. UsageError when they are missing or damaged."""
-        return artifacts.load(self.artifact(cell))
+        """Returns the arrays of `cell`; every process of a run must call. UsageError when they are missing or damaged."""
+        return by_leader(lambda: artifacts.load(self.artifact(cell)))
+
+
+@contextlib.contextmanager
+def opened(path: Path, config: Mapping[str, Any], extendable: Sequence[str]) -> Iterator[Workdir]:
+    """Returns the workdir of a run; process 0 opens it first and alone writes, and does not before all have read it."""
+    workdir = Workdir(path, config, extendable, writes=leads())
+    with contextlib.ExitStack() as stack:
+        by_leader(lambda: stack.enter_context(workdir) and None)
+        if not leads():
+            stack.enter_context(workdir)
+        known = by_leader(lambda: len(workdir.records.rows))
+        if anywhere(len(workdir.records.rows) != known):
+            raise UsageError(f"{path} is not the same folder for all processes; give a --workdir on a disk that they share")
+        yield workdir
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -187,23 +213,3 @@ def _discard(path: Path, made: Sequence[Path]) -> None:
             (path / name).unlink(missing_ok=True)
         for folder in made:
             folder.rmdir()
-
-
-def _locked(path: Path) -> int:
-    """Returns a descriptor that holds the kernel lock on `path`; it ends with the process, however that ends."""
-    while True:
-        with explained(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = os.pread(descriptor, 100, 0).decode(errors="replace").strip()
-                words = f"another process ({holder})" if holder else "another process"
-                raise UsageError(f"{path.parent} is in use by {words}; wait for it, or choose another --workdir") from error
-        # Whoever held the lock before may have taken the file away: then this lock is on a file nobody else will find.
-        if path.exists() and os.stat(path).st_ino == os.fstat(descriptor).st_ino:
-            with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"pid {os.getpid()}".encode(), 0)
-            return descriptor
-        os.close(descriptor)

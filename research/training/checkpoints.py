@@ -1,7 +1,10 @@
-"""Checkpoints that are verified when they are read: Orbax v1, with a SHA-256 digest of every leaf beside it.
+"""Checkpoints that are verified when they are read: Orbax, with a SHA-256 digest of every leaf beside it.
 
 Orbax loads a file with a flipped bit without a word, and does not fall back when the newest step is damaged; so digests are kept in its
 custom metadata, and `restore` walks back to the newest step that is whole.
+
+Process 0 alone reads and writes, as if it were the only one, so that nobody needs to see its disk. Orbax's interface v1 has no such mode:
+there all processes meet within every save.
 """
 
 import hashlib
@@ -12,10 +15,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from orbax.checkpoint import v1 as ocp
+import orbax.checkpoint as ocp
 
 from research.errors import UsageError
 from research.files import explained
+from research.training import processes
 
 KEPT = 2
 SAVE_SECONDS = 30.0
@@ -37,37 +41,43 @@ def _described(tree: Any) -> list[str]:
     return [f"{jax.tree_util.keystr(path)} {np.shape(leaf)} {jax.numpy.result_type(leaf)}" for path, leaf in leaves]
 
 
-def _is_whole(leaf: Any) -> bool:
-    return getattr(leaf, "is_fully_addressable", True)
+def _digests(leaves: dict[str, np.ndarray]) -> dict[str, str]:
+    return {name: hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest() for name, leaf in leaves.items()}
 
 
-def _digests(leaves: dict[str, Any]) -> dict[str, str]:
-    """Digests of the leaves that this process holds whole; an array spread over hosts is left to Orbax."""
-    whole = {name: leaf for name, leaf in leaves.items() if _is_whole(leaf)}
-    return {name: hashlib.sha256(np.ascontiguousarray(np.asarray(leaf)).tobytes()).hexdigest() for name, leaf in whole.items()}
-
-
-def _open(directory: Path) -> ocp.training.Checkpointer:
-    return ocp.training.Checkpointer(
-        directory.absolute(),
-        save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-        preservation_policy=ocp.training.preservation_policies.LatestN(KEPT),
-        cleanup_tmp_directories=True,
+def _open(directory: Path, cleans: bool) -> ocp.CheckpointManager:
+    alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0}, barrier_sync_key_prefix="leader")
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=KEPT,
+        create=False,
+        cleanup_tmp_directories=cleans,
+        enable_async_checkpointing=False,
+        multiprocessing_options=alone,
     )
+    handlers = {"state": ocp.StandardCheckpointHandler(multiprocessing_options=alone)}
+    return ocp.CheckpointManager(directory.absolute(), item_handlers=handlers, options=options)
 
 
 def save(directory: Path, step: int, tree: Any) -> None:
     """Returns once `tree` (any pytree of arrays) stands on the disk as checkpoint `step`; the last two steps are kept.
 
-    Raises UsageError when the disk is full or the folder unwritable; older checkpoints stay as they were.
+    Every process must call. UsageError when the disk is full or the folder unwritable; older checkpoints stay as they were.
     """
-    # On the host where this process holds them whole: Orbax would otherwise compile a slice for each replica of each leaf.
-    leaves = {name: np.asarray(leaf) if _is_whole(leaf) else leaf for name, leaf in _leaves(tree).items()}
+    # On the host: Orbax would otherwise compile a slice for each replica of each leaf.
+    leaves = {name: np.asarray(leaf) for name, leaf in processes.fetch(_leaves(tree)).items()}
+    described = _described(tree)
+    processes.by_leader(lambda: _write(directory, step, leaves, described))
+
+
+def _write(directory: Path, step: int, leaves: dict[str, np.ndarray], described: list[str]) -> None:
     with explained(directory):
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            with _open(directory) as checkpointer:
-                checkpointer.save(step, leaves, custom_metadata={"digests": _digests(leaves), "tree": _described(tree)}, overwrite=True)
+            with _open(directory, cleans=True) as manager:
+                if step in manager.all_steps():
+                    manager.delete(step)
+                metadata = {"digests": _digests(leaves), "tree": described}
+                manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves)), custom_metadata=metadata, force=True)
         except ValueError as error:
             # TensorStore reports a full disk as a ValueError that carries the system's words.
             raise UsageError(f"cannot save the checkpoint {directory}/{step}: {str(error).splitlines()[0]}") from error
@@ -82,8 +92,8 @@ class Autosave:
 
     @property
     def due(self) -> bool:
-        """Returns whether it is time to save again."""
-        return time.monotonic() > self._next
+        """Returns whether it is time to save again, in any process; every process must ask."""
+        return processes.anywhere(time.monotonic() > self._next)
 
     def save(self, step: int, tree: Any) -> None:
         """Returns once `tree` stands on the disk, as `save` says."""
@@ -93,41 +103,65 @@ class Autosave:
         self._next = end + max(SAVE_SECONDS, (end - start) / SAVE_SHARE)
 
 
+def newest(directory: Path) -> int:
+    """Returns the last step that was saved, be it whole or damaged, -1 where there is none; every process must ask."""
+
+    def last() -> int:
+        with explained(directory):
+            steps = [int(path.name) for path in directory.iterdir() if path.name.isdigit()] if directory.exists() else []
+        return max(steps, default=-1)
+
+    return processes.by_leader(last)
+
+
 def restore(directory: Path, like: Any) -> tuple[int, Any] | None:
     """Returns (step, tree) of the newest checkpoint that is whole, laid out as `like` (arrays or shapes with shardings), or None.
 
-    A damaged checkpoint is passed over with a warning that names it; when all are damaged, the answer is None. AnotherTree for a
-    checkpoint of other names, shapes or types.
+    Every process must call. A damaged checkpoint is passed over with a warning that names it; when all are damaged, the answer is None.
+    AnotherTree for a checkpoint of other names, shapes or types.
     """
+    found = processes.by_leader(lambda: _newest_whole(directory, like))
+    if found is None:
+        return None
+    step, leaves = found
+    layouts = [getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(like)]
+    placed = [
+        leaves[name] if layout is None else processes.place(leaves[name], layout)
+        for name, layout in zip(sorted(leaves), layouts, strict=True)
+    ]
+    return step, jax.tree.unflatten(jax.tree.structure(like), placed)
+
+
+def _newest_whole(directory: Path, like: Any) -> tuple[int, dict[str, np.ndarray]] | None:
     if not directory.exists():
         return None
-    with _open(directory) as checkpointer:
-        for found in sorted(checkpointer.checkpoints, key=lambda c: c.step, reverse=True):
-            path = directory / str(found.step)
+    with _open(directory, cleans=False) as manager:
+        for step in sorted(manager.all_steps(), reverse=True):
+            path = directory / str(step)
             try:
-                leaves = _whole(checkpointer, found.step, like)
+                return step, _whole(manager, step, like)
             except UsageError as error:
                 raise AnotherTree(f"the checkpoint {path} {error}; delete {directory}") from None
             except Exception as error:
                 _log.warning("checkpoint %s is damaged (%s); falling back to the one before", path, _first_line(error))
-                continue
-            return found.step, jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in sorted(leaves)])
     return None
 
 
-def _whole(checkpointer: ocp.training.Checkpointer, step: int, like: Any) -> dict[str, Any]:
+def _whole(manager: ocp.CheckpointManager, step: int, like: Any) -> dict[str, np.ndarray]:
     """The leaves of a checkpoint that is of `like`'s tree and has its digests."""
-    metadata: Any = checkpointer.metadata(step).custom_metadata
+    metadata: Any = manager.metadata(step).custom_metadata
     if metadata["tree"] != _described(like):
         raise UsageError("holds other parameters than this program")
-    leaves: dict[str, Any] = checkpointer.load(step, _leaves(like))
-    _verify(leaves, metadata["digests"])
-    return leaves
+    hosts = {name: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape) for name, leaf in _leaves(like).items()}
+    leaves = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(hosts)))["state"]
+    found = {name: np.asarray(leaf) for name, leaf in leaves.items()}
+    _verify(found, metadata["digests"])
+    return found
 
 
-def _verify(leaves: dict[str, Any], digests: dict[str, str]) -> None:
+def _verify(leaves: dict[str, np.ndarray], digests: dict[str, str]) -> None:
     for name, digest in _digests(leaves).items():
-        if digests.get(name, digest) != digest:
+        if digests[name] != digest:
             raise ValueError(f"{name} does not have the digest it was saved with")
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from research.models.decoder import DecoderConfig
+from research.training.processes import by_leader
 
 CPU_BYTES = 2**30  # of all host devices together: a run shares its machine
 PROCESS_BYTES = 900 * 2**20  # Python, JAX and its compiler, before the first member: measured on a CPU
@@ -53,8 +54,8 @@ def budget(device: jax.Device) -> int:
     """Returns the bytes a population may take on all devices of this kind and process."""
     if device.platform == "cpu":
         return CPU_BYTES
-    stats = device.memory_stats() or {}
-    return int(ACCELERATOR_SHARE * stats.get("bytes_limit", 16 * 2**30)) * jax.local_device_count()
+    limit = by_leader(lambda: (device.memory_stats() or {}).get("bytes_limit", 16 * 2**30))  # members are counted by it, alike everywhere
+    return int(ACCELERATOR_SHARE * limit) * jax.local_device_count()
 
 
 def peak_bytes() -> int:

@@ -10,6 +10,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from research import tree
 from research.errors import UsageError
+from research.training import processes
 
 AXES = ("member", "data", "fsdp", "tensor")
 CPU_OPTIONS = {"xla_backend_optimization_level": 1}  # a quarter less to compile than the default 3, and as fast
@@ -73,6 +74,11 @@ def make_mesh(spec: MeshSpec, devices: Sequence[jax.Device] | None = None) -> Me
     return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=used)
 
 
+def own_device() -> Mesh:
+    """Returns the mesh of one device of this process, for what every process works out by itself."""
+    return make_mesh(MeshSpec(), jax.local_devices())
+
+
 def solo(spec: MeshSpec, devices: int, examples: int, processes: int = 1) -> MeshSpec:
     """Returns the mesh of one model on the devices of a population: the member axis is spent on data, as far as `examples` divide.
 
@@ -123,16 +129,21 @@ def check_divisible(mesh: Mesh, variables: Any, spec_tree: Any) -> None:
                 raise UsageError(f"{leaf_path(path)} has an axis of {size}, which {devices} devices ({names}) do not divide; change mesh.*")
 
 
-def jit_step(step: Callable[..., Any], in_specs: Any, out_specs: Any, mesh: Mesh, donate: tuple[int, ...] = (0,)) -> jax.stages.Wrapped:
+def jit_step(step: Callable[..., Any], in_specs: Any, out_specs: Any, mesh: Mesh, donate: tuple[int, ...] = (0,)) -> Any:
     """Returns `step` compiled for a mesh: the only place of Lowlands with jit, shardings and donation.
 
     This is what pjit has become: jax.jit with shardings of arguments and results, from which the compiler derives all communication.
-    Specs are trees of PartitionSpecs, or prefixes of such trees; `donate` names the arguments whose memory the results may take.
+    Specs are trees of PartitionSpecs, or prefixes of such trees; `donate` names the arguments whose memory the results may take. Over
+    several processes host arrays, the same in each, are laid out first.
     """
-    return jax.jit(
+    compiled = jax.jit(
         step,
         in_shardings=shardings(mesh, in_specs),
         out_shardings=shardings(mesh, out_specs),
         donate_argnums=donate,
         compiler_options=CPU_OPTIONS if mesh.devices.flat[0].platform == "cpu" else None,
     )
+    if not mesh.is_multi_process:
+        return compiled
+    # jit splits no NumPy array over processes by itself.
+    return lambda *args: compiled(*processes.place(args, shardings(mesh, in_specs)))

@@ -18,6 +18,7 @@ from research.adapters.adapt import Adapter, adapt, attach
 from research.losses import Loss, Metrics, cross_entropy
 from research.models.model import Batch, Model, Variables
 from research.optimizers import OptimizerSpec, adamw
+from research.training import processes
 from research.training.mesh import P, check_divisible, jit_step, shardings, specs
 from research.training.step import TrainState, make_train_step
 
@@ -221,4 +222,4 @@ def _ahead(function: Any, *expected: Any) -> Callable[..., Any]:
 
 def place(mesh: Mesh, bases: Any) -> Any:
     """Returns stacked bases laid out over the mesh as `build` expects them."""
-    return jax.device_put(bases, shardings(mesh, specs({"params": bases}, (None,))["params"]))
+    return processes.place(bases, shardings(mesh, specs({"params": bases}, (None,))["params"]))

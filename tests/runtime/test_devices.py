@@ -173,29 +173,3 @@ def test_a_chosen_cpu_is_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch, capl
 )
 def test_the_variant_made_for_an_accelerator_is_named(platform: str, variant: str, named: bool, caplog: pytest.LogCaptureFixture) -> None:
     assert ("--config=configs/x.py:gpu" in told(platform, variant, caplog)) is named
-
-
-@pytest.mark.parametrize(
-    ("environ", "present"),
-    [
-        ({}, False),
-        ({"SLURM_NTASKS": "8"}, False),
-        ({"SLURM_STEP_NUM_TASKS": "8"}, True),
-        ({"OMPI_COMM_WORLD_SIZE": "1"}, False),
-        ({"JAX_NUM_PROCESSES": "2"}, True),
-        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
-        ({"TPU_WORKER_HOSTNAMES": "a,b"}, True),
-    ],
-)
-def test_a_cluster_is_known_by_its_launcher(environ: dict[str, str], present: bool) -> None:
-    assert devices.cluster_present(environ) is present
-
-
-def test_a_cluster_that_cannot_be_joined_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: Any) -> None:
-        raise ValueError("coordinator_address should be defined.")
-
-    monkeypatch.setattr("jax.distributed.initialize", refuse)
-    devices.join({}, asked=False)
-    with pytest.raises(UsageError, match="JAX_COORDINATOR_ADDRESS"):
-        devices.join({}, asked=True)

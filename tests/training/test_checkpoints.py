@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from jax.sharding import PartitionSpec as P
-from orbax.checkpoint import v1 as ocp
 
 from research import tree
 from research.errors import UsageError
@@ -151,7 +151,7 @@ def test_a_full_disk_is_explained_in_one_line(tmp_path: Path, monkeypatch: pytes
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(ocp.training.Checkpointer, "save", full)
+        patch.setattr(ocp.CheckpointManager, "save", full)
         with pytest.raises(UsageError, match="disk full|No space left") as caught:
             checkpoints.save(folder, 2, made(2))
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
