@@ -70,17 +70,17 @@ def save(directory: Path, step: int, tree: Any) -> None:
 
 
 def _write(directory: Path, step: int, leaves: dict[str, np.ndarray], described: list[str]) -> None:
-    with explained(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        try:
+    metadata = {"digests": _digests(leaves), "tree": described}
+    try:
+        with explained(directory):
+            directory.mkdir(parents=True, exist_ok=True)
             with _open(directory, cleans=True) as manager:
                 if step in manager.all_steps():
                     manager.delete(step)
-                metadata = {"digests": _digests(leaves), "tree": described}
                 manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves)), custom_metadata=metadata, force=True)
-        except ValueError as error:
-            # TensorStore reports a full disk as a ValueError that carries the system's words.
-            raise UsageError(f"cannot save the checkpoint {directory}/{step}: {str(error).splitlines()[0]}") from error
+    except ValueError as error:
+        # TensorStore reports a full disk as a ValueError that carries the system's words.
+        raise UsageError(f"cannot save the checkpoint {directory}/{step}: {str(error).splitlines()[0]}") from error
 
 
 class Autosave:

@@ -1,12 +1,10 @@
 """A workdir belongs to one config and one process, and a plan once written stays."""
 
-import errno
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -146,119 +144,6 @@ def test_a_follower_reads_and_writes_nothing(tmp_path: Path) -> None:
 
 
 CELLS = [("a", "small"), ("b", "large"), ("c", "small"), ("d", "small"), ("e", "large")]
-
-
-def size_of(shape: str) -> int:
-    return {"small": 2, "large": 8}[shape]
-
-
-def assigned(path: Path, cells: list[tuple[str, str]], size: Callable[[str], int] = size_of) -> list[tuple[str, tuple[str, ...]]]:
-    with Workdir(path, CONFIG) as workdir:
-        return [(population.shape_key, population.cells) for population in workdir.assign(cells, size)]
-
-
-def test_cells_are_cut_by_shape_in_their_order_and_stay(tmp_path: Path) -> None:
-    first = assigned(tmp_path, CELLS)
-    assert first == [("small", ("a", "c")), ("small", ("d",)), ("large", ("b", "e"))]
-    assert assigned(tmp_path, CELLS[::-1], lambda _: 1) == first
-    more = [("x", "small"), *CELLS, ("y", "large")]
-    assert assigned(tmp_path, more) == [*first, ("small", ("x",)), ("large", ("y",))]
-    assert assigned(tmp_path, [("c", "small")]) == first[:1]
-
-
-def test_identities_of_populations_are_stable(tmp_path: Path) -> None:
-    with Workdir(tmp_path / "one", CONFIG) as one, Workdir(tmp_path / "two", CONFIG) as two:
-        ids = [population.id for population in one.assign(CELLS, size_of)]
-        assert ids == [population.id for population in two.assign(CELLS, size_of)]
-        assert len(set(ids)) == 3
-        assert one.state_dir(ids[0]) == tmp_path / "one" / "state" / ids[0]
-
-
-def test_with_fewer_members_only_what_is_not_finished_is_cut_anew(tmp_path: Path) -> None:
-    def cut(size: int, finished: set[str]) -> list[tuple[str, ...]]:
-        with Workdir(tmp_path, CONFIG) as workdir:
-            return [population.cells for population in workdir.assign([(cell, "s") for cell in "abcdef"], lambda _: size, finished)]
-
-    assert cut(3, set()) == [("a", "b", "c"), ("d", "e", "f")]
-    assert cut(2, {*"abc"}) == [("a", "b", "c"), ("d", "e"), ("f",)]
-    path = tmp_path / "populations.jsonl"
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    assert cut(3, {*"abc"}) == [("a", "b", "c"), ("d", "e"), ("f",)]  # torn, then completed
-    assert cut(3, {*"abcde"}) == cut(1, {*"abcdef"}) == [("a", "b", "c"), ("d", "e"), ("f",)]
-
-
-@pytest.mark.parametrize("kept", [0, 1, 2])
-def test_a_plan_torn_while_written_is_completed_as_it_was(tmp_path: Path, kept: int) -> None:
-    first = assigned(tmp_path, CELLS)
-    path = tmp_path / "populations.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:kept]) + lines[kept][:9])
-    assert assigned(tmp_path, CELLS) == first
-    assert path.read_bytes() == b"".join(lines)
-
-
-def test_a_cell_given_twice_or_no_room_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="twice"):
-        assigned(tmp_path, [("a", "small"), ("a", "small")])
-    with pytest.raises(ValueError, match="at least one"):
-        assigned(tmp_path, CELLS, lambda _: 0)
-
-
-ARRAYS = {"params/layers_0/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "step": np.array(7)}
-
-
-def test_an_artifact_comes_back_bit_for_bit(tmp_path: Path) -> None:
-    with Workdir(tmp_path, CONFIG) as workdir:
-        workdir.save_artifact("abc", ARRAYS)
-        back = workdir.load_artifact("abc")
-    assert back.keys() == ARRAYS.keys()
-    for name, array in ARRAYS.items():
-        assert back[name].dtype == array.dtype
-        np.testing.assert_array_equal(back[name], array)
-    assert os.listdir(tmp_path / "artifacts") == ["abc.npz"]
-
-
-def damaged(data: bytes) -> list[bytes]:
-    flips = [bytes([*data[:at], data[at] ^ 1, *data[at + 1 :]]) for at in range(40, len(data), 97)]
-    return [data[:-30], data[: len(data) // 2], b"", b"not a zip", *flips]
-
-
-def test_a_damaged_or_missing_artifact_is_named_or_whole(tmp_path: Path) -> None:
-    with Workdir(tmp_path, CONFIG) as workdir:
-        with pytest.raises(UsageError, match="missing"):
-            workdir.load_artifact("abc")
-        workdir.save_artifact("abc", ARRAYS)
-        refused = 0
-        for data in damaged(workdir.artifact("abc").read_bytes()):
-            workdir.artifact("abc").write_bytes(data)
-            try:
-                back = workdir.load_artifact("abc")
-            except UsageError as error:
-                assert "damaged" in str(error)
-                refused += 1
-            else:  # a flip in padding or in a date: what is read must then be what was saved
-                assert all(np.array_equal(back[name], array) for name, array in ARRAYS.items())
-        assert refused >= 8
-
-
-def test_an_artifact_on_a_full_disk_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Workdir(tmp_path, CONFIG) as workdir:
-        workdir.save_artifact("abc", ARRAYS)
-
-        def full(descriptor: int, data: bytes) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        monkeypatch.setattr(os, "write", full)
-        with pytest.raises(UsageError, match="disk full"):
-            workdir.save_artifact("abc", {"x": np.zeros(3)})
-        assert workdir.load_artifact("abc").keys() == ARRAYS.keys()
-
-
-def test_bfloat16_is_refused_before_it_is_lost(tmp_path: Path) -> None:
-    import ml_dtypes
-
-    with Workdir(tmp_path, CONFIG) as workdir, pytest.raises(TypeError, match="float32"):
-        workdir.save_artifact("abc", {"x": np.ones(2, dtype=ml_dtypes.bfloat16)})
 
 
 def test_a_changed_data_set_is_refused(tmp_path: Path) -> None:
