@@ -14,7 +14,7 @@ FORMS = ("stdlib:code", "stdlib:docs", "tfds:NAME[/CONFIG][/FIELD]", "text:GLOB"
 def read_documents(source: str, max_bytes: int | None = None) -> Documents:
     """Returns the documents that `source` names; UsageError for a word that is none of `FORMS`, or for a source that is not there.
 
-    `max_bytes` bounds what is read of a prepared set or of files: a little more than so many bytes, and at most twice as many.
+    `max_bytes` bounds what is read, of files together and of each split of a prepared set: less than twice as many bytes as that.
     """
     if source == "stdlib:code":
         return code_documents()
