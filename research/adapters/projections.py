@@ -38,7 +38,9 @@ def draw(kind: str, key: Array, size: int, width: int, dimension: Array | int | 
         place_key, sign_key = jax.random.split(key)
         bucket = jax.random.permutation(place_key, jnp.arange(size, dtype=jnp.int32)) % used
         count = size // used + (bucket < size % used)  # of the rows in the same bucket
-        return {"bucket": bucket, "weight": jax.random.rademacher(sign_key, (size,), jnp.float32) / jnp.sqrt(count.astype(jnp.float32))}
+        # `rademacher` would draw in the default type, which others may set to float64: other signs then.
+        signs = 2.0 * jax.random.bernoulli(sign_key, jnp.float32(0.5), (size,)).astype(jnp.float32) - 1.0
+        return {"bucket": bucket, "weight": signs / jnp.sqrt(count.astype(jnp.float32))}
     return {"seed": jax.random.bits(key, (2,), jnp.uint32), "dimension": used}
 
 

@@ -217,3 +217,14 @@ def test_the_sites_of_a_foreign_model_are_those_that_are_targeted() -> None:
     base = foreign()
     chosen = targeted(find_sites(base, random(base)["params"], BATCH), LoRA(EVERY, 2, 5.0))
     assert {found.module: (found.inputs, found.outputs, len(found.stack)) for found, _, _ in chosen.values()} == SITES
+
+
+def test_double_precision_elsewhere_in_the_process_changes_no_draw_and_no_type() -> None:
+    found, spec = targeted(THERE, LoRA(("query", "words"), 2, 5.0)), LoRA(("query", "words"), 2, 5.0)
+    single = initialize(jax.random.key(3), found, spec)
+    with jax.enable_x64(True):
+        double = initialize(jax.random.key(3), found, spec)
+    assert tree.flatten(single).keys() == tree.flatten(double).keys()
+    for path, leaf in tree.flatten(double).items():
+        assert leaf.dtype == jnp.float32, path
+        np.testing.assert_array_equal(leaf, tree.flatten(single)[path])

@@ -195,3 +195,13 @@ def test_an_unknown_kind_is_a_users_mistake() -> None:
     for wrong in (lambda: draw("sparse", jax.random.key(0), 8, 4), lambda: project("sparse", {}, jnp.ones(4), 8)):
         with pytest.raises(UsageError, match="dense, count_sketch, fastfood"):
             wrong()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_double_precision_elsewhere_in_the_process_changes_no_draw_and_no_type(kind: str) -> None:
+    single = draw(kind, jax.random.key(3), 12, 4)
+    with jax.enable_x64(True):
+        double = draw(kind, jax.random.key(3), 12, 4)
+    for name, leaf in double.items():
+        assert leaf.dtype == single[name].dtype, name
+        np.testing.assert_allclose(leaf, single[name], rtol=1e-6, atol=1e-6)
