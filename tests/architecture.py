@@ -7,19 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
+WORDS = "errors files findings locks records sweeps tree".split()
 FLOORS = {
-    **dict.fromkeys(
-        (
-            "research.errors",
-            "research.files",
-            "research.locks",
-            "research.findings",
-            "research.tree",
-            "research.records",
-            "research.sweeps",
-        ),
-        0,
-    ),
+    **dict.fromkeys((f"research.{word}" for word in WORDS), 0),
     **dict.fromkeys(("research.models", "research.adapters", "research.losses", "research.optimizers", "configs"), 1),
     **dict.fromkeys(("research.training", "research.data", "research.pretrained", "research.analysis", "research.figures"), 2),
     "research.runtime": 3,

@@ -10,8 +10,8 @@ import pytest
 from research.errors import UsageError
 from research.runtime.workdir import Workdir
 
-ROOT = Path(__file__).parents[2]
 CONFIG = {"ranks": (1, 2), "seeds": 3, "steps": 100, "model": {"d_model": 64, "bias": False}, "alpha": 16.0}
+ARRAYS = {"params/layers_0/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "step": np.array(7)}
 
 
 def test_an_artifact_comes_back_bit_for_bit(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from research.runtime.workdir import Workdir
 
-ROOT = Path(__file__).parents[2]
 CONFIG = {"ranks": (1, 2), "seeds": 3, "steps": 100, "model": {"d_model": 64, "bias": False}, "alpha": 16.0}
+
+
+CELLS = [("a", "small"), ("b", "large"), ("c", "small"), ("d", "small"), ("e", "large")]
 
 
 def size_of(shape: str) -> int:
@@ -66,6 +67,3 @@ def test_a_cell_given_twice_or_no_room_is_an_error(tmp_path: Path) -> None:
         assigned(tmp_path, [("a", "small"), ("a", "small")])
     with pytest.raises(ValueError, match="at least one"):
         assigned(tmp_path, CELLS, lambda _: 0)
-
-
-ARRAYS = {"params/layers_0/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "step": np.array(7)}

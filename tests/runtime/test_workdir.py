@@ -143,9 +143,6 @@ def test_a_follower_reads_and_writes_nothing(tmp_path: Path) -> None:
         assert leader.assign([("a", "s"), ("b", "s")], lambda _: 2) == plan
 
 
-CELLS = [("a", "small"), ("b", "large"), ("c", "small"), ("d", "small"), ("e", "large")]
-
-
 def test_a_changed_data_set_is_refused(tmp_path: Path) -> None:
     with Workdir(tmp_path, CONFIG) as workdir:
         workdir.pin("stdlib:docs", "abc")
