@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from scipy.special import rel_entr, softmax
 
 from research.losses import cross_entropy, kl_divergence
