@@ -1,5 +1,8 @@
 """Subspaces of several dimensions as members of one program: each is its own solo run."""
 
+import functools
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -8,7 +11,7 @@ from research.data.labeled import batch
 from research.models.classifiers import ClassifierConfig, classifier
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, make_mesh
-from research.training.population import Members, Task, build, place
+from research.training.population import Members, Population, Task, build, place
 
 RNG = np.random.default_rng(0)
 ROWS = np.concatenate([RNG.integers(0, 255, (64, 16)), RNG.integers(0, 3, (64, 1))], axis=1).astype(np.uint8)
@@ -22,11 +25,16 @@ def members(rows: list[int]) -> Members:
     return Members(*(column[rows] for column in columns))
 
 
-def trained(rows: list[int], mesh: MeshSpec) -> tuple[np.ndarray, np.ndarray]:
-    on = make_mesh(mesh)
-    params = MODEL.init(jax.random.key(0), batch(ROWS[:2]))["params"]
+@functools.cache
+def built(mesh: MeshSpec) -> tuple[Population, Any]:
+    """Returns the functions on a mesh, and the one base."""
+    on, params = make_mesh(mesh), jax.jit(MODEL.init)(jax.random.key(0), batch(ROWS[:2]))["params"]
     bases = place(on, jax.tree.map(lambda x: x[None], params))
-    functions = build(TASK, bases, on)
+    return build(TASK, bases, on), bases
+
+
+def trained(rows: list[int], mesh: MeshSpec) -> tuple[np.ndarray, np.ndarray]:
+    functions, bases = built(mesh)
     windows = np.stack([ROWS[np.random.default_rng(seed).integers(0, 64, (STEPS, 4))] for seed in rows])
     states, losses = functions.train(functions.init(members(rows), bases), members(rows), windows, bases)
     return np.asarray(states.trainable["adapter"]["subspace"]["v"]), np.asarray(losses)
