@@ -48,7 +48,7 @@ def _kept_between_runs(config: pytest.Config) -> Path:
 @pytest.fixture(params=["bfloat16", "float16"])
 def short_type(request: pytest.FixtureRequest) -> str:
     """Gives the types of 16 bits in turn; float16 only where the processor knows it."""
-    from research.loop import devices
+    from research.runtime import devices
 
     if request.param == "float16" and not devices.computes_float16():
         pytest.skip("this processor has no F16C, without which XLA cannot compute in float16")
