@@ -63,4 +63,5 @@ def provenance(
         "devices": sorted({device for start in sessions for device in start["devices"]}),
         "texts": {row["text"]["source"]: row["text"] for row in rows if "text" in row},
         "seconds": seconds_per_stage(rows),
+        "peak_memory_bytes": max((row["value"] for row in rows if row.get("metric") == "peak_memory"), default=None),
     }

@@ -1,0 +1,61 @@
+"""What a run concludes: findings, figures, summary, report and scalars, made from its records and written to its folder."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from research.errors import UsageError
+from research.files import explained
+from research.records import Journal, Row, read_rows
+from research.runtime.provenance import provenance, timed
+from research.runtime.workdir import read_json
+
+_log = logging.getLogger(__name__)
+
+
+def conclude(experiment: ModuleType, name: str, path: Path, rows: Sequence[Row], save_seconds: bool = True) -> str:
+    """Returns the answer and where the report is, once all that is concluded from `rows`, of the experiment `name`, stands in `path`.
+
+    UsageError when there are no records, and when the folder is another experiment's.
+    """
+    import pandas as pd
+
+    from research.figures import report, style, tensorboard
+
+    if not rows:
+        raise UsageError(f"{path} has no records yet; run the experiment first, without --report_only")
+    origin = sources(name, path)
+    save = Journal(path / "timings.jsonl").append if save_seconds else lambda _: None
+    with timed("report", save):
+        results = pd.DataFrame(rows)
+        findings = experiment.findings(results)
+        answer, tables = experiment.answer(findings), getattr(experiment, "headline", lambda _: ())(findings)
+        figures = experiment.figures(results)
+    with explained(path):
+        summary = report.write_summary(path / "summary.json", name, experiment.QUESTION, answer, findings, origin)
+        for figure, captioned in figures.items():
+            style.save(captioned.figure, path / "figures", figure)
+        report.write_report(path / "report.html", summary, tables, figures, report.what_ran(results))
+        tensorboard.write_scalars(results, path / "tensorboard")
+    _log.info("%d records, %d findings, %d figures", len(rows), len(findings), len(figures))
+    return f"{answer}\n{path / 'report.html'}"
+
+
+def sources(name: str, path: Path) -> dict[str, Any]:
+    """Returns the provenance of what stands in a folder, by its own config. UsageError when it is another experiment's than `name`'s."""
+    config = read_json(path / "config.json") or {"experiment": name}
+    if (owner := config.pop("experiment")) != name:
+        raise UsageError(f"{path} belongs to the experiment {owner}; give --config=configs/{owner}.py, or another --workdir")
+    pinned = read_json(path / "fingerprints.json") or {}
+    return provenance(config, pinned, read_rows(path / "sessions.jsonl")[0], read_rows(path / "timings.jsonl")[0])
+
+
+def shown(path: Path) -> str:
+    """Returns what `conclude` did for a finished run whose report stands in its folder, "" when there is none."""
+    summary, report = read_json(path / "summary.json"), path / "report.html"
+    if summary is None or not report.exists():
+        return ""
+    _log.info("this run was finished before; --report_only draws its report anew")
+    return f"{summary['answer']}\n{report}"
