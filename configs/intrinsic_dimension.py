@@ -17,7 +17,7 @@ Keys to change, those with a dot for each model (fc, lenet, lm): models, images 
 untouched model), projections.* (count_sketch, fastfood, dense), draws.*, steps.*, batch_size.*, rates_at.*, step_norms.* (the norm of a
 step: the learning rate is it over the root of d), per_layer (a learned scale for each layer: SAID), inits, widths, source, target
 
-Prepare a set once with `tfds build mnist` (TFDS_DATA_DIR is honored).
+docs/data.md says how to prepare a set (TFDS_DATA_DIR is honored); the numbers of a run: docs/experiments/intrinsic_dimension.md.
 """
 
 from ml_collections import ConfigDict

@@ -63,15 +63,19 @@ def write_report(
 
 def markdown(summary: Mapping[str, Any], tables: Sequence[Table], figures: Mapping[str, Captioned]) -> str:
     """Returns question, answer, headline tables, and the figures' files and captions in GitHub's dialect of Markdown."""
-    parts = [f"## {_escaped(summary['question'])}", _escaped(summary["answer"])]
+    parts = [f"## {escaped(summary['question'])}", escaped(summary["answer"])]
     for table in tables:
-        lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-        parts += ["\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines), _escaped(table.caption)]
-    parts += [f"`figures/{file_word(name)}.png`: {_escaped(captioned.caption)}" for name, captioned in figures.items()]
+        parts += [markdown_table(table.columns, table.rows), escaped(table.caption)]
+    parts += [f"`figures/{file_word(name)}.png`: {escaped(captioned.caption)}" for name, captioned in figures.items()]
     return "\n\n".join(parts) + "\n"
 
 
-def _escaped(text: str) -> str:
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table in GitHub's dialect of Markdown."""
+    return "\n".join(f"| {' | '.join(map(escaped, line))} |" for line in (columns, ["---"] * len(columns), *rows))
+
+
+def escaped(text: str) -> str:
     """Returns `text` on one line, with no character in it that Markdown would read."""
     return re.sub(r"([\\`*|<~])", r"\\\1", " ".join(text.split()))
 
