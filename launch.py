@@ -13,11 +13,14 @@ Results stand in --workdir (by default runs/<name>-<fingerprint of the config>):
 figures/, tensorboard/. The same command continues a stopped or killed run; with --workdir named, more ranks or seeds extend it.
 """
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH keeps Python from looking here
 
 from absl import flags
 
@@ -89,13 +92,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         options, overrides = parse(argv)
         if options.help or len(argv) == 1:
-            print(usage())
-            return 0 if options.help else 2
+            return said(usage(), 0 if options.help else 2)
         if options.list:
-            print(catalog.listing(ROOT))
-        else:
-            words = start(resolve(options, overrides), ROOT, Wishes(options.dry_run, options.report_only, options.distributed))
-            print(words, end="\n" if words else "")
+            return said(catalog.listing(ROOT))
+        return said(start(resolve(options, overrides), ROOT, Wishes(options.dry_run, options.report_only, options.distributed)))
     except UsageError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -103,7 +103,15 @@ def main(argv: Sequence[str]) -> int:
         words = str(stop) or "what was finished is saved"
         print(f"stopped; {words}. To continue, the same command:\n  python {shlex.join(argv)}", file=sys.stderr)
         return 130
-    return 0
+
+
+def said(words: str, code: int = 0) -> int:
+    """Returns `code` after the words, if any, are printed to whoever still reads."""
+    try:
+        print(words, end="\n" if words else "", flush=True)
+    except BrokenPipeError:  # such as head, which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def leave(code: int) -> NoReturn:

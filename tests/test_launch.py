@@ -1,7 +1,10 @@
 """The command line: one command ends in a report, every mistake in one line and exit code 2."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +152,20 @@ def test_a_mistake_in_a_process_of_its_own(place: Path) -> None:
     assert out == ""
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_our_files_are_found_whatever_the_shell_says_and_a_reader_may_leave(tmp_path: Path) -> None:
+    for package in ("configs", "experiments", "research"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    command = [sys.executable, str(launch.ROOT / "launch.py"), "--list"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None and running.stderr is not None
+        assert running.stdout.readline().startswith("intrinsic_dimension: In how many")
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 0
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
