@@ -156,10 +156,10 @@ def test_a_mistake_in_a_process_of_its_own(place: Path) -> None:
 
 def test_our_files_are_found_whatever_the_shell_says_and_a_reader_may_leave(tmp_path: Path) -> None:
     for package in ("configs", "experiments", "research"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").touch()
+        (tmp_path / "theirs" / package).mkdir(parents=True)
+        (tmp_path / "theirs" / package / "__init__.py").touch()
     command = [sys.executable, str(launch.ROOT / "launch.py"), "--list"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "theirs"), "PYTHONSAFEPATH": "1"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None and running.stderr is not None
         assert running.stdout.readline().startswith("intrinsic_dimension: In how many")
