@@ -32,6 +32,18 @@ def test_a_loss_that_is_not_finite_stops_with_one_line_and_keeps_what_was_measur
     assert len((place / "out" / "records.jsonl").read_bytes().splitlines()) == 2
 
 
+def test_where_memory_does_not_suffice_fewer_members_continue_in_the_same_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (FAKE, "--config.source=large")
+    assert start(*words) == 2
+    err = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: out of memory")]
+    assert len(err) == 1 and "lower --config.members" in err[0]
+    [folder] = (place / "runs").iterdir()
+    assert len((folder / "records.jsonl").read_bytes().splitlines()) == 2
+    assert start(*words, "--config.members=1") == 0
+    assert list((place / "runs").iterdir()) == [folder]
+    assert (folder / "records.jsonl").read_bytes() == whole(place)
+
+
 def test_a_full_disk_keeps_what_was_saved_and_the_same_command_continues(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,4 +7,4 @@ VARIANTS = {"": "all of it, a second", "gpu": "on an accelerator"}
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the values, the same for every variant."""
-    return ConfigDict({"ranks": (1, 2, 4), "seeds": 2, "steps": 3, "pause": 0.0, "source": "here"}).lock()
+    return ConfigDict({"ranks": (1, 2, 4), "seeds": 2, "steps": 3, "pause": 0.0, "source": "here", "members": 0}).lock()

@@ -54,6 +54,8 @@ def run(config: ConfigDict, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
             time.sleep(config.pause)
             if config.source == "diverges" and step == 1:
                 raise UsageError("the loss is not finite at step 1")
+            if config.source == "large" and not config.members and step == 1:
+                raise MemoryError("Unable to allocate 8.00 PiB")
             if config.source == "stops" and not workdir.records.rows:
                 os.kill(os.getpid(), signal.SIGINT)
             yield [observed(cell, known[cell], step) for cell in population.cells]
