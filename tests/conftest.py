@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from research.runtime import devices
 
     devices.settle_shell(os.environ)
+    devices.settle_jax(os.environ)
     jax.config.update("jax_numpy_rank_promotion", "raise")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

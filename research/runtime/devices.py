@@ -107,6 +107,11 @@ def prepare(environ: MutableMapping[str, str]) -> None:
         _update("jax_compilation_cache_dir", str(cache / "xla"))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in environ:
         _update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    settle_jax(environ)
+
+
+def settle_jax(environ: Mapping[str, str]) -> None:
+    """Returns after those options of JAX that would change what is measured are at its defaults; one line names what is not followed."""
     changed = [name for name, default in _SETTLED.items() if name in environ and getattr(jax.config, name.lower()) != default]
     for name in changed:
         _update(name.lower(), _SETTLED[name])
