@@ -18,6 +18,7 @@ from typing import NoReturn
 import jax
 
 from research.errors import UsageError
+from research.loop.native_lines import ENDED, filter_native_lines
 from research.loop.progress import Interrupted
 from research.training import processes
 
@@ -29,7 +30,6 @@ _PIP = "pip install -r requirements.txt"
 SILENT_SECONDS = 30  # after which a process that says nothing is taken for dead
 PARTING_SECONDS = 2.0
 _LOST = r"Gloo|NCCL|[Cc]onnection (closed|reset)|coordination service"
-_ENDED = "another process of this run has ended, and says why itself; the same command continues"
 
 
 def nvidia_present() -> bool:
@@ -110,7 +110,7 @@ def joined(environ: Mapping[str, str], asked: bool) -> Iterator[None]:
         raise
     except Exception as error:
         if re.search(_LOST, str(error)):
-            raise UsageError(f"{_ENDED} ({str(error).splitlines()[0][:120]})") from error
+            raise UsageError(ENDED) from error
         raise
     jax.distributed.shutdown()
 
@@ -128,6 +128,7 @@ def _join(environ: Mapping[str, str]) -> None:
     except (ValueError, RuntimeError) as error:
         words = "set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or start it with srun or mpirun"
         raise UsageError(f"cannot join a cluster ({error}); {words}") from error
+    filter_native_lines()
 
 
 def leave(code: int) -> NoReturn:
@@ -135,7 +136,8 @@ def leave(code: int) -> NoReturn:
     if code and jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
-        time.sleep(PARTING_SECONDS)  # others have the same to say, and none of them outlives process 0
+        if processes.leads():
+            time.sleep(PARTING_SECONDS)  # others may have the same to say, and none of them outlives process 0
         os._exit(code)
     sys.exit(code)
 

@@ -105,6 +105,7 @@ def test_a_cluster_that_cannot_be_joined_is_an_error(monkeypatch: pytest.MonkeyP
         raise ValueError("coordinator_address should be defined.")
 
     monkeypatch.setattr("jax.distributed.initialize", refuse)
-    devices.join({}, asked=False)
-    with pytest.raises(UsageError, match="JAX_COORDINATOR_ADDRESS"):
-        devices.join({}, asked=True)
+    with devices.joined({}, asked=False):
+        pass
+    with pytest.raises(UsageError, match="JAX_COORDINATOR_ADDRESS"), devices.joined({}, asked=True):
+        pass
