@@ -14,6 +14,7 @@ import jax
 
 from research.errors import UsageError
 from research.runtime.devices import cache_folder
+from research.runtime.native_lines import ENDED, filter_native_lines
 from research.runtime.progress import Interrupted
 from research.training import processes
 
@@ -22,7 +23,6 @@ _COUNTS = ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 SILENT_SECONDS = 30  # after which a process that says nothing is taken for dead
 PARTING_SECONDS = 2.0
 _LOST = r"Gloo|NCCL|[Cc]onnection (closed|reset)|coordination service"
-_ENDED = "another process of this run has ended, and says why itself; the same command continues"
 
 
 def cluster_present(environ: Mapping[str, str]) -> bool:
@@ -49,7 +49,7 @@ def joined(environ: Mapping[str, str], asked: bool) -> Iterator[None]:
         raise
     except Exception as error:
         if re.search(_LOST, str(error)):
-            raise UsageError(f"{_ENDED} ({str(error).splitlines()[0][:120]})") from error
+            raise UsageError(ENDED) from error
         raise
     jax.distributed.shutdown()
 
@@ -67,6 +67,7 @@ def _join(environ: Mapping[str, str]) -> None:
     except (ValueError, RuntimeError) as error:
         words = "set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or start it with srun or mpirun"
         raise UsageError(f"cannot join a cluster ({error}); {words}") from error
+    filter_native_lines()
 
 
 def leave(code: int) -> NoReturn:
@@ -74,7 +75,8 @@ def leave(code: int) -> NoReturn:
     if code and jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
-        time.sleep(PARTING_SECONDS)  # others have the same to say, and none of them outlives process 0
+        if processes.leads():
+            time.sleep(PARTING_SECONDS)  # others may have the same to say, and none of them outlives process 0
         os._exit(code)
     sys.exit(code)
 
