@@ -12,6 +12,7 @@ from research.files import explained
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _log = logging.getLogger(__name__)
+_told: set[int] = set()  # file systems of which it was said
 
 
 def require() -> None:
@@ -40,7 +41,7 @@ def lock(path: Path) -> int | None:
                 if error.errno not in _NO_LOCKS:
                     os.close(descriptor)
                     raise
-                _log.warning("%s: this file system has no locks (%s); start one command at a time there", path.parent, error.strerror)
+                _tell(descriptor, path.parent, error)
         # Whoever held the lock before may have taken the file away: then this lock is on a file nobody else will find.
         if path.exists() and os.stat(path).st_ino == os.fstat(descriptor).st_ino:
             with contextlib.suppress(OSError):
@@ -48,6 +49,12 @@ def lock(path: Path) -> int | None:
                 os.pwrite(descriptor, f"pid {os.getpid()}".encode(), 0)
             return descriptor
         os.close(descriptor)
+
+
+def _tell(descriptor: int, folder: Path, error: OSError) -> None:
+    if (system := os.fstat(descriptor).st_dev) not in _told:
+        _log.warning("%s: this file system has no locks (%s); start one command at a time there", folder, error.strerror)
+    _told.add(system)
 
 
 def holder(path: Path) -> str:
