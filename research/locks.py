@@ -12,6 +12,7 @@ from research.files import explained
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _log = logging.getLogger(__name__)
+_told: set[int] = set()  # file systems of which it was said
 
 
 def require() -> None:
@@ -53,8 +54,14 @@ def _held(descriptor: int, folder: Path) -> bool:
         if error.errno not in _NO_LOCKS:
             os.close(descriptor)
             raise
-        _log.warning("%s: this file system has no locks (%s); start one command at a time there", folder, error.strerror)
+        _tell(descriptor, folder, error)
     return True
+
+
+def _tell(descriptor: int, folder: Path, error: OSError) -> None:
+    if (system := os.fstat(descriptor).st_dev) not in _told:
+        _log.warning("%s: this file system has no locks (%s); start one command at a time there", folder, error.strerror)
+    _told.add(system)
 
 
 def holder(path: Path) -> str:

@@ -206,3 +206,21 @@ def test_a_dry_run_tells_and_writes_nothing(place: Path, capsys: pytest.CaptureF
     assert "1.5 GB" in text
     assert "1.5 minutes" in text
     assert files(place) == before
+
+
+def test_a_system_without_file_locks_is_told_of_one_that_has_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Windows: none of what only Unix has may be imported before the line that says so."""
+    for name in ("fcntl", "resource"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert start(FAKE) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and err.count("\n") == 1 and "WSL" in err
+    assert start("--list") == 0
+
+
+def test_help_and_list_need_neither_jax_nor_file_locks() -> None:
+    hidden = "import sys; sys.modules.update(dict.fromkeys(('jax', 'fcntl', 'resource'))); import launch"
+    words = f"{hidden}; sys.exit(launch.main(['launch.py', '--help']) or launch.main(['launch.py', '--list']))"
+    assert subprocess.run([sys.executable, "-c", words], cwd=launch.ROOT, capture_output=True, check=False).returncode == 0

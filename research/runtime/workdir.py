@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from research.records import Journal, Records
 from research.runtime import artifacts
 from research.runtime.assignments import Assignments, Population
 from research.sweeps import canonical, fingerprint
-from research.training.processes import anywhere, by_leader, leads
 
+T = TypeVar("T")
 EXTENDABLE = ("ranks", "seeds")
 LAYOUT = ("members", "mesh")  # how cells lie on devices, not what is measured: free to change
 _ABSENT = "(absent)"
@@ -131,7 +131,7 @@ class Workdir:
         Every process of a run must call, and all must have the same.
         """
         path = self.path / "fingerprints.json"
-        first = by_leader(lambda: fingerprint)
+        first = _by_leader(lambda: fingerprint)
         if first != fingerprint:
             raise UsageError(f"{name} is another one here ({fingerprint}) than for process 0 ({first}); give every process the same files")
         pinned = read_json(path) or {}
@@ -167,16 +167,18 @@ class Workdir:
 
         Every process of a run must call.
         """
-        by_leader(lambda: artifacts.save(self.artifact(cell), arrays) if self._writes else None)
+        _by_leader(lambda: artifacts.save(self.artifact(cell), arrays) if self._writes else None)
 
     def load_artifact(self, cell: str) -> dict[str, np.ndarray]:
         """Returns the arrays of `cell`; every process of a run must call. UsageError when they are missing or damaged."""
-        return by_leader(lambda: artifacts.load(self.artifact(cell)))
+        return _by_leader(lambda: artifacts.load(self.artifact(cell)))
 
 
 @contextlib.contextmanager
 def opened(path: Path, config: Mapping[str, Any], extendable: Sequence[str]) -> Iterator[Workdir]:
     """Returns the workdir of a run; process 0 opens it first and alone writes, and does not before all have read it."""
+    from research.training.processes import anywhere, by_leader, leads
+
     workdir = Workdir(path, config, extendable, writes=leads())
     with contextlib.ExitStack() as stack:
         by_leader(lambda: stack.enter_context(workdir) and None)
@@ -197,6 +199,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (ValueError, OSError) as error:
         raise UsageError(f"{path} cannot be read ({error}); restore it, or choose another --workdir") from error
     return value
+
+
+def _by_leader(work: Callable[[], T]) -> T:
+    from research.training.processes import by_leader  # here, so that --help and --list need no JAX
+
+    return by_leader(work)
 
 
 def _make(path: Path) -> list[Path]:

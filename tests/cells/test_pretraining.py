@@ -1,13 +1,15 @@
 """Pretraining: cached by fingerprint, resumed to the bit, stopped where its loss is not finite, repaired where its files are damaged."""
 
 import dataclasses
+import os
+import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from research import tree
+from research import locks, tree
 from research.cells import pretraining
 from research.cells.pretraining import Base, Pretraining, pretrain
 from research.data.corpus import Corpus
@@ -95,3 +97,52 @@ def test_a_base_does_not_depend_on_how_gradients_are_summed(mesh: MeshSpec, tmp_
     assert spread.seconds > 0
     for path, leaf in tree.flatten(one.params).items():
         np.testing.assert_allclose(tree.flatten(spread.params)[path], leaf, rtol=1e-3, atol=1e-5)
+
+
+def test_a_finished_base_is_read_where_nothing_may_be_written(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache of a group, filled by another: neither a lock nor anything else is made there."""
+    whole = made()
+    before = sorted(cache.rglob("*"))
+    for folder in (cache, *(path for path in cache.rglob("*") if path.is_dir())):
+        folder.chmod(0o555)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("mkdir", "touch", "unlink", "write_bytes"):  # root may write anywhere
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr("research.locks.lock", refuse)
+    again = made()
+    monkeypatch.undo()
+    for folder in (cache, *(path for path in cache.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
+    assert again.seconds == 0 and same(again, whole)
+    assert sorted(cache.rglob("*")) == before
+
+
+def test_a_base_that_another_command_makes_is_waited_for(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = made()
+    (folder,) = cache.iterdir()
+    folder.rename(cache / "aside")
+    folder.mkdir()
+    held = locks.lock(folder / "lock")
+    assert held is not None
+
+    def finished(_: float) -> None:
+        shutil.copytree(cache / "aside", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock"))
+        os.close(held)
+
+    monkeypatch.setattr(pretraining.time, "sleep", finished)
+    with caplog.at_level("INFO"):
+        again = made()
+    assert again.seconds == 0 and same(again, whole)
+    assert caplog.text.count(f"another process (pid {os.getpid()}) is making the base {folder.name}; waiting for it") == 1
+
+
+def test_waiting_for_a_base_ends_when_a_stop_is_asked_for(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("research.locks.lock", lambda path: None)
+    monkeypatch.setattr(pretraining, "stop_requested", lambda: True)
+    with pytest.raises(Interrupted, match="another command was making the base"):
+        made()
