@@ -109,3 +109,16 @@ def synthetic(
     return pd.DataFrame([{"experiment": "lora_rank_sweep", "cell": "", **row} for row in rows]).drop_duplicates(
         ["phase", "init", "arm", "trains", "rank", "learning_rate", "seed", "step", "metric", "index", "null"]
     )
+
+
+def texts_in(axes: Any) -> list[str]:
+    """Returns every text that stands in a figure or in axes."""
+    return [text.get_text() for text in axes.findobj(lambda artist: hasattr(artist, "get_text"))]
+
+
+def mean_of(results: pd.DataFrame, **where: Any) -> float:
+    """Returns the mean value of the records with these coordinates."""
+    rows = results
+    for name, value in where.items():
+        rows = rows[rows[name] == value]
+    return rows["value"].mean()

@@ -23,21 +23,20 @@ Rows = list[dict[str, Any]]
 
 
 class Sweep(Protocol):
-    """The axes of a sweep: what its cells are, those by which learning rates are chosen and those that are read."""
+    """The axes of a sweep, its cells by their coordinates; steps and batch size are those of a run.
+
+    selection: the cells that learning rates are chosen by, with their learning rates. results: the cells that are read, without.
+    """
 
     @property
-    def steps(self) -> int:
-        """Returns the steps of a run."""
+    def steps(self) -> int: ...
 
     @property
-    def batch_size(self) -> int:
-        """Returns the examples of a step."""
+    def batch_size(self) -> int: ...
 
-    def selection(self) -> Sequence[Coordinates]:
-        """Returns the coordinates of the cells that learning rates are chosen by, with their learning rates."""
+    def selection(self) -> Sequence[Coordinates]: ...
 
-    def results(self) -> Sequence[Coordinates]:
-        """Returns the coordinates of the cells that are read, without their learning rates."""
+    def results(self) -> Sequence[Coordinates]: ...
 
 
 @dataclasses.dataclass(frozen=True)

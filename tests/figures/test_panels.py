@@ -1,21 +1,10 @@
 """Learning curves and spectra: each panel shows its own records."""
 
 import pytest
-from matplotlib.text import Text
 
 from research.figures.learning_curves import learning_curves
 from research.figures.spectra import update_spectra
-
-
-def _texts(axes):
-    return [text.get_text() for text in axes.findobj(Text)]
-
-
-def _mean(results, **where):
-    rows = results
-    for name, value in where.items():
-        rows = rows[rows[name] == value]
-    return rows["value"].mean()
+from tests.synthetic import mean_of
 
 
 def test_learning_curves_show_smallest_and_largest_rank_and_references(results):
@@ -24,7 +13,8 @@ def test_learning_curves_show_smallest_and_largest_rank_and_references(results):
     assert names == ["rank 1", "rank 32", "everything trained", "same matrices, full rank"]
     ends = [line.get_ydata()[-1] for line in figure.axes[0].lines if len(line.get_xdata()) == 5]
     where = {"phase": "result", "metric": "target_loss", "step": 600, "init": "pretrained"}
-    assert ends[0] == pytest.approx(_mean(results, **where, rank=1)) and ends[3] == pytest.approx(_mean(results, **where, trains="matched"))
+    means = mean_of(results, **where, rank=1), mean_of(results, **where, trains="matched")
+    assert (ends[0], ends[3]) == pytest.approx(means)
 
 
 def test_learning_curves_keep_their_axis_when_a_member_fails(results):
@@ -44,7 +34,7 @@ def test_spectra_show_update_and_noise(results):
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     lines = {line.get_linestyle(): line for line in axes.lines if line.get_linewidth() > 1}
     assert lines["-"].get_ydata()[0] > lines["--"].get_ydata()[0]
-    expected = _mean(results, phase="spectrum", init="pretrained", null="noise", index=1)
+    expected = mean_of(results, phase="spectrum", init="pretrained", null="noise", index=1)
     assert lines["--"].get_ydata()[0] == pytest.approx(expected)
 
 

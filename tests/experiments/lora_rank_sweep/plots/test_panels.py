@@ -2,21 +2,10 @@
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
 
 from experiments.lora_rank_sweep.plots.costs import cost_per_arm
 from experiments.lora_rank_sweep.plots.tradeoff import source_against_target
-
-
-def _texts(axes):
-    return [text.get_text() for text in axes.findobj(Text)]
-
-
-def _mean(results, **where):
-    rows = results
-    for name, value in where.items():
-        rows = rows[rows[name] == value]
-    return rows["value"].mean()
+from tests.synthetic import mean_of, texts_in
 
 
 def test_costs_show_each_count_by_formula_and_compiled(results):
@@ -32,19 +21,19 @@ def test_cost_that_could_not_be_had_is_a_dash(results):
     frame = results.copy()
     frame.loc[frame["metric"] == "flops_per_token_compiled", "value"] = None
     figure = cost_per_arm(frame)
-    assert _texts(figure.axes[2]).count("–") == 8
+    assert texts_in(figure.axes[2]).count("–") == 8
 
 
 def test_tradeoff_puts_target_across_and_source_up(results):
     axes = source_against_target(results).axes[0]
     where = {"phase": "result", "step": 600, "init": "pretrained", "trains": "full"}
-    x, y = (_mean(results, metric=metric, **where) for metric in ("target_loss", "source_loss"))
+    x, y = (mean_of(results, metric=metric, **where) for metric in ("target_loss", "source_loss"))
     points = [point for line in axes.lines for point in zip(*line.get_data(), strict=True)]
     assert any(np.allclose(point, (x, y)) for point in points)
 
 
 def test_tradeoff_names_the_untouched_that_is_too_far(results):
     figure = source_against_target(results)
-    assert "untouched (12.7, 12.9) ↗" in _texts(figure.axes[1])
+    assert "untouched (12.7, 12.9) ↗" in texts_in(figure.axes[1])
     near = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert len(near) == 1 and near[0].get_xdata()[0] == pytest.approx(3.57)

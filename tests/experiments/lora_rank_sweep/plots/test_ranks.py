@@ -1,13 +1,9 @@
 """Loss against rank: the right numbers at the right places, and an axis nothing can squeeze."""
 
 import numpy as np
-from matplotlib.text import Text
 
 from experiments.lora_rank_sweep.plots.ranks import loss_against_rank
-
-
-def _texts(axes):
-    return [text.get_text() for text in axes.findobj(Text)]
+from tests.synthetic import texts_in
 
 
 def _lines(axes):
@@ -27,13 +23,13 @@ def test_references_are_horizontal_lines_over_the_ranks(results):
     axes = loss_against_rank(results).axes[0]
     flat = [line for line in _lines(axes) if len(line) == 2 and line[0][1] == line[1][1]]
     assert len(flat) == 3 + 3 + 1 + 2  # full and matched of three, the one untouched in sight, unigram and bigram
-    assert {"unigram\n4.83", "bigram\n3.44"} <= set(_texts(axes))
+    assert {"unigram\n4.83", "bigram\n3.44"} <= set(texts_in(axes))
 
 
 def test_far_values_are_written_not_drawn(results):
     axes = loss_against_rank(results).axes[0]
     assert axes.get_ylim()[1] < 7
-    assert {"12.7 ↑", "7.9 ↑"} <= set(_texts(axes))
+    assert {"12.7 ↑", "7.9 ↑"} <= set(texts_in(axes))
 
 
 def test_wide_intervals_do_not_squeeze_the_axis(make_results):
@@ -47,7 +43,7 @@ def test_failing_rank_is_marked(results):
     frame = results.copy()
     frame.loc[(frame["phase"] == "result") & (frame["init"] == "random") & (frame["rank"] == 4), "value"] = None
     frame.loc[(frame["phase"] == "result") & (frame["init"] == "random") & (frame["rank"] == 8), "value"] = 31.0
-    texts = _texts(loss_against_rank(frame).axes[0])
+    texts = texts_in(loss_against_rank(frame).axes[0])
     assert "div. ×" in texts and "31.0 ↑" in texts
 
 
