@@ -24,10 +24,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from absl import flags
 
-from research import locks
 from research.errors import UsageError
 from research.files import explained
-from research.loop import catalog, settings
+from research.loop import catalog, locks, settings
 from research.loop.progress import Interrupt, Interrupted, start_log, stop_requested
 from research.loop.provenance import provenance, session, timed
 from research.loop.workdir import EXTENDABLE, Workdir, opened, read_json

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from research import locks
 from research.data.batches import batch, orders, windows
 from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.files import explained
+from research.loop import locks
 from research.loop.devices import cache_folder
 from research.loop.progress import Interrupted, Progress, stop_requested
 from research.losses import cross_entropy

@@ -11,10 +11,9 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from research import locks
 from research.errors import UsageError
 from research.files import atomic_write, explained
-from research.loop import artifacts
+from research.loop import artifacts, locks
 from research.loop.assignments import Assignments, Population
 from research.records import Journal, Records
 from research.sweeps import canonical, fingerprint

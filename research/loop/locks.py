@@ -27,21 +27,12 @@ def lock(path: Path) -> int | None:
     On a file system without locks (some NFS and Lustre mounts) the descriptor holds nothing, and one line says so. UsageError when the
     file cannot be made.
     """
-    import fcntl  # here, because Windows has none
-
     while True:
         with explained(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _taken(descriptor, path.parent):
                 os.close(descriptor)
                 return None
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    os.close(descriptor)
-                    raise
-                _tell(descriptor, path.parent, error)
         # Whoever held the lock before may have taken the file away: then this lock is on a file nobody else will find.
         if path.exists() and os.stat(path).st_ino == os.fstat(descriptor).st_ino:
             with contextlib.suppress(OSError):
@@ -49,6 +40,22 @@ def lock(path: Path) -> int | None:
                 os.pwrite(descriptor, f"pid {os.getpid()}".encode(), 0)
             return descriptor
         os.close(descriptor)
+
+
+def _taken(descriptor: int, folder: Path) -> bool:
+    """Whether the kernel gives the lock, or has none to give."""
+    import fcntl  # here, because Windows has none
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            os.close(descriptor)
+            raise
+        _tell(descriptor, folder, error)
+    return True
 
 
 def _tell(descriptor: int, folder: Path, error: OSError) -> None:
