@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
-WORDS = "errors files findings locks records sweeps tree".split()
+WORDS = "errors files findings records sweeps tree".split()
 FLOORS = {
     **dict.fromkeys((f"research.{word}" for word in WORDS), 0),
     **dict.fromkeys(("research.models", "research.adapters", "research.losses", "research.optimizers", "configs"), 1),

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from research import locks
 from research.data.batches import batch, orders, windows
 from research.data.corpus import Corpus
 from research.errors import UsageError
@@ -23,6 +22,7 @@ from research.losses import cross_entropy
 from research.models.decoder import DecoderConfig, decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec, adamw
+from research.runtime import locks
 from research.runtime.devices import cache_folder
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.sweeps import fingerprint

@@ -7,10 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from research import locks
 from research.errors import UsageError
 from research.records import read_rows
-from research.runtime import catalog, loading
+from research.runtime import catalog, loading, locks
 from research.runtime.conclusions import conclude, shown
 from research.runtime.progress import Interrupt, Interrupted, stop_requested
 from research.runtime.provenance import session, timed

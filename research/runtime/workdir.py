@@ -11,11 +11,10 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from research import locks
 from research.errors import UsageError
 from research.files import atomic_write, explained
 from research.records import Journal, Records
-from research.runtime import artifacts
+from research.runtime import artifacts, locks
 from research.runtime.assignments import Assignments, Population
 from research.sweeps import canonical, fingerprint
 

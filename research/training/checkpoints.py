@@ -70,17 +70,20 @@ def save(directory: Path, step: int, tree: Any) -> None:
 
 
 def _write(directory: Path, step: int, leaves: dict[str, np.ndarray], described: list[str]) -> None:
-    metadata = {"digests": _digests(leaves), "tree": described}
     with explained(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    try:
-        with explained(directory), _open(directory, cleans=True) as manager:
-            if step in manager.all_steps():
-                manager.delete(step)
-            manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves)), custom_metadata=metadata, force=True)
-    except ValueError as error:
-        # TensorStore reports a full disk as a ValueError that carries the system's words.
-        raise UsageError(f"cannot save the checkpoint {directory}/{step}: {str(error).splitlines()[0]}") from error
+        try:
+            _replace(directory, step, leaves, {"digests": _digests(leaves), "tree": described})
+        except ValueError as error:
+            # TensorStore reports a full disk as a ValueError that carries the system's words.
+            raise UsageError(f"cannot save the checkpoint {directory}/{step}: {str(error).splitlines()[0]}") from error
+
+
+def _replace(directory: Path, step: int, leaves: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+    with _open(directory, cleans=True) as manager:
+        if step in manager.all_steps():
+            manager.delete(step)
+        manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(leaves)), custom_metadata=metadata, force=True)
 
 
 class Autosave:

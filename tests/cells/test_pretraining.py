@@ -9,13 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from research import locks, tree
+from research import tree
 from research.cells import pretraining
 from research.cells.pretraining import Base, Pretraining, pretrain
 from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.models.decoder import DecoderConfig
 from research.optimizers import OptimizerSpec
+from research.runtime import locks
 from research.runtime.progress import Interrupted, Progress
 from research.training.mesh import MeshSpec, make_mesh
 
@@ -111,7 +112,7 @@ def test_a_finished_base_is_read_where_nothing_may_be_written(cache: Path, monke
 
     for name in ("mkdir", "touch", "unlink", "write_bytes"):  # root may write anywhere
         monkeypatch.setattr(Path, name, refuse)
-    monkeypatch.setattr("research.locks.lock", refuse)
+    monkeypatch.setattr("research.runtime.locks.lock", refuse)
     again = made()
     monkeypatch.undo()
     for folder in (cache, *(path for path in cache.rglob("*") if path.is_dir())):
@@ -142,7 +143,7 @@ def test_a_base_that_another_command_makes_is_waited_for(
 
 
 def test_waiting_for_a_base_ends_when_a_stop_is_asked_for(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("research.locks.lock", lambda path: None)
+    monkeypatch.setattr("research.runtime.locks.lock", lambda path: None)
     monkeypatch.setattr(pretraining, "stop_requested", lambda: True)
     with pytest.raises(Interrupted, match="another command was making the base"):
         made()

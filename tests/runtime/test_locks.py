@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from research import locks
 from research.errors import UsageError
+from research.runtime import locks
 
 
 def test_a_lock_is_held_by_one_until_it_is_closed(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def lock(path: Path) -> int | None:
     while True:
         with explained(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            if not _held(descriptor, path.parent):
+            if not _taken(descriptor, path.parent):
                 os.close(descriptor)
                 return None
         # Whoever held the lock before may have taken the file away: then this lock is on a file nobody else will find.
@@ -42,8 +42,8 @@ def lock(path: Path) -> int | None:
         os.close(descriptor)
 
 
-def _held(descriptor: int, folder: Path) -> bool:
-    """Whether the lock is ours now, or there are none here."""
+def _taken(descriptor: int, folder: Path) -> bool:
+    """Whether the kernel gives the lock, or has none to give."""
     import fcntl  # here, because Windows has none
 
     try:
