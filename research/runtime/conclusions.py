@@ -26,7 +26,7 @@ def conclude(experiment: ModuleType, name: str, path: Path, rows: Sequence[Row],
 
     if not rows:
         raise UsageError(f"{path} has no records yet; run the experiment first, without --report_only")
-    origin = sources(name, path)
+    sources(name, path)  # the folder may be another experiment's
     save = Journal(path / "timings.jsonl").append if save_seconds else lambda _: None
     with timed("report", save):
         results = pd.DataFrame(rows)
@@ -34,7 +34,7 @@ def conclude(experiment: ModuleType, name: str, path: Path, rows: Sequence[Row],
         answer, tables = experiment.answer(findings), getattr(experiment, "headline", lambda _: ())(findings)
         figures = experiment.figures(results)
     with explained(path):
-        summary = report.write_summary(path / "summary.json", name, experiment.QUESTION, answer, findings, origin)
+        summary = report.write_summary(path / "summary.json", name, experiment.QUESTION, answer, findings, sources(name, path))
         for figure, captioned in figures.items():
             style.save(captioned.figure, path / "figures", figure)
         report.write_report(path / "report.html", summary, tables, figures, report.what_ran(results))
