@@ -1,6 +1,7 @@
 """What is settled before JAX starts, and what is said about the devices it found."""
 
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,7 +106,15 @@ def test_a_cluster_that_cannot_be_joined_is_an_error(monkeypatch: pytest.MonkeyP
         raise ValueError("coordinator_address should be defined.")
 
     monkeypatch.setattr("jax.distributed.initialize", refuse)
+    monkeypatch.setattr(devices, "filter_native_lines", lambda: None)
     with devices.joined({}, asked=False):
         pass
     with pytest.raises(UsageError, match="JAX_COORDINATOR_ADDRESS"), devices.joined({}, asked=True):
         pass
+
+
+def test_processes_with_unequal_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    owned = [SimpleNamespace(process_index=index) for index in (0, 0, 1)]
+    monkeypatch.setattr("jax.devices", lambda: owned)
+    with pytest.raises(UsageError, match="2, 1 devices: give all as many"):
+        devices.found()
