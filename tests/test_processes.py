@@ -109,7 +109,7 @@ def test_one_process_killed_ends_the_other_with_a_line_and_the_run_continues(die
         codes, said = ended([running[1 - dies]], 60.0)
     assert codes[0] != 0 and time.monotonic() - start < 60
     errors = [line for line in said[0].splitlines() if line.startswith("error: ")]
-    assert errors == [f"error: {ENDED}"]
+    assert errors == [ENDED]
     with two(words, *caches) as running:
         codes, said = ended(running)
     assert codes == [0, 0] and all("do not share" in text for text in said)

@@ -14,7 +14,7 @@ import jax
 
 from research.errors import UsageError
 from research.runtime.devices import cache_folder
-from research.runtime.native_lines import ENDED, filter_native_lines
+from research.runtime.native_lines import end_after_another, filter_native_lines
 from research.runtime.progress import Interrupted
 from research.training import processes
 
@@ -36,7 +36,7 @@ def cluster_present(environ: Mapping[str, str]) -> bool:
 def joined(environ: Mapping[str, str], asked: bool) -> Iterator[None]:
     """Returns a context in which this process belongs to its cluster, where one is present or `asked` for; all leave it together.
 
-    UsageError when the cluster cannot be joined, and when another process of it has ended.
+    UsageError when the cluster cannot be joined. When another process of it has ended, so does this one, with one line.
     """
     if not (asked or cluster_present(environ)) or jax.distributed.is_initialized():
         yield
@@ -48,15 +48,17 @@ def joined(environ: Mapping[str, str], asked: bool) -> Iterator[None]:
         jax.distributed.shutdown()
         raise
     except Exception as error:
-        if re.search(_LOST, str(error)):
-            raise UsageError(ENDED) from error
-        raise
+        if isinstance(error, UsageError) or not re.search(_LOST, str(error)):
+            raise
+        end_after_another()
     jax.distributed.shutdown()
 
 
 def _join(environ: Mapping[str, str]) -> None:
     count, own = environ.get("JAX_NUM_PROCESSES"), environ.get("JAX_PROCESS_ID")
     jax.config.update("jax_enable_preemption_service", False)  # it would take the signals that ask a run to stop
+    filter_native_lines()
+    _log.info("waiting for all processes of the run")
     try:
         jax.distributed.initialize(
             num_processes=int(count) if count else None,
@@ -67,7 +69,6 @@ def _join(environ: Mapping[str, str]) -> None:
     except (ValueError, RuntimeError) as error:
         words = "set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or start it with srun or mpirun"
         raise UsageError(f"cannot join a cluster ({error}); {words}") from error
-    filter_native_lines()
 
 
 def leave(code: int) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -173,3 +174,10 @@ def test_a_chosen_cpu_is_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch, capl
 )
 def test_the_variant_made_for_an_accelerator_is_named(platform: str, variant: str, named: bool, caplog: pytest.LogCaptureFixture) -> None:
     assert ("--config=configs/x.py:gpu" in told(platform, variant, caplog)) is named
+
+
+def test_processes_with_unequal_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    owned = [SimpleNamespace(process_index=index) for index in (0, 0, 1)]
+    monkeypatch.setattr("jax.devices", lambda: owned)
+    with pytest.raises(UsageError, match="2, 1 devices: give all as many"):
+        devices.found()
