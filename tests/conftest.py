@@ -16,7 +16,7 @@ CACHES = pytest.StashKey[tempfile.TemporaryDirectory]()
 def pytest_configure(config: pytest.Config) -> None:
     """Sets JAX up before any test module can start its backend; the commands that tests launch inherit the environment."""
     for name in [name for name in os.environ if name.startswith("JAX_") and name != "JAX_COMPILATION_CACHE_DIR"]:
-        del os.environ[name]  # no test depends on the shell that it was started from
+        del os.environ[name]  # nothing here depends on the shell it was started from
     config.stash[CACHES] = tempfile.TemporaryDirectory(prefix="lowlands-tests-")
     os.environ["XDG_CACHE_HOME"] = config.stash[CACHES].name
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -30,7 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     from research.runtime import devices
 
     devices.settle_shell(os.environ)
-    devices.settle_jax(os.environ)
     jax.config.update("jax_numpy_rank_promotion", "raise")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
