@@ -28,26 +28,24 @@ def test_a_message_travels_in_pieces_of_few_sizes(length: int, monkeypatch: pyte
     assert sizes <= {2, 2**10, 2**11}
 
 
+def fail() -> Any:
+    raise UsageError("the disk is full")
+
+
 def test_the_leader_answers_for_a_follower_and_fails_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A follower does no work of its own and gets what the leader sent, be it an answer or a mistake."""
     sent: list[bytes] = []
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     monkeypatch.setattr(processes, "_from_leader", lambda message: sent.append(message) or sent[0])
-
-    def fail() -> Any:
-        raise UsageError("the disk is full")
-
     answer = {"step": 3, "leaves": [np.arange(3)]}
-    for work, follower_gets in ((lambda: answer, None), (fail, UsageError)):
-        sent.clear()
-        for index in (0, 1):
-            monkeypatch.setattr(jax, "process_index", lambda index=index: index)
-            asked = work if index == 0 else lambda: pytest.fail("a follower worked")
-            if follower_gets:
-                with pytest.raises(UsageError, match="the disk is full"):
-                    processes.by_leader(asked)
-            else:
-                np.testing.assert_equal(processes.by_leader(asked), answer)
+    for index, work in ((0, lambda: answer), (1, lambda: pytest.fail("a follower worked"))):
+        monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+        np.testing.assert_equal(processes.by_leader(work), answer)
+    sent.clear()
+    for index, work in ((0, fail), (1, lambda: pytest.fail("a follower worked"))):
+        monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+        with pytest.raises(UsageError, match="the disk is full"):
+            processes.by_leader(work)
 
 
 def test_arrays_come_back_from_where_they_were_placed() -> None:
