@@ -15,7 +15,7 @@ from research.models import decoder as decoders
 from research.models.decoder import DecoderConfig, decoder
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, make_mesh
-from research.training.population import Members, MemberState, Task, build, evaluate_member, init_member, place
+from research.training.population import Members, Task, build, evaluate_member, init_member, place
 
 COUNT = 4
 WINDOWS = np.random.default_rng(0).integers(1, 255, (COUNT, 6, 2, 9)).astype(np.uint8)
@@ -63,7 +63,11 @@ def test_query_key_and_value_all_carry_the_member_axis(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(decoders.jax.nn, "dot_product_attention", lambda q, k, v, **_: attention(q, k, v))
     what = task(attention="cudnn", dtype="bfloat16")
-    bases = one_base(what)
-    states: MemberState = jax.vmap(lambda member: init_member(what, member, bases))(MEMBERS)
-    jax.eval_shape(jax.vmap(lambda state, member: evaluate_member(what, state, member, bases, WINDOWS[0])), states, MEMBERS)
+
+    def evaluated(members: Members) -> Any:
+        bases = one_base(what)
+        states = jax.vmap(lambda member: init_member(what, member, bases))(members)
+        return jax.vmap(lambda state, member: evaluate_member(what, state, member, bases, WINDOWS[0]))(states, members)
+
+    jax.eval_shape(evaluated, MEMBERS)
     assert seen and set(seen) == {(True, True, True)}
