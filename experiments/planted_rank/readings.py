@@ -59,7 +59,7 @@ def answer(found: Sequence[Finding]) -> str:
     """Returns one sentence: how many planted ranks were recovered, how many decoys were told apart, what r90's interval covers."""
     ranks = [f for f in found if f.name == "estimated_rank"]
     planted, decoys = ([f for f in ranks if (f.where["decoy"] == "none") is kind] for kind in (True, False))
-    right = [f for f in planted if f.low == f.high == f.value == f.where["planted_rank"]]
+    right = [f for f in planted if f.value == f.where["planted_rank"] and f.low == f.high]  # no interval: one seed
     refused = [f for f in decoys if f.value == 0 or (f.where["decoy"] != "zero" and f.value is None)]
     covered = [f.value for f in found if f.name == "coverage" and f.where["estimator"] == "r90" and f.value is not None]
     parts = [f"The planted rank is recovered by every seed in {len(right)} of {len(planted)} cases"]

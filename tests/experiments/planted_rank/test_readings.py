@@ -70,6 +70,12 @@ def test_margins_are_shares_of_what_the_last_component_costs_and_stand_in_the_ta
     assert headline([]) == ()
 
 
+def test_one_seed_has_no_interval_and_is_right_all_the_same() -> None:
+    frame = pd.DataFrame(rows())
+    found = findings(frame[frame["seed"].isna() | (frame["seed"] == 0)])
+    assert answer(found).startswith("The planted rank is recovered by every seed in 1 of 1 cases")
+
+
 def test_an_answer_counts_what_is_wrong() -> None:
     wrong = pd.DataFrame(rows())
     wrong.loc[(wrong["phase"] == "result") & (wrong["decoy"] == "none") & (wrong["seed"] == 1), "value"] = 0.5
