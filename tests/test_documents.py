@@ -12,7 +12,7 @@ from research.figures import documents, report
 from tests.commands import ran
 
 NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?")
-MEASURED = re.compile(r"\[\d[\d.,]*, (?:\d[\d.,]*|open)\]|\d \s?(?:bits|ms|GB|MB|minutes?|seconds?|tokens/s)\b|\d\.\d+ (?:to|±)", re.X)
+MEASURED = re.compile(r"\[\d[\d.,]*, (?:\d[\d.,]*|open)\]|\d ?(?:bits|ms|GB|MB|minutes?|seconds?|tokens/s)\b|\d\.\d+ (?:to|±)")
 PAGES = list(remake.pages())
 WORDS = remake.words()
 
