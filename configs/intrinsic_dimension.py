@@ -10,12 +10,13 @@ theta = theta0 + P v: only v, of d entries, is trained, in the span of a random 
 of its own full fine-tuning gain, and losses that are the same for all initializations. Problems of known dimension are read beside.
 
 Expect, for the language model, a d90 several times smaller from pretrained weights than from random or shuffled ones, still thousands of
-dimensions; the three projections to agree; and chosen rates on an edge, for digits in most arms, for the language model in small dimensions
-alone.
+dimensions; the three projections to agree; and chosen rates on an edge, for digits in most arms, for the language model in small and
+middling dimensions.
 
 Keys to change, those with a dot for each model (fc, lenet, lm): models, images (sklearn:digits, tfds:NAME), dimensions.* (0 is the
 untouched model), projections.* (count_sketch, fastfood, dense), draws.*, steps.*, batch_size.*, rates_at.*, step_norms.* (the norm of a
-step: the learning rate is it over the root of d), per_layer (a learned scale for each layer: SAID), inits, widths, source, target
+step: the learning rate is it over the root of d), per_layer (a learned scale for each layer: SAID), inits, widths, source, target; more
+draws.* extend a run
 
 docs/data.md says how to prepare a set (TFDS_DATA_DIR is honored); the numbers of a run: docs/experiments/intrinsic_dimension.md.
 """

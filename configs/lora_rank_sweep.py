@@ -2,7 +2,7 @@
 
     python launch.py --config=configs/lora_rank_sweep.py              about 5 minutes on 2 CPU cores
     python launch.py --config=configs/lora_rank_sweep.py:smoke        about a minute, to see that everything works
-    python launch.py --config=configs/lora_rank_sweep.py:gpu          one GPU, some 8 minutes on an H100; needs a text set, see below
+    python launch.py --config=configs/lora_rank_sweep.py:gpu          one GPU; needs a text set, see below
 
 A base model is pretrained on `source`. Then {pretrained, shuffled, random} x {everything, the adapted matrices, LoRA of rank r on them}
 x learning rate x seed are trained on `target` (bits per byte of held-out text). Expect rank 1 from pretrained weights below everything
@@ -10,7 +10,7 @@ from random weights, in the same steps; no learning rate on the edge of its grid
 definition. The numbers of a run: docs/experiments/lora_rank_sweep.md.
 
 Keys to change: source, target (stdlib:code, stdlib:docs, tfds:NAME[/FIELD], text:GLOB), inits, ranks, arms, learning_rates.lora,
-learning_rates.full, seeds, selection_seeds, steps, batch_size, model.*, adapter.*, mesh.*
+learning_rates.full, seeds, selection_seeds, steps, batch_size, model.*, adapter.*, mesh.* (more ranks or seeds extend a run)
 
 :gpu reads tfds:lm1b (prepared beforehand, see docs/data.md; about 2 GB) as source and stdlib:docs as target; any other text of 30 MB or
 more will do, such as --config.source='text:PATH/site-packages/**/*.py'.

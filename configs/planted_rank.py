@@ -9,10 +9,11 @@ teacher lies below half of what leaving out the k-th component costs. Decoys mus
 plant, and one in matrices that the adapter may not touch, are not reached. Two more rulers are checked beside it: the loss floors of linear
 students (Eckart & Young 1936), and the coverage of r90's interval on simulated curves.
 
-Expect the estimated rank to be the planted one (rank 8, decaying, is near the tolerance: more seeds miss it now and then), and no learning
-rate but the idle decoy's on an edge.
+Expect the estimated rank to be the planted one (rank 8, decaying, is near the tolerance: with more seeds, one misses it now and then), and
+no learning rate but the idle decoy's on an edge.
 Keys to change: planted_ranks (up to the matrices' size), spectra (flat, decaying), decoys, strength, learning_rates.lora, seeds, steps,
-simulations, target (the text that students see), source (of a pretrained init), model.*, adapter.targets
+simulations, target (the text that students see), source (of a pretrained init), model.*, adapter.targets; more
+planted_ranks or seeds extend a run
 """
 
 from ml_collections import ConfigDict

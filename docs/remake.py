@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import pandas as pd
 from research.errors import UsageError
 from research.figures import report, style
 from research.figures.documents import Shown, filled
-from research.files import atomic_write, file_word
+from research.files import atomic_write, file_word, local_path
 from research.findings import Finding, Table
 from research.runtime import catalog, loading, settings
 from research.runtime.workdir import LAYOUT, differences, read_json
@@ -53,8 +53,7 @@ def words() -> list[str]:
     """Returns NAME[:VARIANT] of every run that stands in docs/results, the defaults first."""
     folders = [path.parent for path in (ROOT / "docs" / "results").glob("*/*/records.jsonl.gz")]
     found = [folder.parent.name + ("" if folder.name == DEFAULT else f":{folder.name}") for folder in folders]
-    order = [path.stem for path in catalog.configs(ROOT)]
-    return sorted(found, key=lambda word: (":" in word, order.index(word.partition(":")[0]), word))
+    return sorted(found, key=lambda word: (":" in word, word))
 
 
 def experiment(word: str) -> ModuleType:
@@ -114,16 +113,23 @@ def take(word: str, workdir: Path) -> None:
     atomic_write(results_of(word) / "summary.json", (workdir / "summary.json").read_bytes())
 
 
+def draw(word: str, figures: Mapping[str, style.Captioned]) -> None:
+    """Returns after these figures, and no others, stand in docs/figures."""
+    folder = figures_of(word)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for name, captioned in figures.items():
+        atomic_write(folder / f"{file_word(name)}.png", style.png(captioned.figure))
+
+
 def remake() -> None:
     """Returns after every summary, figure and marked block is made anew."""
     for word in words():
         made, path = concluded(word), results_of(word) / "summary.json"
         origin: Any = (read_json(path) or {}).get("provenance", {})
         report.write_summary(path, word.partition(":")[0], experiment(word).QUESTION, made.answer, made.findings, origin)
-        for figure, captioned in experiment(word).figures(made.results).items():
-            folder = figures_of(word)
-            folder.mkdir(parents=True, exist_ok=True)
-            atomic_write(folder / f"{file_word(figure)}.png", style.png(captioned.figure))
+        draw(word, experiment(word).figures(made.results))
     known = runs()
     for page in pages():
         text = page.read_text(encoding="utf-8")
@@ -135,8 +141,10 @@ def main(argv: Sequence[str]) -> int:
     """Returns the exit code: 0 done, 2 a mistake in the input."""
     try:
         for argument in argv:
-            word, _, workdir = argument.partition("=")
-            take(word, Path(workdir))
+            word, equals, workdir = argument.partition("=")
+            if not equals:
+                raise UsageError(f"{argument!r} is no NAME[:VARIANT]=WORKDIR, such as lora_rank_sweep=runs/x")
+            take(word, local_path(workdir, f"{word}="))
         remake()
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)

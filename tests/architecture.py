@@ -14,7 +14,7 @@ FLOORS = {
     **dict.fromkeys(("research.training", "research.data", "research.pretrained", "research.analysis", "research.figures"), 2),
     "research.runtime": 3,
     "research.cells": 4,
-    **dict.fromkeys(("experiments", "benchmarks"), 5),
+    **dict.fromkeys(("experiments", "benchmarks", "docs"), 5),
     "launch": 6,
 }
 BARRED = {  # what a floor may not import although it lies lower, or outside

@@ -20,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[CACHES] = tempfile.TemporaryDirectory(prefix="lowlands-tests-")
     os.environ["XDG_CACHE_HOME"] = config.stash[CACHES].name
     os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"  # as `jit_step` asks for
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"  # what runs once
     kept = _kept_between_runs(config)
     os.environ.setdefault("MPLCONFIGDIR", str(kept / "matplotlib"))
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept / "jax"))

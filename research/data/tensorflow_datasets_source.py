@@ -23,7 +23,7 @@ _SPLITS = {"train": "train", "validation": "validation", "valid": "validation", 
 _STRINGS = ("Text", "Scalar", "Tensor")
 _RAGGED = ("Sequence", "Dataset")
 _CHUNK = 4096
-_APART = "(installed apart, by requirements-prepare.txt: see README)"
+_APART = "(installed apart, by requirements-prepare.txt: see docs/data.md)"
 _log = logging.getLogger(__name__)
 
 

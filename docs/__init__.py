@@ -1,0 +1,1 @@
+"""What the pages show of runs, and the command that remakes it."""
