@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -20,22 +20,12 @@ from research.errors import UsageError
 from research.figures import report, style
 from research.figures.documents import Shown, filled
 from research.files import atomic_write, file_word, local_path
-from research.findings import Finding, Table
-from research.runtime import catalog, loading, settings
+from research.runtime import catalog, conclusions, loading, settings
 from research.runtime.workdir import LAYOUT, differences, read_json
 from research.sweeps import canonical
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = "default"
-
-
-class Concluded(NamedTuple):
-    """What an experiment concludes from the records of a run."""
-
-    answer: str
-    findings: list[Finding]
-    tables: Sequence[Table]
-    results: pd.DataFrame
 
 
 def results_of(word: str) -> Path:
@@ -65,13 +55,16 @@ def experiment(word: str) -> ModuleType:
 
 
 @functools.cache
-def concluded(word: str) -> Concluded:
+def records(word: str) -> pd.DataFrame:
+    """Returns the records that stand in docs/results."""
+    lines = gzip.decompress((results_of(word) / "records.jsonl.gz").read_bytes()).splitlines()
+    return pd.DataFrame([json.loads(line) for line in lines])
+
+
+@functools.cache
+def concluded(word: str) -> conclusions.Concluded:
     """Returns what is concluded from the records that stand in docs/results."""
-    module = experiment(word)
-    rows = [json.loads(line) for line in gzip.decompress((results_of(word) / "records.jsonl.gz").read_bytes()).splitlines()]
-    results = pd.DataFrame(rows)
-    findings = module.findings(results)
-    return Concluded(module.answer(findings), findings, getattr(module, "headline", lambda _: ())(findings), results)
+    return conclusions.concluded(experiment(word), records(word))
 
 
 def pages() -> Iterator[Path]:
@@ -129,7 +122,7 @@ def remake() -> None:
         made, path = concluded(word), results_of(word) / "summary.json"
         origin: Any = (read_json(path) or {}).get("provenance", {})
         report.write_summary(path, word.partition(":")[0], experiment(word).QUESTION, made.answer, made.findings, origin)
-        draw(word, experiment(word).figures(made.results))
+        draw(word, experiment(word).figures(records(word)))
     known = runs()
     for page in pages():
         text = page.read_text(encoding="utf-8")

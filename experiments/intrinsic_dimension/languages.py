@@ -45,7 +45,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
     shapes = parameter_shapes(model)
     size = count(shapes)
     sweep = DimensionSweep.of(config, NAME, size, config["inits"])
-    study.check_batches(sweep.batch_size)
+    study.check_batches(sweep.batch_size, f"batch_size.{NAME}")
     index = initializations.places(config["inits"], sweep.all_seeds(), study.pretraining["bases"])
     tasks = sweep.tasks(model, shapes, study.optimizer, batch, length + 1)
     stacked = stacked_shapes(shapes, max(index.values()) + 1)

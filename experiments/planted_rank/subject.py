@@ -85,7 +85,12 @@ def _base(sweep: PlantedSweep, texts: tuple[Corpus, Corpus], workdir: Workdir, p
 
 def _references(runner: Runner, sweep: PlantedSweep) -> Rows:
     """What needs no training: the divergence of the base from each teacher, and of each teacher without its last component."""
-    places = {key: place for key, place in sweep.places().items() if key[1] < sweep.seeds}
+    standing = runner.workdir.records
+    places = {
+        (case, seed): place
+        for (case, seed), place in sweep.places().items()
+        if seed < sweep.seeds and not standing.has(**described(case), phase="reference", seed=seed)
+    }
     teachers, found = list(places.values()), []
     for metric, starts in (("kl", [0] * len(teachers)), ("kl_without_last", [place + 1 for place in teachers])):
         values = runner.untouched(SHAPE, "result", starts, teachers)["kl"]

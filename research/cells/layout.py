@@ -54,11 +54,12 @@ def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence
     program at most, 0 for as many as fit.
     """
     device, laid = jax.local_devices()[0], dict(tasks)
+    apart = max(1, len(mesh.local_devices) // mesh.shape["data"])  # devices along data hold the same members
     widths, sizes = {}, {}
     for shape, numbers in counts.items():
         state = jax.eval_shape(lambda b, t=tasks[shape]: init_member(t, Members(0, 1, 0.0, 0), b), bases)
         size = sizes[shape] = footprint(activations, bases, state)
-        room = max(1, (budget(device) - size.shared) // (size.member + size.in_step))
+        room = max(1, (budget(device, apart) - size.shared) // (size.member + size.in_step))
         widths[shape] = width(list(numbers), min(room, most or room), mesh.shape["member"])
         side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
         laid[shape] = dataclasses.replace(tasks[shape], vmap=side)

@@ -71,8 +71,16 @@ def reference(experiment: str, metric: str, value: float, unit: str, *, digits: 
 
 
 def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int], **where: Any) -> Rows:
-    """Returns the records of each measure of the results before any training, for each (init, seed) of the results and its base's place."""
-    wanted = {key: place for key, place in places.items() if key[1] < SELECTION_SEEDS}
+    """Returns the records of each measure of the results before any training, for each (init, seed) of the results and its base's place.
+
+    What stands is not measured again: another device may round it otherwise.
+    """
+    standing = runner.workdir.records
+    wanted = {
+        (init, seed): place
+        for (init, seed), place in places.items()
+        if seed < SELECTION_SEEDS and not standing.has(**where, phase="reference", init=init, seed=seed)
+    }
     units = {measure.metric: measure.unit for measure in runner.setting.measures["result"]}
     return [
         reference(runner.setting.experiment, metric, float(value), units[metric], init=init, seed=seed, **where)

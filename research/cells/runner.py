@@ -16,7 +16,6 @@ from research.data.batches import orders
 from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir
-from research.sweeps import fingerprint
 from research.training import checkpoints, processes
 from research.training.memory import peak_bytes
 from research.training.mesh import P, shardings
@@ -76,12 +75,6 @@ class Setting:
     widths: Mapping[str, int]
     keep: Callable[[Mapping[str, Any]], bool] = lambda coordinates: False
     unit: str = "bits/byte"
-
-
-def names(stage: int, config: Mapping[str, Any], apart: Sequence[str], data: Sequence[str]) -> Callable[[Mapping[str, Any]], str]:
-    """Returns coordinates -> the fingerprint of the cell at this stage, with this config (the axes `apart` left out) and this data."""
-    shared = {key: value for key, value in config.items() if key not in apart}
-    return lambda c: fingerprint({"stage": stage, "config": shared, "data": list(data), "cell": dict(c)})
 
 
 def finished(workdir: Workdir, last: int) -> set[str]:

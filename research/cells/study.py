@@ -86,11 +86,11 @@ class Study:
         examples = self.pretraining["batch_size"] // max(1, self.pretraining["accumulate"])
         return make_mesh(solo(self.mesh, jax.device_count(), examples, jax.process_count()))
 
-    def check_batches(self, batch_size: int) -> None:
-        """Raises UsageError when a batch of pretraining, or of a member, does not divide over the devices that share it."""
+    def check_batches(self, batch_size: int, key: str = "batch_size") -> None:
+        """Raises UsageError when a batch of pretraining, or of a member, the config's `key`, does not divide over devices that share it."""
         p, mesh, solo_mesh = self.pretraining, self.make_mesh(), self.solo_mesh()
         check_batch("pretraining.batch_size", p["batch_size"], solo_mesh, p["accumulate"])
-        check_batch("batch_size", batch_size, mesh)
+        check_batch(key, batch_size, mesh)
         if solo_mesh.size < mesh.size:
             say_idle(solo_mesh.size, f"while a base is pretrained: a batch of {p['batch_size']} is shared evenly by {solo_mesh.size}")
 

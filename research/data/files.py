@@ -41,7 +41,7 @@ def text_documents(pattern: str, max_bytes: int | None = None) -> Documents:
 
 
 def matches(pattern: str) -> list[Path]:
-    """Returns the files that match a glob, each once, by the shortest of its names.
+    """Returns the files that match a glob, each once whatever links lead to it.
 
     Unlike `glob.glob`, which walks a link to a folder above it dozens of times, it visits no folder twice at one place of the pattern.
     """

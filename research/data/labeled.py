@@ -8,7 +8,7 @@ import numpy as np
 
 from research.data.batches import order
 from research.data.corpus import PARTS
-from research.data.tensorflow_datasets_source import Prepared, data_folder, find_prepared, reading, serialized_rows
+from research.data.tensorflow_datasets_source import data_folder, find_prepared, reading, serialized_rows
 from research.errors import UsageError
 
 FORMS = ("sklearn:digits", "tfds:NAME[/CONFIG][/FIELD]")
@@ -77,16 +77,15 @@ def _digits() -> _Images:
 
 def _prepared(word: str) -> _Images:
     prepared = find_prepared(word, data_folder())
+    import tensorflow_datasets as tfds  # a second to import, and needed for this source alone
+
     with reading(word, prepared.folder):
-        return _read(word, prepared)
+        return _read(word, tfds.builder_from_directory(str(prepared.folder)), prepared.field)
 
 
-def _read(word: str, prepared: Prepared) -> _Images:
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder_from_directory(str(prepared.folder))
+def _read(word: str, builder: Any, wanted: str) -> _Images:
     fields = dict(builder.info.features)
-    image, label = _field(word, fields, "Image", ""), _field(word, fields, "ClassLabel", prepared.field)
+    image, label = _field(word, fields, "Image", ""), _field(word, fields, "ClassLabel", wanted)
     height, width, channels = fields[image].shape
     if channels != 1 or None in (height, width) or fields[image].np_dtype != np.uint8:
         raise UsageError(f"tfds:{word} has images of shape {fields[image].shape}; choose a set of grayscale bytes of one size")

@@ -42,9 +42,9 @@ def tfds_documents(word: str, max_bytes: int | None = None) -> Documents:
     clear.
     """
     prepared = find_prepared(word, data_folder())
-    with reading(word, prepared.folder):
-        import tensorflow_datasets as tfds  # a second to import, and needed for this source alone
+    import tensorflow_datasets as tfds  # a second to import, and needed for this source alone
 
+    with reading(word, prepared.folder):
         builder = tfds.builder_from_directory(str(prepared.folder))
         field = _text_field(word, prepared.field, builder.info.features)
         found = _parts(word, {name: split.num_examples for name, split in builder.info.splits.items()})

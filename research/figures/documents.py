@@ -32,6 +32,8 @@ def filled(page: str, runs: Runs) -> str:
     """Returns a page with the inside of every marked block made anew. UsageError for a block of an unknown run, kind or finding."""
 
     def body(match: re.Match[str]) -> str:
+        if "<!-- begin " in match["body"]:
+            raise UsageError(f"the block {match['words']!r} has no <!-- end --> before the next one begins")
         return f"{match[1]}{_made(match['words'].split(), runs)}\n{match['end']}"
 
     return _BLOCK.sub(body, page)

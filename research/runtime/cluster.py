@@ -50,13 +50,15 @@ def joined(environ: Mapping[str, str], asked: bool) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, UsageError) or not re.search(_LOST, str(error)):
             raise
+        _log.info("lost: %s", str(error).splitlines()[0])
         end_after_another()
     jax.distributed.shutdown()
 
 
 def _join(environ: Mapping[str, str]) -> None:
     count, own = environ.get("JAX_NUM_PROCESSES"), environ.get("JAX_PROCESS_ID")
-    jax.config.update("jax_enable_preemption_service", False)  # it would take the signals that ask a run to stop
+    with contextlib.suppress(AttributeError):
+        jax.config.update("jax_enable_preemption_service", False)  # it would take the signals that ask a run to stop
     filter_native_lines()
     _log.info("waiting for all processes of the run")
     try:
@@ -88,17 +90,19 @@ def compare_caches(environ: Mapping[str, str]) -> None:
 
     def mark() -> str:
         name = f"seen-by-all-{uuid.uuid4().hex}"
-        with contextlib.suppress(OSError):
+        try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).touch()
+        except OSError:
+            return ""  # nothing can be told of a folder that is only read
         return name
 
     if jax.process_count() == 1:
         return
     name = processes.by_leader(mark)
-    if processes.anywhere(not (folder / name).exists()):
+    if name and processes.anywhere(not (folder / name).exists()):
         _log.info(
             "the processes do not share %s: process 0 keeps the pretrained bases, the others compile their programs every time", folder
         )
     with contextlib.suppress(OSError):
-        (folder / name).unlink(missing_ok=True)
+        (folder / (name or "none")).unlink(missing_ok=True)

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from research.errors import UsageError
 from research.files import explained
+from research.findings import Finding, Table
 from research.records import Journal, Row, read_rows
 from research.runtime.provenance import provenance, timed
 from research.runtime.workdir import read_json
@@ -30,8 +31,7 @@ def conclude(experiment: ModuleType, name: str, path: Path, rows: Sequence[Row],
     save = Journal(path / "timings.jsonl").append if save_seconds else lambda _: None
     with timed("report", save):
         results = pd.DataFrame(rows)
-        findings = experiment.findings(results)
-        answer, tables = experiment.answer(findings), getattr(experiment, "headline", lambda _: ())(findings)
+        answer, findings, tables = concluded(experiment, results)
         figures = experiment.figures(results)
     with explained(path):
         summary = report.write_summary(path / "summary.json", name, experiment.QUESTION, answer, findings, sources(name, path))
@@ -41,6 +41,20 @@ def conclude(experiment: ModuleType, name: str, path: Path, rows: Sequence[Row],
         tensorboard.write_scalars(results, path / "tensorboard")
     _log.info("%d records, %d findings, %d figures", len(rows), len(findings), len(figures))
     return f"{answer}\n{path / 'report.html'}"
+
+
+class Concluded(NamedTuple):
+    """What an experiment concludes from records."""
+
+    answer: str
+    findings: Sequence[Finding]
+    tables: Sequence[Table]
+
+
+def concluded(experiment: ModuleType, results: Any) -> Concluded:
+    """Returns what an experiment concludes from a data frame of records; a headline is an optional member."""
+    findings = experiment.findings(results)
+    return Concluded(experiment.answer(findings), findings, getattr(experiment, "headline", lambda _: ())(findings))
 
 
 def sources(name: str, path: Path) -> dict[str, Any]:

@@ -21,7 +21,6 @@ _GPU_NAMES = ("cuda", "gpu", "rocm")
 _TPU_SIGNS = ("TPU_NAME", "TPU_WORKER_ID", "TPU_WORKER_HOSTNAMES", "TPU_PROCESS_ADDRESSES", "TPU_ACCELERATOR_TYPE", "TPU_LIBRARY_PATH")
 _HIDING = {  # what hides accelerators from this process, and the signs of those it hides
     "CUDA_VISIBLE_DEVICES": ("nvidia", "amd"),
-    "NVIDIA_VISIBLE_DEVICES": ("nvidia",),
     "HIP_VISIBLE_DEVICES": ("amd",),
     "ROCR_VISIBLE_DEVICES": ("amd",),
 }
@@ -32,10 +31,14 @@ _SETTLED: dict[str, str | int | bool | None] = {  # what would change numbers, o
     "JAX_THREEFRY_PARTITIONABLE": True,
     "JAX_RANDOM_SEED_OFFSET": 0,
     "JAX_NUMPY_DTYPE_PROMOTION": "standard",
+    "JAX_NUMPY_RANK_PROMOTION": "allow",
     "JAX_DISABLE_JIT": False,
     "JAX_DEBUG_NANS": False,
     "JAX_DEBUG_INFS": False,
     "JAX_TRANSFER_GUARD": None,
+    "JAX_TRANSFER_GUARD_HOST_TO_DEVICE": None,
+    "JAX_TRANSFER_GUARD_DEVICE_TO_HOST": None,
+    "JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE": None,
 }
 _PIP = "pip install -r requirements.txt"
 
@@ -45,17 +48,15 @@ def nvidia_present() -> bool:
     return bool(glob.glob("/dev/nvidia[0-9]*")) or (shutil.which("nvidia-smi") is not None and os.path.exists("/dev/dxg"))
 
 
-def hides(variable: str, value: str) -> bool:
+def hides(value: str) -> bool:
     """Returns whether a *_VISIBLE_DEVICES with this value shows nothing: a driver stops at the first word that names no device."""
     first = value.split(",")[0].strip().lower()
-    if variable == "NVIDIA_VISIBLE_DEVICES":  # read when a container is made, and with words of its own
-        return first in ("", "none", "void")
     return not (first.isdigit() or first.startswith(("gpu-", "mig-")))
 
 
 def accelerator_present(environ: Mapping[str, str]) -> bool:
     """Returns whether an NVIDIA or AMD GPU or a TPU may be here that the environment does not hide."""
-    hidden = {kind for variable, kinds in _HIDING.items() if variable in environ and hides(variable, environ[variable]) for kind in kinds}
+    hidden = {kind for variable, kinds in _HIDING.items() if variable in environ and hides(environ[variable]) for kind in kinds}
     nvidia, amd = "nvidia" not in hidden and nvidia_present(), "amd" not in hidden and os.path.exists("/dev/kfd")
     nodes = glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
     return nvidia or amd or bool(nodes) or any(sign in environ for sign in _TPU_SIGNS)
@@ -96,7 +97,7 @@ def prepare(environ: MutableMapping[str, str]) -> None:
     """
     asked, cache = environ.get("JAX_PLATFORMS", "").lower(), cache_folder(environ)
     if asked.split(",")[0] in _GPU_NAMES and not accelerator_present(environ):
-        hiding = "".join(f" (or {name}={environ[name]} hides it)" for name in _HIDING if name in environ and hides(name, environ[name]))
+        hiding = "".join(f" (or {name}={environ[name]} hides it)" for name in _HIDING if name in environ and hides(environ[name]))
         raise UsageError(f"JAX_PLATFORMS={asked} asks for a GPU and none is there{hiding}; unset it, or set JAX_PLATFORMS=cpu")
     if not asked and not accelerator_present(environ):
         environ["JAX_PLATFORMS"] = "cpu"
@@ -112,7 +113,7 @@ def prepare(environ: MutableMapping[str, str]) -> None:
 
 def settle_jax(environ: Mapping[str, str]) -> None:
     """Returns after those options of JAX that would change what is measured are at its defaults; one line names what is not followed."""
-    changed = [name for name, default in _SETTLED.items() if name in environ and getattr(jax.config, name.lower()) != default]
+    changed = [name for name, default in _SETTLED.items() if name in environ and getattr(jax.config, name.lower(), default) != default]
     for name in changed:
         _update(name.lower(), _SETTLED[name])
     if changed:

@@ -29,7 +29,7 @@ def lock(path: Path) -> int | None:
     """
     while True:
         with explained(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = _opened(path)
             if not _taken(descriptor, path.parent):
                 os.close(descriptor)
                 return None
@@ -40,6 +40,13 @@ def lock(path: Path) -> int | None:
                 os.pwrite(descriptor, f"pid {os.getpid()}".encode(), 0)
             return descriptor
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # less what the user's umask takes: a group may share it
+    except PermissionError:
+        return os.open(path, os.O_RDONLY)  # somebody else's: enough to wait for it
 
 
 def _taken(descriptor: int, folder: Path) -> bool:

@@ -62,21 +62,29 @@ def start(run: Run, root: Path, wishes: Wishes) -> str:
     """
     locks.require()
     from research.runtime import cluster, devices
+    from research.training.processes import by_leader, leads
 
     devices.prepare(os.environ)
     devices.settle_shell(os.environ)
     experiment = experiment_of(run, root)
-    if wishes.report_only:
-        return conclude(experiment, run.name, run.path, read_rows(run.path / "records.jsonl")[0], save_seconds=False)
     with cluster.joined(os.environ, wishes.distributed):
+        if wishes.report_only:
+            words = by_leader(lambda: reported(experiment, run))
+            return words if leads() else ""
         devices.describe(devices.found(), run.variant, run.module.VARIANTS, run.config_path)
         experiment.check(run.config)
         if wishes.dry_run:
-            return describe(experiment.plan(run.config), run.path)
+            words = describe(experiment.plan(run.config), run.path)
+            return words if leads() else ""
         cluster.compare_caches(os.environ)
         bound = {"experiment": run.name, **run.plain}
         with Interrupt(), devices.enough_memory(), opened(run.path, bound, getattr(experiment, "EXTENDABLE", EXTENDABLE)) as workdir:
             return complete(experiment, run, workdir)
+
+
+def reported(experiment: ModuleType, run: Run) -> str:
+    """Returns what is to be printed once the report is made anew from the records that stand in the run's folder."""
+    return conclude(experiment, run.name, run.path, read_rows(run.path / "records.jsonl")[0], save_seconds=False)
 
 
 def complete(experiment: ModuleType, run: Run, workdir: Workdir) -> str:

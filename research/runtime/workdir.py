@@ -184,7 +184,7 @@ def opened(path: Path, config: Mapping[str, Any], extendable: Sequence[str]) -> 
         if not leads():
             stack.enter_context(workdir)
         known = by_leader(lambda: len(workdir.records.rows))
-        if anywhere(len(workdir.records.rows) != known):
+        if anywhere(len(workdir.records.rows) != known or not (path / "config.json").exists()):
             raise UsageError(f"{path} is not the same folder for all processes; give a --workdir on a disk that they share")
         yield workdir
 

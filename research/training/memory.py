@@ -50,12 +50,12 @@ def footprint(activations: int, bases: Any, state: Any) -> Footprint:
     return Footprint(nbytes(bases), nbytes(state), activations + 2 * nbytes(bases) // count)
 
 
-def budget(device: jax.Device) -> int:
-    """Returns the bytes a population may take on all devices of this kind and process."""
+def budget(device: jax.Device, devices: int) -> int:
+    """Returns the bytes a population may take on so many devices of this kind and process, each with a share of its own."""
     if device.platform == "cpu":
         return CPU_BYTES
     limit = by_leader(lambda: (device.memory_stats() or {}).get("bytes_limit", 16 * 2**30))  # members are counted by it, alike everywhere
-    return int(ACCELERATOR_SHARE * limit) * jax.local_device_count()
+    return int(ACCELERATOR_SHARE * limit) * devices
 
 
 def peak_bytes() -> int:
@@ -69,7 +69,7 @@ def members_side_by_side(size: Footprint, device: jax.Device, most: int) -> int:
     """Returns how many members a device trains by vmap: one on a CPU, where a core is full with one, as many as fit elsewhere."""
     if device.platform == "cpu":
         return 1
-    room = (budget(device) - size.shared) // jax.local_device_count()
+    room = budget(device, 1) - size.shared
     return max(1, min(most, room // max(1, size.member + size.in_step)))
 
 

@@ -48,6 +48,11 @@ def test_the_gallery_has_one_line_a_default() -> None:
     )
 
 
+def test_a_block_without_its_end_swallows_nothing() -> None:
+    with pytest.raises(UsageError, match="'mine answer' has no"):
+        filled("<!-- begin mine answer -->\nwords\n<!-- begin mine cost -->\n<!-- end -->\n", RUNS)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [("other answer", "no run stands"), ("mine", "choose among"), ("mine picture", "choose among"), ("mine table gain", "it has: loss")],

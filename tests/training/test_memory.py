@@ -41,7 +41,7 @@ def test_one_batch_that_fits_is_one_population() -> None:
 
 def test_a_cpu_trains_one_member_at_a_time() -> None:
     assert members_side_by_side(Footprint(0, 1, 1), jax.devices("cpu")[0], 64) == 1
-    assert budget(jax.devices("cpu")[0]) == CPU_BYTES
+    assert budget(jax.devices("cpu")[0], 8) == CPU_BYTES
 
 
 def test_a_footprint_counts_what_is_there() -> None:
