@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from experiments.planted_rank.cases import SHAPE, PlantedSweep, case_of, described
+from experiments.planted_rank.cases import SHAPE, Case, PlantedSweep, case_of, described
 from experiments.planted_rank.overlaps import subspace_records
 from research.cells import initializations
 from research.cells.layout import lay_out, stacked_shapes, tally
@@ -85,12 +85,12 @@ def _base(sweep: PlantedSweep, texts: tuple[Corpus, Corpus], workdir: Workdir, p
 
 def _references(runner: Runner, sweep: PlantedSweep) -> Rows:
     """What needs no training: the divergence of the base from each teacher, and of each teacher without its last component."""
-    standing = runner.workdir.records
-    places = {
-        (case, seed): place
-        for (case, seed), place in sweep.places().items()
-        if seed < sweep.seeds and not standing.has(**described(case), phase="reference", seed=seed)
-    }
+
+    def stands(case: Case, seed: int) -> bool:
+        known = {**described(case), "phase": "reference", "seed": seed}
+        return all(runner.workdir.records.has(**known, metric=metric) for metric in ("kl", "kl_without_last"))
+
+    places = {key: place for key, place in sweep.places().items() if key[1] < sweep.seeds and not stands(*key)}
     teachers, found = list(places.values()), []
     for metric, starts in (("kl", [0] * len(teachers)), ("kl_without_last", [place + 1 for place in teachers])):
         values = runner.untouched(SHAPE, "result", starts, teachers)["kl"]

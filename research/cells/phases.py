@@ -75,13 +75,13 @@ def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int],
 
     What stands is not measured again: another device may round it otherwise.
     """
-    standing = runner.workdir.records
-    wanted = {
-        (init, seed): place
-        for (init, seed), place in places.items()
-        if seed < SELECTION_SEEDS and not standing.has(**where, phase="reference", init=init, seed=seed)
-    }
     units = {measure.metric: measure.unit for measure in runner.setting.measures["result"]}
+
+    def stands(init: str, seed: int) -> bool:
+        known = {**where, "phase": "reference", "init": init, "seed": seed}
+        return all(runner.workdir.records.has(**known, metric=metric) for metric in units)
+
+    wanted = {key: place for key, place in places.items() if key[1] < SELECTION_SEEDS and not stands(*key)}
     return [
         reference(runner.setting.experiment, metric, float(value), units[metric], init=init, seed=seed, **where)
         for metric, values in runner.untouched(shape, "result", list(wanted.values())).items()

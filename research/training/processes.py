@@ -27,11 +27,6 @@ def anywhere(flag: bool) -> bool:
     return flag if jax.process_count() == 1 else bool(multihost_utils.process_allgather(np.asarray(flag)).any())
 
 
-def barrier() -> None:
-    """Returns once every process of the run is here; at once when there is one."""
-    anywhere(False)
-
-
 def by_leader(work: Callable[[], T]) -> T:
     """Returns, in every process, what `work` returns in process 0, the only one that does it; its UsageError is raised in every process.
 
