@@ -1,19 +1,27 @@
 """How many directions does a fine-tune need, and is it pretraining that makes them few?
 
-    python launch.py --config=configs/lora_rank_sweep.py              about 5 minutes on 2 CPU cores
+    python launch.py --config=configs/lora_rank_sweep.py              about 10 minutes on 2 CPU cores, a first report in half of that
     python launch.py --config=configs/lora_rank_sweep.py:smoke        about a minute, to see that everything works
     python launch.py --config=configs/lora_rank_sweep.py:gpu          one GPU; needs a text set, see below
 
-A base model is pretrained on `source`. Then {pretrained, shuffled, random} x {everything, the adapted matrices, LoRA of rank r on them}
-x learning rate x seed are trained on `target` (bits per byte of held-out text). Expect rank 1 from pretrained weights below everything
-from random weights, in the same steps; no learning rate on the edge of its grid; and the *relative* rank for 90 % to depend on its
-definition. The numbers of a run: docs/experiments/lora_rank_sweep.md.
+Bases are pretrained on `source`. Then {pretrained, shuffled, rotated, random} x {everything, the adapted matrices, LoRA of rank r on them}
+x learning rate x seed are trained on each of `targets` (bits per byte of held-out text); `stdlib:docs` and sentences of a grammar whose
+entropy is known. A star, not a grid: the first arm on every target, the other arms on the first; :thorough crosses everything.
 
-Keys to change: source, target (stdlib:code, stdlib:docs, tfds:NAME[/FIELD], text:GLOB), inits, ranks, arms, learning_rates.lora,
-learning_rates.full, seeds, selection_seeds, steps, batch_size, model.*, adapter.*, mesh.* (more ranks or seeds extend a run)
+The question is not who ends lowest, since pretrained weights are ahead before the first step: it is what rank costs, the gap of LoRA to
+full-rank training, and how that differs between initializations and targets. Expect the gap at rank 1 to be about as large from
+pretrained weights as from random ones or smaller, depending on the target and on what else is trained: read the contrasts, with their
+intervals over bases and documents. The numbers of a run: docs/experiments/lora_rank_sweep.md.
 
-:gpu reads tfds:lm1b (prepared beforehand, see docs/data.md; about 2 GB) as source and stdlib:docs as target; any other text of 30 MB or
-more will do, such as --config.source='text:PATH/site-packages/**/*.py'.
+Keys to change: source, targets (stdlib:code, stdlib:docs, generated:restaurants, tfds:NAME[/FIELD], text:GLOB), inits (with :SOURCE or
+@PERCENT% behind a word), arms, ranks, rate_ranks (where LoRA's rate is chosen; () for each rank), star.* (what the other arms and
+initializations are read at), crossed, rates_per_budget, learning_rates.lora, learning_rates.full, seeds, selection_seeds, steps,
+batch_size, data.seed (which documents are held out), data.part (test, or final: kept apart until a last look), model.*, adapter.*,
+mesh.* (more targets, ranks or seeds extend a run)
+
+:final is the default read on the part that was carved last and looked at once. :domains pretrains on other texts, and on the target's own.
+:targets reads tfds sets (prepared beforehand, see docs/data.md). :gpu reads tfds:lm1b (about 2 GB) as source and stdlib:docs as target;
+any other text of 30 MB or more will do, such as --config.source='text:PATH/site-packages/**/*.py'.
 :paper is the same on several devices: four axes of the mesh, a longer pretraining, more seeds; it has not been run here.
 """
 
@@ -22,40 +30,55 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to docs, 3 inits x 6 ranks x 3 seeds; about 5 minutes on 2 CPU cores",
+    "": "0.13 M parameters, code to docs and to generated sentences, 4 inits, 3 arms, 3 bases; about 10 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute",
-    "arms": "every matrix adapted, and norms, or embeddings, head and norms, trained beside; about 30 minutes",
-    "thorough": "three pretrained bases, every matrix adapted, 2,500 steps; hours on 2 CPU cores",
+    "final": "the default, read on documents that nothing else reads",
+    "domains": "pretrained on code, on the other target's text, on the target itself; about 10 minutes",
+    "targets": "restaurants and news of TFDS beside documentation; about 15 minutes",
+    "thorough": "everything crossed, rates chosen for each budget, 1,500 steps; many hours on 2 CPU cores",
     "gpu": "126 M parameters, bf16, cuDNN attention",
     "paper": ":gpu on several devices (data, fsdp), five seeds, ranks to 256",
 }
-NEEDS = {"gpu": "one GPU, the prepared TFDS set lm1b", "paper": "four GPUs or more, the prepared TFDS set lm1b"}
+NEEDS = {
+    "targets": "the prepared TFDS sets e2e_lora, ag_news_small",
+    "gpu": "one GPU, the prepared TFDS set lm1b",
+    "paper": "four GPUs or more, the prepared TFDS set lm1b",
+}
 
 
 def default() -> dict[str, object]:
     """Returns the default's values."""
+    text = base.text("stdlib:code", "")
+    del text["target"]
     return {
-        **base.text("stdlib:code", "stdlib:docs"),
+        **text,
+        "targets": ("stdlib:docs", "generated:restaurants"),
         "model": base.model(),
-        "pretraining": base.pretraining(),
+        "pretraining": {**base.pretraining(), "bases": 3},
         "optimizer": base.optimizer(),
         "mesh": base.mesh(),
         "adapter": {"targets": ("attention/", "mlp/"), "alpha": 16.0, "scaling": "standard", "dropout": 0.0, "form": "auto"},
-        "inits": ("pretrained", "shuffled", "random"),
-        "arms": ("block",),
+        "inits": ("pretrained", "shuffled", "rotated", "random"),
+        "arms": ("block", "block+ends", "all"),
         "ranks": (1, 2, 4, 8, 16, 32),
+        "rate_ranks": (2, 16),
+        "crossed": False,
+        "star": {"inits": ("pretrained", "random"), "ranks": (1, 8, 32), "arm_ranks": (1, 8)},
         "learning_rates": {"lora": (3e-4, 1e-3, 3e-3, 1e-2), "full": (2e-4, 7e-4, 2.5e-3, 8e-3)},
+        "rates_per_budget": False,
         "seeds": 3,
-        "selection_seeds": 1,
+        "selection_seeds": 2,
         "steps": 300,
         "batch_size": 4,
         "members": 0,
     }
 
 
+LARGE = {"validation_bytes": 2**18, "test_bytes": 2**18, "final_bytes": 2**18, "max_bytes": 2**29}
 GPU = {
     "source": "tfds:lm1b/text",
-    "data": {"validation_bytes": 2**18, "test_bytes": 2**18, "max_bytes": 2**29},
+    "targets": ("stdlib:docs",),
+    "data": LARGE,
     "model": {
         "d_model": 1024,
         "n_layers": 10,
@@ -66,8 +89,11 @@ GPU = {
         "dtype": "bfloat16",
         "attention": "cudnn",
     },
-    "pretraining": {"steps": 1000, "batch_size": 32, "learning_rate": 6e-4},
+    "pretraining": {"steps": 1000, "batch_size": 32, "learning_rate": 6e-4, "bases": 1},
+    "inits": ("pretrained", "shuffled", "random"),
+    "arms": ("block",),
     "ranks": (1, 4, 16, 64),
+    "star": {"inits": ("pretrained", "shuffled", "random")},
     "learning_rates": {"lora": (2.5e-4, 1e-3, 4e-3, 1.6e-2), "full": (1e-5, 4e-5, 1.6e-4, 6.4e-4)},
     "steps": 100,
     "batch_size": 4,
@@ -77,14 +103,32 @@ CHANGES: dict[str, dict[str, object]] = {
     "": {},
     "smoke": {
         "model": {"d_model": 32, "n_layers": 1, "max_length": 32, "d_mlp": 64},
-        "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "max_bytes": 2**31},
-        "pretraining": {"steps": 200, "batch_size": 16},
+        "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
+        "pretraining": {"steps": 200, "batch_size": 16, "bases": 2},
+        "arms": ("block", "block+ends"),
         "ranks": (1, 4),
+        "rate_ranks": (1,),
         "seeds": 2,
+        "selection_seeds": 1,
         "steps": 40,
     },
-    "arms": {"arms": ("block", "all", "block+norms", "block+ends"), "ranks": (1, 4, 16)},
-    "thorough": {"arms": ("all",), "pretraining": {"bases": 3}, "steps": 2500, "batch_size": 8, "ranks": (1, 2, 4, 8, 16, 32, 64)},
+    "final": {"data": {"part": "final"}},
+    "domains": {
+        "inits": ("pretrained", "pretrained:generated:restaurants", "pretrained:stdlib:docs", "random"),
+        "targets": ("stdlib:docs",),
+        "arms": ("block",),
+        "star": {"inits": ("pretrained", "pretrained:generated:restaurants", "pretrained:stdlib:docs", "random")},
+    },
+    "targets": {"targets": ("stdlib:docs", "tfds:e2e_lora/refs", "tfds:ag_news_small/description")},
+    "thorough": {
+        "crossed": True,
+        "arms": ("block", "block+norms", "block+ends", "all"),
+        "rates_per_budget": True,
+        "rate_ranks": (),
+        "steps": 1500,
+        "batch_size": 8,
+        "ranks": (1, 2, 4, 8, 16, 32, 64),
+    },
     "gpu": GPU,
     "paper": {
         **GPU,

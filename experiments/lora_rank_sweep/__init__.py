@@ -8,7 +8,7 @@ import pandas as pd
 from experiments.lora_rank_sweep import headlines, readings
 from experiments.lora_rank_sweep.plots import costs as cost_plot
 from experiments.lora_rank_sweep.plots import ranks, tradeoff
-from experiments.lora_rank_sweep.subject import rank_subject
+from experiments.lora_rank_sweep.subject import rank_subjects
 from research.cells.phases import measured
 from research.cells.subject import planned
 from research.figures import learning_curves
@@ -16,27 +16,29 @@ from research.figures import learning_rates as rate_figure
 from research.figures import spectra as spectra_figure
 from research.figures.style import Captioned
 from research.findings import Finding, Table
+from research.runtime.conclusions import Milestone
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
 
 NAME = "lora_rank_sweep"
 QUESTION = "How many directions does a fine-tune need, and is it pretraining that makes them few?"
-STAGE = 1  # raise by hand when the meaning of a cell changes
+STAGE = 2  # raise by hand when the meaning of a cell changes
+EXTENDABLE = ("targets", "ranks", "seeds")
 
 
 def check(config: Any) -> None:
     """Raises UsageError for whatever can be known to be wrong before anything is written."""
-    rank_subject(config.to_dict())
+    rank_subjects(config.to_dict())
 
 
 def plan(config: Any) -> Plan:
     """Returns what would run."""
-    return planned([rank_subject(config.to_dict())])
+    return planned(rank_subjects(config.to_dict()))
 
 
-def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
-    """Yields the records of the sweep: references, selection, choice, results, spectra, costs."""
-    yield from measured(NAME, STAGE, [rank_subject(config.to_dict())], workdir)
+def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milestone]:
+    """Yields the records of the sweep, part by part: references, selection, choice, results, spectra, cut updates, costs."""
+    yield from measured(NAME, STAGE, rank_subjects(config.to_dict()), workdir)
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:

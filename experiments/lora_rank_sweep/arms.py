@@ -1,19 +1,20 @@
-"""Arms: what may move, from where, at which rank and learning rate."""
+"""Arms: what may move, from where, at which rank and learning rate, on which target."""
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
 from research.cells import initializations
+from research.cells.initializations import base_of
 from research.cells.pretraining import example_batch, parameter_shapes
 from research.cells.runs import LoRARuns, check_rates
 from research.cells.study import Study, model_of
 from research.data.batches import batch
 from research.errors import UsageError
-from research.sweeps import chain, grid
+from research.sweeps import grid
 from research.training.population import Task
 
 EVERY_MATRIX = ("(kernel|embedding)$",)
@@ -36,11 +37,20 @@ ARMS = {
 
 @dataclasses.dataclass(frozen=True)
 class RankSweep(LoRARuns):
-    """The axes of a sweep over ranks: initialization x arm x (rank | matched | full) x learning rate x seed."""
+    """The axes of a sweep over ranks: target x initialization x arm x (rank | matched | full) x learning rate x seed.
 
+    Crossed, or as a star: the first arm on every target, at all ranks from `star["inits"]` and at `star["ranks"]` from the others; the other
+    arms on the first target, from `star["inits"]` at `star["arm_ranks"]`. LoRA's rates are chosen at `rate_ranks` (none: at each rank).
+    """
+
+    targets: tuple[str, ...]
     inits: tuple[str, ...]
     arms: tuple[str, ...]
     ranks: tuple[int, ...]
+    rate_ranks: tuple[int, ...]
+    crossed: bool
+    star: Mapping[str, Any]
+    bases: int
     lora_rates: tuple[float, ...]
     full_rates: tuple[float, ...]
 
@@ -48,19 +58,23 @@ class RankSweep(LoRARuns):
     def of(cls, config: Mapping[str, Any]) -> "RankSweep":
         """Returns the sweep of a plain config; raises UsageError for axes that cannot be."""
         rates = config["learning_rates"]
-        names = ("inits", "arms", "ranks", "seeds", "selection_seeds", "steps", "batch_size", "members", "adapter")
-        return cls(lora_rates=rates["lora"], full_rates=rates["full"], **{name: config[name] for name in names})
+        taken = {field.name for field in dataclasses.fields(cls)} - {"bases", "lora_rates", "full_rates"}
+        own = {name: config[name] for name in taken}
+        return cls(lora_rates=rates["lora"], full_rates=rates["full"], bases=config["pretraining"]["bases"], **own)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        grid(inits=self.inits, arms=self.arms, ranks=self.ranks)
+        grid(targets=self.targets, inits=self.inits, arms=self.arms, ranks=self.ranks)
+        for name in ("targets", "inits", "arms", "ranks"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise UsageError(f"{name} = {getattr(self, name)}: something stands there twice")
         for init in self.inits:
             initializations.parse(init)
         for arm in self.arms:
             if arm not in ARMS:
                 raise UsageError(f"arms has {arm!r}: choose among {', '.join(ARMS)}")
-        if min(self.ranks) < 0:
-            raise UsageError(f"ranks = {self.ranks}: a rank is 0 (the identity) or more")
+        if min((*self.ranks, *self.rate_ranks)) < 1:
+            raise UsageError(f"ranks = {self.ranks}: at least 1; rank 0 is read where it says something of its own, without being asked for")
         check_rates("lora", self.lora_rates)
         check_rates("full", self.full_rates)
         if len(self.lora_rates) != len(self.full_rates):
@@ -74,31 +88,84 @@ class RankSweep(LoRARuns):
         result = {"full": base}
         for name in self.arms:
             arm = ARMS[name]
-            spec = self.lora(arm.targets or self.adapter["targets"], max(self.ranks))
+            spec = self.lora(arm.targets or self.adapter["targets"], max((*self.ranks, *self.rate_ranks)))
             matrices = tuple(f"^{re.escape(path)}$" for path in targeted(sites, spec, model.tied))
             dropout = base.dropout or spec.dropout > 0
             result[f"{name}/lora"] = dataclasses.replace(base, adapter=spec, moves=("^adapter/", *arm.beside), dropout=dropout)
             result[f"{name}/matched"] = dataclasses.replace(base, moves=(*matrices, *arm.beside))
         return result
 
-    def coordinates(self, phase: str, seeds: Iterable[int]) -> tuple[dict[str, Any], ...]:
-        """Returns the coordinates of a phase's cells, without their learning rate."""
-        outer, seeds = {"phase": (phase,), "init": self.inits}, tuple(seeds)
-        return chain(
-            grid(**outer, arm=self.arms, trains=("lora",), rank=self.ranks, seed=seeds),
-            grid(**outer, arm=self.arms, trains=("matched",), rank=(None,), seed=seeds),
-            grid(**outer, arm=(None,), trains=("full",), rank=(None,), seed=seeds),
-        )
+    def spokes(self) -> list["Spoke"]:
+        """Returns the parts of the sweep in the order in which they run: what the answer rests on stands first."""
+        if self.crossed:
+            return [Spoke(self, target, self.arms, self.inits, True) for target in self.targets]
+        first = [Spoke(self, target, self.arms[:1], self.inits, True) for target in self.targets]
+        inits = tuple(init for init in self.inits if init in self.star["inits"])
+        others = Spoke(self, self.targets[0], self.arms[1:], inits, False)
+        return [*first, others] if others.arms and inits else first
+
+    def ranks_of(self, arm: str, init: str) -> tuple[int, ...]:
+        """Returns the ranks that are read of an arm from an initialization; 0 where something moves beside the adapter."""
+        asked = self.ranks
+        if not self.crossed and arm != self.arms[0]:
+            asked = self._some("arm_ranks")
+        elif not self.crossed and init not in self.star["inits"]:
+            asked = self._some("ranks")
+        return (0, *asked) if ARMS[arm].beside else asked
+
+    def _some(self, key: str) -> tuple[int, ...]:
+        """The ranks of the sweep that the star names, all of them where it names none."""
+        return tuple(rank for rank in self.ranks if rank in self.star[key]) or self.ranks
+
+
+@dataclasses.dataclass(frozen=True)
+class Spoke:
+    """A part of a sweep that is measured by itself: arms on a target, from some initializations, and training everything where `full`."""
+
+    sweep: RankSweep
+    target: str
+    arms: tuple[str, ...]
+    inits: tuple[str, ...]
+    full: bool
+
+    @property
+    def name(self) -> str:
+        """Returns what it is called in progress and reports."""
+        return self.target if self.full else f"{' and '.join(self.arms)} on {self.target}"
+
+    @property
+    def steps(self) -> int:
+        """Returns the steps of a run."""
+        return self.sweep.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Returns the examples of a step."""
+        return self.sweep.batch_size
 
     def selection(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that learning rates are chosen by."""
-        rates = {True: self.lora_rates, False: self.full_rates}
-        cells = self.coordinates("select", self.all_seeds()[self.seeds :])
+        rates = {True: self.sweep.lora_rates, False: self.sweep.full_rates}
+        cells = self._coordinates("select", self.sweep.all_seeds()[self.sweep.seeds :])
         return [{**c, "learning_rate": rate} for c in cells for rate in rates[c["trains"] == "lora"]]
 
-    def results(self) -> tuple[dict[str, Any], ...]:
+    def results(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that are read, without their learning rate."""
-        return self.coordinates("result", range(self.seeds))
+        return list(self._coordinates("result", range(self.sweep.seeds)))
+
+    def _coordinates(self, phase: str, seeds: Iterable[int]) -> Iterator[dict[str, Any]]:
+        seeds = tuple(seeds)
+        for init in self.inits:
+            trained = [(arm, *what) for arm in self.arms for what in self._trained(phase, arm, init)]
+            for arm, trains, rank in [*trained, *([(None, "full", None)] if self.full else [])]:
+                where = {"phase": phase, "target": self.target, "init": init, "arm": arm, "trains": trains, "rank": rank}
+                yield from ({**where, "seed": seed, "base": base_of(init, seed, self.sweep.bases)} for seed in seeds)
+
+    def _trained(self, phase: str, arm: str, init: str) -> list[tuple[str, int | None]]:
+        ranks = self.sweep.ranks_of(arm, init)
+        if phase == "select" and self.sweep.rate_ranks:
+            ranks = self.sweep.rate_ranks
+        return [*(("lora", rank) for rank in ranks), ("matched", None)]
 
 
 def shape_of(coordinates: Mapping[str, Any]) -> str:

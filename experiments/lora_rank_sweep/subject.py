@@ -1,74 +1,141 @@
-"""What is swept over ranks: the decoder, from each initialization, on the target text."""
+"""What is swept over ranks: the decoder, from each initialization, on each target text; the parts of a sweep share everything but that."""
 
+import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from experiments.lora_rank_sweep.arm_costs import arm_costs
-from experiments.lora_rank_sweep.arms import RankSweep, shape_of
+from experiments.lora_rank_sweep.after import costs, spectra, truncations
+from experiments.lora_rank_sweep.arms import RankSweep, Spoke, shape_of
 from research.analysis.ngrams import bigram_bits, unigram_bits
-from research.analysis.update_spectra import spectrum_records
 from research.cells import initializations
-from research.cells.layout import lay_out, stacked_shapes, tally
-from research.cells.phases import reference, untouched
+from research.cells.layout import Layout, lay_out, stacked_shapes, tally
+from research.cells.measures import Measure
+from research.cells.phases import document_sizes, reference, untouched
 from research.cells.pretraining import parameter_shapes
-from research.cells.runner import Cell, Measure, Runner
-from research.cells.study import Study, bases, corpora, held_out, text_subject
+from research.cells.runner import Cell, Runner
+from research.cells.study import Study, bases, corpora, early, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
+from research.data.corpus import Corpus
+from research.data.sources import floor_bits
 from research.runtime.progress import Progress
-from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.training.memory import decoder_activations
 
-READ_AT = (0.1, 0.25, 0.5)
+READ_AT = (0.1, 0.4)
 NGRAMS = {"unigram_loss": unigram_bits, "bigram_loss": bigram_bits}
-APART = ("inits", "arms", "ranks", "seeds", "selection_seeds", "learning_rates", "mesh", "members")
+APART = ("targets", "inits", "arms", "ranks", "rate_ranks", "crossed", "star", "seeds", "selection_seeds", "learning_rates", "mesh", "members")
 
 
-def rank_subject(config: Mapping[str, Any]) -> Subject:
-    """Returns the subject of a plain config; raises UsageError for what cannot be."""
-    study, sweep = Study.of(config), RankSweep.of(config)
+class Common(NamedTuple):
+    """What the parts of a sweep share: config, study of the first target, axes, layout, places of bases, and what is loaded once."""
+
+    config: Mapping[str, Any]
+    study: Study
+    sweep: RankSweep
+    layout: Layout
+    index: Mapping[tuple[str, int], int]
+    loaded: Any
+
+
+class Loaded(NamedTuple):
+    """Texts and stacked bases."""
+
+    source: Corpus
+    targets: Mapping[str, Corpus]
+    bases: Any
+
+
+def rank_subjects(config: Mapping[str, Any]) -> list[Subject]:
+    """Returns the subjects of a plain config in the order of their parts; raises UsageError for what cannot be."""
+    sweep = RankSweep.of(config)
+    study = Study.of({**config, "target": sweep.targets[0]})
     study.check_batches(sweep.batch_size)
-    tasks, length = sweep.tasks(study), study.model.max_length
-    index = initializations.places(sweep.inits, sweep.all_seeds(), study.pretraining["bases"])
+    tasks, spokes = sweep.tasks(study), sweep.spokes()
+    index = initializations.places(sweep.inits, sweep.all_seeds(), sweep.bases)
     stacked = stacked_shapes(parameter_shapes(tasks["full"].model), max(index.values()) + 1)
-    counts = tally(shape_of, sweep.selection(), sweep.results())
-    layout = lay_out(study.make_mesh(), tasks, counts, stacked, decoder_activations(study.model, sweep.batch_size), sweep.members)
+    repeated = len(READ_AT) + 1 if config["rates_per_budget"] else 1
+    phases = [phase for spoke in spokes for phase in (spoke.selection(), spoke.results() * repeated)]
+    activations = decoder_activations(study.model, sweep.batch_size)
+    layout = lay_out(study.make_mesh(), tasks, tally(shape_of, *phases), stacked, activations, sweep.members)
+
+    @functools.cache
+    def loaded(workdir: Workdir, progress: Progress) -> Loaded:
+        specs = [dataclasses.replace(study.target, source=target) for target in sweep.targets]
+        source, *targets = corpora(study.source, specs, workdir)
+        stack = bases(study, index, (source, *targets), workdir, progress)
+        return Loaded(source, dict(zip(sweep.targets, targets, strict=True)), stack)
+
+    common = Common(config, study, sweep, layout, index, loaded)
+    return [_subject(common, spoke, first=spoke is spokes[0]) for spoke in spokes]
+
+
+def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
+    config, study, sweep, layout, index, loaded = common
+    share = {key: value for key, value in config.items() if key not in APART}
+    sequences = (len(spoke.selection()) + len(spoke.results())) * sweep.steps * sweep.batch_size
 
     def cell(c: Mapping[str, Any]) -> Cell:
         return Cell("", c, shape_of(c), index[c["init"], c["seed"]], c["rank"] or 0, c["learning_rate"], c["seed"])
 
-    def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
-        experiment, workdir = runner.setting.experiment, runner.workdir
-        full = ((each.coordinates, each.base, workdir.load_artifact(each.fingerprint)) for each in cells if each.shape == "full")
-        with timed("spectra", workdir.timings.append):
-            yield spectrum_records(experiment, full, runner.setting.bases, study.model.scan)
-        with timed("costs", workdir.timings.append):
-            yield workdir.records.missing(arm_costs(experiment, layout.tasks, sweep.ranks, study.model, sweep.batch_size))
-
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
-        source, target = corpora(study, workdir)
-        entropies = {name: bits(target.parts["train"], target.parts["test"]) for name, bits in NGRAMS.items()}
+        texts = loaded(workdir, progress)
+        target = texts.targets[spoke.target]
 
         def before(runner: Runner) -> Iterator[Rows]:
-            experiment = runner.setting.experiment
-            known = [reference(experiment, name, bits, "bits/byte") for name, bits in entropies.items()]
-            yield [*known, *untouched(runner, "full", index)]
+            if spoke.full:
+                own = {key: place for key, place in index.items() if key[0] in spoke.inits}
+                known = _known(runner.setting.experiment, spoke.target, target)
+                sizes = document_sizes(runner, target=spoke.target)
+                yield [*known, *sizes, *untouched(runner, "full", own, sweep.bases, target=spoke.target)]
 
-        on_target, on_source = (
-            Measure(name, held_out(text, "test", length), last)
-            for name, text, last in (("target_loss", target, False), ("source_loss", source, True))
-        )
+        def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
+            if spoke.full:
+                yield spectra(runner, cells, study.model.scan)
+                yield truncations(runner, cells, study.model.scan)
+            if first:
+                yield costs(runner, layout.tasks, sweep, study)
+
         return Prepared(
-            bases(study, index, (source, target), workdir, progress),
-            windows(target.parts["train"], length),
-            {"select": (Measure("validation_loss", held_out(target, "validation", length), True),), "result": (on_target, on_source)},
-            (source.fingerprint, target.fingerprint),
+            texts.bases,
+            windows(target.parts["train"], study.model.max_length),
+            _measures(texts.source, target, study.model.max_length, config["rates_per_budget"]),
+            (texts.source.fingerprint, target.fingerprint),
             cell,
             before,
             after,
-            keep=lambda c: c["trains"] == "full" and c["phase"] == "result",
+            keep=lambda c: c["phase"] == "result" and (c["trains"] == "full" or (c["trains"], c["arm"]) == ("matched", sweep.arms[0])),
         )
 
-    share = {key: value for key, value in config.items() if key not in APART}
-    return text_subject(study, sweep, layout, sweep.inits, share=share, prepare=prepare, read_at=READ_AT)
+    return text_subject(
+        study,
+        spoke,
+        layout,
+        share=share,
+        prepare=prepare,
+        read_at=READ_AT,
+        rates_per_budget=config["rates_per_budget"],
+        flops=study.flops(sequences, sweep.inits if first else ()),
+        name=spoke.name,
+        described={"target": spoke.target},
+    )
+
+
+def _known(experiment: str, word: str, target: Corpus) -> Rows:
+    """What is known of a target without a model."""
+    bits = {name: entropy(target.parts["train"], target.parts[target.read]) for name, entropy in NGRAMS.items()}
+    floor = floor_bits(word)
+    bits |= {} if floor is None else {"floor_loss": floor}
+    return [reference(experiment, name, value, "bits/byte", target=word) for name, value in bits.items()]
+
+
+def _measures(source: Corpus, target: Corpus, length: int, at_every_budget: bool) -> dict[str, tuple[Measure, ...]]:
+    """Selection reads the validation part; results the test part whole at the end, and at each budget a first chunk of every text."""
+    selection = whole(target, "validation", length, "validation_loss")._replace(last_only=not at_every_budget, groups=None)
+    results = (
+        whole(target, target.read, length, "target_loss", early="budget_loss"),
+        early(target, "validation", length, "validation_loss"),
+        early(source, "test", length, "source_loss"),
+    )
+    return {"select": (selection,), "result": results}

@@ -26,28 +26,30 @@ class Optimum(NamedTuple):
 
 
 def choose(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
-    """Returns per (init, arm, trains, rank) the learning rate of the lowest mean validation loss over the selection seeds.
+    """Returns per (init, arm, trains, rank) the learning rate at which the mean validation loss over the selection seeds is lowest.
 
-    `selection` has records' columns; only its metric "validation_loss" is read, at `step` (None: the last one). A diverged run (null)
-    counts as infinitely bad. Columns init, arm, trains, rank, learning_rate, on_edge, note; where all rates diverged learning_rate is
-    null and note says so.
+    The vertex of the parabola in log rate through the grid's best rate and its neighbors, to three digits, or the grid's best where there
+    is none (`parabola_optimum`). `selection` has records' columns; only its metric "validation_loss" is read, at `step` (None: the last
+    one). A diverged run (null) counts as infinitely bad. Columns init, arm, trains, rank, learning_rate, on_edge, note; where all rates
+    diverged learning_rate is null and note says so.
     """
     rows = []
     for key, losses in _mean_losses(selection, step):
         best = losses.idxmin() if np.isfinite(losses).any() else None
         on_edge = best is not None and best in (losses.index[0], losses.index[-1])
-        rows.append((*key, best, on_edge, _choice_note(losses, best)))
+        vertex = parabola_optimum(losses.index.to_numpy(float), losses.to_numpy(float)).learning_rate
+        rows.append((*key, best if vertex is None else float(f"{vertex:.3g}"), on_edge, _choice_note(losses, best)))
     return pd.DataFrame(rows, columns=CHOICE_COLUMNS).astype({"learning_rate": float, "on_edge": bool})
 
 
-def choice_records(experiment: str, chosen: pd.DataFrame) -> list[dict[str, Any]]:
-    """Returns the chosen learning rates as records; one on the grid's edge is flagged there and in the log."""
+def choice_records(experiment: str, chosen: pd.DataFrame, step: int | None = None) -> list[dict[str, Any]]:
+    """Returns the learning rates chosen at a step as records; one on the grid's edge is flagged there and in the log."""
     rows = []
     for c in chosen.itertuples():
         rank = None if pd.isna(c.rank) else int(c.rank)
         arm = None if pd.isna(c.arm) else c.arm
         row = {"experiment": experiment, "cell": "", "phase": "choice", "init": c.init, "arm": arm, "trains": c.trains, "rank": rank}
-        row |= {"learning_rate": None, "seed": None, "step": None, "metric": "best_learning_rate", "value": c.learning_rate, "unit": "1"}
+        row |= {"learning_rate": None, "seed": None, "step": step, "metric": "best_learning_rate", "value": c.learning_rate, "unit": "1"}
         rows.append({**row, "on_edge": bool(c.on_edge), **({"note": c.note} if c.note else {})})
     if edges := int(chosen["on_edge"].sum()):
         _log.warning("%d of %d chosen learning rates lie on the edge of their grid: a better one may lie outside", edges, len(chosen))
@@ -55,10 +57,23 @@ def choice_records(experiment: str, chosen: pd.DataFrame) -> list[dict[str, Any]
 
 
 def with_rates(coordinates: Sequence[Mapping[str, Any]], chosen: pd.DataFrame) -> list[dict[str, Any]]:
-    """Returns the coordinates with the learning rate chosen for their (init, arm, trains, rank); where all rates diverged, none."""
-    rates = {_plain((c.init, c.arm, c.trains, c.rank)): c.learning_rate for c in chosen.itertuples()}
-    made = [{**c, "learning_rate": float(rates[c["init"], c["arm"], c["trains"], c["rank"]])} for c in coordinates]
+    """Returns the coordinates with the learning rate chosen for their (init, arm, trains, rank); where all rates diverged, none.
+
+    A rank for which none was chosen takes what lies between those of its neighbors, linear in both logarithms, or its nearest one's.
+    """
+    rates = {_plain((c.init, c.arm, c.trains, c.rank)): float(c.learning_rate) for c in chosen.itertuples()}
+    made = [{**c, "learning_rate": _rate(rates, (c["init"], c["arm"], c["trains"], c["rank"]))} for c in coordinates]
     return [c for c in made if not pd.isna(c["learning_rate"])]
+
+
+def _rate(rates: Mapping[tuple[Any, ...], float], key: tuple[Any, ...]) -> float:
+    if key in rates:
+        return rates[key]
+    known = sorted((k[-1], rate) for k, rate in rates.items() if k[:-1] == key[:-1] and not np.isnan(rate))
+    if not known:
+        return np.nan
+    ranks, values = np.log(np.array(known)).T
+    return float(f"{np.exp(np.interp(np.log(max(key[-1], 0.5)), ranks, values)):.3g}")
 
 
 def parabola_optimum(learning_rates: Sequence[float] | np.ndarray, losses: Sequence[float] | np.ndarray) -> Optimum:

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from research import tree
+from research.analysis.spectra import as_matrix
 from research.errors import UsageError
 from research.models.model import Variables
 
-KINDS = ("pretrained", "shuffled", "random")
+KINDS = ("pretrained", "shuffled", "rotated", "random")
 
 
 class Initialization(NamedTuple):
@@ -57,6 +59,43 @@ def shuffled(params: Variables, seed: int) -> Variables:
         return tree.unflatten(dict(zip(leaves, pool.map(permuted, leaves, leaves.values()), strict=True)))
 
 
+def rotated(params: Variables, seed: int) -> Variables:
+    """Returns the parameters with each matrix W, layer by layer, as Q1 W Q2 with Haar rotations: its singular values stay, all else goes.
+
+    Drawn as U S V^T with new orthonormal U and V, which has the same law and needs no square matrix of the vocabulary's size. Vectors (the
+    scales of norms, biases) are kept. On the host, a thread for each matrix.
+    """
+
+    def turned(path: str, leaf: Any) -> np.ndarray:
+        if not path.endswith(("/kernel", "/embedding")):
+            return np.asarray(leaf)
+        layers = np.asarray(leaf) if path.startswith("layers/") else np.asarray(leaf)[None]
+        generator = np.random.default_rng([seed, zlib.crc32(path.encode())])
+        made = [_with_singular_values(as_matrix(path, layer), generator).reshape(layer.shape) for layer in layers]
+        return np.stack(made).astype(leaf.dtype).reshape(leaf.shape)
+
+    leaves = tree.flatten(params)
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:
+        return tree.unflatten(dict(zip(leaves, pool.map(turned, leaves, leaves.values()), strict=True)))
+
+
+def _with_singular_values(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    values = np.linalg.svd(matrix, compute_uv=False)
+    left, right = (_haar(side, len(values), generator) for side in matrix.shape)
+    return (left * values) @ right.T
+
+
+def _haar(size: int, columns: int, generator: np.random.Generator) -> np.ndarray:
+    """Orthonormal columns of the uniform law: QR of a Gaussian matrix with the signs of R's diagonal (Mezzadri 2007, section 5)."""
+    q, r = np.linalg.qr(generator.standard_normal((size, columns)))
+    return q * np.sign(np.diag(r))
+
+
+def base_of(word: str, seed: int, bases: int) -> int:
+    """Returns which base a seed starts from: of `bases` pretrained ones in turn, or the seed's own where weights are random."""
+    return seed if parse(word).kind == "random" else seed % bases
+
+
 def places(words: Sequence[str], seeds: Sequence[int], bases: int) -> dict[tuple[str, int], int]:
     """Returns the place of each (word, seed) in a stack of bases; of `bases` pretrained ones, each serves every seed that draws it."""
     known: dict[Any, int] = {}
@@ -80,5 +119,9 @@ def stack(
         if place not in made:
             init = parse(word)
             params = random(seed) if init.kind == "random" else pretrained(init, seed)
-            made[place] = shuffled(params, seed) if init.kind == "shuffled" else params
+            made[place] = {"shuffled": shuffled, "rotated": rotated}.get(init.kind, _kept)(params, seed)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *(made[place] for place in sorted(made)))
+
+
+def _kept(params: Variables, seed: int) -> Variables:
+    return params

@@ -7,9 +7,12 @@ from typing import Any
 import pandas as pd
 
 from research.analysis import learning_rates
+from research.cells.initializations import base_of
+from research.cells.measures import BY_DOCUMENT
 from research.cells.runner import Cell, Runner
 from research.cells.runs import SELECTION_SEEDS
-from research.cells.subject import Coordinates, Prepared, Rows, Subject
+from research.cells.subject import Coordinates, Prepared, Rows, Subject, by_layout, layout_rows
+from research.runtime.conclusions import Milestone
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
@@ -18,21 +21,23 @@ from research.sweeps import fingerprint
 
 def measured(
     experiment: str, stage: int, subjects: Sequence[Subject], workdir: Workdir, first: Callable[[], Iterable[Rows]] = tuple
-) -> Iterator[Rows]:
+) -> Iterator[Rows | Milestone]:
     """Yields the records of an experiment at a stage: those of `first`, then all phases of one subject after another.
 
-    All subjects are prepared before the first record: data that cannot be had then leaves no folder behind.
+    Between two subjects it yields what a report would lack by then. Subjects that share a layout share its programs. All subjects are prepared before the first record: data that cannot be had then leaves no folder behind.
     """
     with Progress() as progress, contextlib.ExitStack() as stack:
-        programs = [stack.enter_context(subject.programs()) for subject in subjects]
-        workdir.timings.append([{"stage": "layout", **subject.described, **row} for subject in subjects for row in subject.layout.rows()])
+        programs = {key: stack.enter_context(some[0].programs()) for key, some in by_layout(subjects).items()}
+        workdir.timings.append([{"stage": "layout", **row} for row in layout_rows(subjects)])
         prepared = [subject.prepare(workdir, progress) for subject in subjects]
         yield from first()
-        for subject, own, ready in zip(subjects, prepared, programs, strict=True):
-            runner = Runner(ready, subject.setting(experiment, own), workdir, progress)
+        for place, (subject, own) in enumerate(zip(subjects, prepared, strict=True)):
+            runner = Runner(programs[id(subject.layout)], subject.setting(experiment, own), workdir, progress)
             yield from own.before(runner)
             cells = yield from _trained(stage, subject, own, runner)
             yield from own.after(runner, cells)
+            if missing := [later.name for later in subjects[place + 1 :]]:
+                yield Milestone(tuple(missing))
 
 
 def _trained(stage: int, subject: Subject, prepared: Prepared, runner: Runner) -> Generator[Rows, None, list[Cell]]:
@@ -50,9 +55,13 @@ def _trained(stage: int, subject: Subject, prepared: Prepared, runner: Runner) -
     with timed(f"selection {name}".rstrip(), save):
         yield from runner.run(cells, f"{name}: choosing learning rates".removeprefix(": "))
     mine = {cell.fingerprint for cell in cells}
-    chosen = learning_rates.choose(pd.DataFrame([row for row in runner.workdir.records.rows if row.get("cell") in mine]))
-    yield [{**subject.described, **row} for row in learning_rates.choice_records(experiment, chosen)]
-    final = made(learning_rates.with_rates(subject.sweep.results(), chosen))
+    selected = pd.DataFrame([row for row in runner.workdir.records.rows if row.get("cell") in mine])
+    budgets = runner.setting.budgets if subject.rates_per_budget else runner.setting.budgets[-1:]
+    chosen = {step: learning_rates.choose(selected, step) for step in budgets}
+    for step, table in chosen.items():
+        yield [{**subject.described, **row} for row in learning_rates.choice_records(experiment, table, step)]
+    results = subject.sweep.results()
+    final = made({**c, "chosen_for": step} for step, table in chosen.items() for c in learning_rates.with_rates(results, table))
     with timed(f"results {name}".rstrip(), save):
         yield from runner.run(final, f"{name}: results".removeprefix(": "))
     return final
@@ -70,20 +79,34 @@ def reference(experiment: str, metric: str, value: float, unit: str, *, digits: 
     return {**start, "metric": metric, "value": round(value, digits), "unit": unit}
 
 
-def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int], **where: Any) -> Rows:
+def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int], bases: int, **where: Any) -> Rows:
     """Returns the records of each measure of the results before any training, for each (init, seed) of the results and its base's place.
 
-    What stands is not measured again: another device may round it otherwise.
+    bases: how many pretrained ones there are. What stands is not measured again: another device may round it otherwise.
     """
-    units = {measure.metric: measure.unit for measure in runner.setting.measures["result"]}
+    measures = runner.setting.measures["result"]
+    units = {name: measure.unit for measure in measures for name in measure.names()}
 
     def stands(init: str, seed: int) -> bool:
         known = {**where, "phase": "reference", "init": init, "seed": seed}
         return all(runner.workdir.records.has(**known, metric=metric) for metric in units)
 
     wanted = {key: place for key, place in places.items() if key[1] < SELECTION_SEEDS and not stands(*key)}
-    return [
-        reference(runner.setting.experiment, metric, float(value), units[metric], init=init, seed=seed, **where)
-        for metric, values in runner.untouched(shape, "result", list(wanted.values())).items()
-        for (init, seed), value in zip(wanted, values, strict=True)
-    ]
+    found = runner.untouched(shape, "result", list(wanted.values()))
+    rows, experiment = [], runner.setting.experiment
+    for metric, values in found.items():
+        for (init, seed), value in zip(wanted, values, strict=True):
+            at = {"init": init, "seed": seed, "base": base_of(init, seed, bases), **where}
+            if metric == BY_DOCUMENT:
+                rows += [reference(experiment, metric, float(x), "bits/byte", document=i, **at) for i, x in enumerate(value)]
+            else:
+                rows.append(reference(experiment, metric, float(value), units[metric], **at))
+    return rows
+
+
+def document_sizes(runner: Runner, **where: Any) -> Rows:
+    """Returns how many bytes each group of documents has that `document_loss` is the mean over."""
+    measures = (measure for measure in runner.setting.measures["result"] if measure.groups is not None)
+    weights = [int(weight) for measure in measures for weight in measure.weights()]
+    experiment = runner.setting.experiment
+    return [reference(experiment, "document_bytes", weight, "bytes", document=i, **where) for i, weight in enumerate(weights)]

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from research import tree
+from research.cells.measures import BITS, BY_DOCUMENT, Measure
 from research.cells.programs import Programs
 from research.data.batches import orders
 from research.runtime.assignments import Population as Assigned
@@ -21,7 +22,6 @@ from research.training.memory import peak_bytes
 from research.training.mesh import P, shardings
 from research.training.population import Members, Population, place
 
-BITS = 1.0 / np.log(2.0)
 _log = logging.getLogger(__name__)
 
 
@@ -38,29 +38,11 @@ class Cell(NamedTuple):
     reference: int | None = None
 
 
-class Measure(NamedTuple):
-    """A mean over held-out batches (chunk, k, batch, time + 1), at every budget or at the last one only.
-
-    quantity: which of the loss's sums is divided by its weight; nats become bits where the unit says so.
-    """
-
-    metric: str
-    batches: np.ndarray
-    last_only: bool
-    quantity: str = "nll"
-    unit: str = "bits/byte"
-
-    def mean(self, chunks: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """Returns the mean of each member from its sums on every chunk."""
-        total, weight = (np.sum([np.asarray(sums[name], np.float64) for sums in chunks], axis=0) for name in (self.quantity, "weight"))
-        return total / weight * (BITS if self.unit.startswith("bits") else 1.0)
-
-
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
 
-    widths: members of one program, by shape. keep: whether the final weights of a cell with these coordinates become an artifact.
+    widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become artifacts, one a budget.
     unit: of the training loss.
     """
 
@@ -89,8 +71,11 @@ class Runner:
         self.programs, self.setting, self.workdir, self.progress = programs, setting, workdir, progress
         self.bases = place(setting.mesh, setting.bases)
         everywhere = shardings(setting.mesh, P())
-        measures = [m for some in setting.measures.values() for m in some]
-        self.held_out = {m.metric: [processes.place(chunk, everywhere) for chunk in m.batches] for m in measures}
+        self.held_out = {
+            (phase, m.metric): [processes.place(chunk, everywhere) for chunk in m.batches]
+            for phase, some in setting.measures.items()
+            for m in some
+        }
 
     def run(self, cells: Sequence[Cell], name: str) -> Iterator[list[dict[str, Any]]]:
         """Yields the records of one population after another; populations whose records all stand are passed over.
@@ -110,23 +95,34 @@ class Runner:
                 if processes.leads():
                     shutil.rmtree(self.workdir.state_dir(population.id), ignore_errors=True)
 
-    def untouched(self, shape: str, phase: str, bases: Sequence[int], references: Sequence[int] | None = None) -> dict[str, np.ndarray]:
-        """Returns each measure of `phase` for bases before any training (and what they are compared with); they are members of `shape`."""
+    def untouched(
+        self, shape: str, phase: str, bases: Sequence[int], references: Sequence[int] | None = None, stack: Any = None
+    ) -> dict[str, np.ndarray]:
+        """Returns what each measure of `phase` reads of bases before any training (and what they are compared with), members of `shape`.
+
+        By name as in `Measure.read`, (bases,), and by document (bases, group). stack: other weights of the same shapes as all bases.
+        """
         functions, width = self.programs[shape], self.setting.widths[shape]
-        measures = self.setting.measures[phase]
-        found: dict[str, list[float]] = {m.metric: [] for m in measures}
+        placed = self.bases if stack is None else place(self.setting.mesh, stack)
+        found: dict[str, list[np.ndarray]] = {}
         for first in range(0, len(bases), width):
             some, other = (np.resize(np.array(x[first : first + width], np.int32), width) for x in (bases, references or bases))
             members = Members(some, np.zeros(width, np.int32), np.zeros(width, np.float32), np.zeros(width, np.uint32))
             members = members if references is None else members._replace(reference=other)
-            states = functions.init(members, self.bases)
-            for m in measures:
-                found[m.metric].extend(m.mean(processes.fetch(self.evaluate(functions, states, members, m.metric))))
-        return {metric: np.array(values[: len(bases)]) for metric, values in found.items()}
+            states = functions.init(members, placed)
+            for m in self.setting.measures[phase]:
+                chunks = [functions.evaluate(states, members, placed, chunk) for chunk in self.held_out[phase, m.metric]]
+                for name, values in m.read(processes.fetch([m.needed(chunk) for chunk in chunks])).items():
+                    found.setdefault(name, []).extend(values)
+        return {name: np.array(values[: len(bases)]) for name, values in found.items()}
 
-    def evaluate(self, functions: Population, states: Any, members: Members, metric: str) -> list[Mapping[str, Any]]:
-        """Returns the sums of each member on each chunk of a measure's batches, dispatched and not yet read."""
-        return [functions.evaluate(states, members, self.bases, chunk) for chunk in self.held_out[metric]]
+    def evaluate(self, functions: Population, states: Any, members: Members, phase: str, last: bool) -> list[tuple[Measure, Any]]:
+        """Returns each measure of `phase` with its metrics on each chunk that is read at this budget, dispatched and not yet read."""
+        return [
+            (m, [m.needed(functions.evaluate(states, members, self.bases, chunk)) for chunk in chunks])
+            for m in self.setting.measures[phase]
+            if (chunks := self.held_out[phase, m.metric][m.chunks(last)])
+        ]
 
 
 class _InFlight:
@@ -146,8 +142,10 @@ class _InFlight:
             np.array(self.seeds, np.uint32),
             None if cells[0].reference is None else np.array([cell.reference for cell in rows], np.int32),
         )
-        self.measures = self.setting.measures[cells[0].coordinates["phase"]]
-        self.measured = {m.metric: np.full((len(rows), len(self.setting.budgets)), np.nan) for m in self.measures}
+        self.phase = cells[0].coordinates["phase"]
+        self.measures = {name: m for m in self.setting.measures[self.phase] for name in m.names()}
+        self.measured = {name: np.full((len(rows), len(self.setting.budgets)), np.nan) for name in self.measures}
+        self.by_document: np.ndarray | None = None  # of the last budget
         self.train = np.full((len(rows), self.setting.budgets[-1]), np.nan, np.float32)
 
     def finish(self, task: Any) -> list[dict[str, Any]]:
@@ -165,7 +163,6 @@ class _InFlight:
                 saves.save(done, (states, self.measured, self.train))
             if stop and done < self.setting.budgets[-1]:
                 raise Interrupted(f"{len(self.cells)} cells are saved at step {done} of {self.setting.budgets[-1]}")
-        self._keep(states)
         seconds = time.monotonic() - start
         timing = {"stage": "populations", "shape": self.cells[0].shape, "cells": len(self.cells), "metric": "seconds"}
         memory = {**timing, "metric": "peak_memory", "value": peak_bytes(), "unit": "bytes"}
@@ -193,39 +190,49 @@ class _InFlight:
         order = orders(self.seeds, done, steps, setting.batch_size, len(setting.windows))
         states, losses = self.functions.train(states, self.members, setting.windows[order], runner.bases)
         done += steps
-        pending: list[tuple[Measure, Any]] = []
-        if done in setting.budgets:
-            due = [m for m in self.measures if done == setting.budgets[-1] or not m.last_only]
-            pending = [(m, runner.evaluate(self.functions, states, self.members, m.metric)) for m in due]
+        pending = (
+            runner.evaluate(self.functions, states, self.members, self.phase, done == setting.budgets[-1])
+            if done in setting.budgets
+            else []
+        )
         self.train[:, done - steps : done] = processes.fetch(losses)
         for measure, chunks in pending:
-            self.measured[measure.metric][:, setting.budgets.index(done)] = measure.mean(processes.fetch(chunks))
+            found = measure.read(processes.fetch(chunks))
+            self.by_document = found.pop(BY_DOCUMENT, self.by_document)
+            for name, values in found.items():
+                self.measured[name][:, setting.budgets.index(done)] = values
+        if done in setting.budgets:
+            self._keep(states, done)
         return states
 
-    def _keep(self, states: Any) -> None:
+    def _keep(self, states: Any, step: int) -> None:
         kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates)]
         if kept:
             weights = tree.flatten(processes.fetch(states.trainable))
             for index, cell in kept:
-                self.runner.workdir.save_artifact(
-                    cell.fingerprint, {path: leaf[index].astype(np.float32) for path, leaf in weights.items()}
-                )
+                arrays = {path: leaf[index].astype(np.float32) for path, leaf in weights.items()}
+                self.runner.workdir.save_artifact(kept_as(cell, step, self.setting.budgets[-1]), arrays)
 
     def _records(self, index: int, cell: Cell) -> Iterator[dict[str, Any]]:
-        units = {m.metric: m.unit for m in self.measures}
         finite = np.cumprod(np.isfinite(self.train[index])).astype(bool)
-        first = 0
-        for position, step in enumerate(self.setting.budgets):
-            alive = finite[:step].all()
-            values = {metric: series[index, position] for metric, series in self.measured.items()}
-            values = {metric: value for metric, value in values.items() if self._was_due(metric, step)}
-            values["train_loss"] = float(self.train[index, first:step].mean()) * BITS
-            first = step
-            for metric, value in values.items():
-                healthy = alive and np.isfinite(value)
-                row = {"experiment": self.setting.experiment, "cell": cell.fingerprint, **cell.coordinates, "step": step, "metric": metric}
-                row |= {"value": round(float(value), 7) if healthy else None, "unit": units.get(metric, self.setting.unit)}
-                yield row if healthy else row | {"note": "diverged"}
+        first, last = 0, self.setting.budgets[-1]
 
-    def _was_due(self, metric: str, step: int) -> bool:
-        return step == self.setting.budgets[-1] or not next(m for m in self.measures if m.metric == metric).last_only
+        def row(step: int, metric: str, value: float, unit: str, **more: Any) -> dict[str, Any]:
+            healthy = finite[:step].all() and np.isfinite(value)
+            made = {"experiment": self.setting.experiment, "cell": cell.fingerprint, **cell.coordinates, "step": step, **more}
+            made |= {"metric": metric, "value": round(float(value), 7) if healthy else None, "unit": unit}
+            return made if healthy else made | {"note": "diverged"}
+
+        for position, step in enumerate(self.setting.budgets):
+            for name, measure in self.measures.items():
+                if measure.due(name, step == last):
+                    yield row(step, name, self.measured[name][index, position], measure.unit)
+            for document, value in enumerate(self.by_document[index] if step == last and self.by_document is not None else ()):
+                yield row(step, BY_DOCUMENT, value, "bits/byte", document=document)
+            yield row(step, "train_loss", float(self.train[index, first:step].mean()) * BITS, self.setting.unit)
+            first = step
+
+
+def kept_as(cell: Cell, step: int, last: int) -> str:
+    """Returns the name of the artifact with a cell's weights at a step."""
+    return cell.fingerprint if step == last else f"{cell.fingerprint}-{step}"

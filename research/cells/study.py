@@ -12,6 +12,7 @@ from research.analysis.costs import flops_per_token
 from research.cells import initializations
 from research.cells.initializations import Initialization
 from research.cells.layout import Layout
+from research.cells.measures import Measure
 from research.cells.pretraining import Pretraining, check_batch, initializer, pretrain
 from research.cells.subject import Subject, Sweep
 from research.data.batches import in_batches, windows
@@ -102,36 +103,37 @@ def population_mesh(spec: MeshSpec) -> Mesh:
     return mesh
 
 
-def corpora(study: Study, workdir: Workdir) -> tuple[Corpus, Corpus]:
-    """Returns source and target, pinned in the workdir by their fingerprints; the source lacks what the target holds out."""
+def corpora(source: DataSpec, targets: Sequence[DataSpec], workdir: Workdir) -> tuple[Corpus, ...]:
+    """Returns the source and the targets, pinned in the workdir by their fingerprints; the source lacks what any target holds out."""
     with timed("data", workdir.timings.append):
-        target = load_corpus(study.target)
-        source = target if study.target == study.source else load_corpus(study.source, without=(target.held_out,))
-    for corpus in (source, target):
+        loaded = {spec: load_corpus(spec) for spec in targets}
+        without = tuple(target.held_out for spec, target in loaded.items() if spec != source)
+        loaded[source] = load_corpus(source, without=without) if without else loaded[source]
+    for corpus in loaded.values():
         workdir.pin(corpus.source, corpus.fingerprint)
         _note(corpus, workdir)
-    return source, target
+    return (loaded[source], *(loaded[spec] for spec in targets))
 
 
 def _note(corpus: Corpus, workdir: Workdir) -> None:
     workdir.timings.append([{"stage": "data", "text": corpus.provenance}])
 
 
-def bases(study: Study, index: Mapping[tuple[str, int], int], corpora: tuple[Corpus, Corpus], workdir: Workdir, progress: Progress) -> Any:
+def bases(study: Study, index: Mapping[tuple[str, int], int], corpora: Sequence[Corpus], workdir: Workdir, progress: Progress) -> Any:
     """Returns the stacked bases of `index` (see `initializations.places`), pretrained or taken from the cache, on the host.
 
-    corpora: source and target. A text that a word of `index` names lacks what the target holds out, as the source does.
+    corpora: source and targets. A text that a word of `index` names lacks what any target holds out, as the source does.
     """
-    mesh, (source, target) = study.solo_mesh(), corpora
+    mesh, (source, *targets) = study.solo_mesh(), corpora
     made: dict[tuple[Pretraining, str], Variables] = {}
-    texts = {"": source}
+    texts, held_out = {"": source}, tuple(target.held_out for target in targets)
 
     def pretrained(init: Initialization, seed: int) -> Variables:
         spec = study.pretraining_of(init, seed)
         key = (spec, init.source)
         if key not in made:
             if init.source not in texts:
-                texts[init.source] = load_corpus(dataclasses.replace(study.source, source=init.source), without=(target.held_out,))
+                texts[init.source] = load_corpus(dataclasses.replace(study.source, source=init.source), without=held_out)
                 _note(texts[init.source], workdir)
             base = pretrain(spec, texts[init.source], mesh, progress)
             name = f"base {init.source or study.source.source} seed {spec.seed} steps {spec.optimizer.steps} width {spec.model.d_model}"
@@ -145,12 +147,23 @@ def bases(study: Study, index: Mapping[tuple[str, int], int], corpora: tuple[Cor
         return initializations.stack(index, pretrained, lambda seed: fetch(random(10_000 + seed)))
 
 
-def held_out(corpus: Corpus, part: str, length: int) -> np.ndarray:
-    """Returns a part as chunks of evaluation batches (chunk, batch, window, length + 1), all of one shape whatever the part.
+def in_chunks(rows: np.ndarray, filling: int = BYTES.separator) -> np.ndarray:
+    """Returns rows as chunks of evaluation batches (chunk, batch, window, numbers), all of one shape however many rows there are.
 
     The last chunk is filled with windows of separators, whose tokens have no weight.
     """
-    return in_batches(windows(corpus.parts[part], length), EVALUATION, BYTES.separator)
+    return in_batches(rows, EVALUATION, filling)
+
+
+def whole(corpus: Corpus, part: str, length: int, metric: str, early: str = "") -> Measure:
+    """Returns the measure of a part's loss at the last budget, whole and by its groups of documents; `early` as in `Measure`."""
+    groups = windows(corpus.groups[part], length)[:, 1:]
+    return Measure(metric, in_chunks(windows(corpus.parts[part], length)), True, early=early, groups=in_chunks(groups, -1))
+
+
+def early(corpus: Corpus, part: str, length: int, metric: str, last_only: bool = False) -> Measure:
+    """Returns the measure of the loss on the first chunk of a part, 16 KB where windows have 64 tokens, at every budget."""
+    return Measure(metric, in_chunks(windows(corpus.parts[part], length))[:1], last_only)
 
 
 def model_of(study: Study) -> Model:
@@ -158,7 +171,6 @@ def model_of(study: Study) -> Model:
     return decoder(study.model)
 
 
-def text_subject(study: Study, sweep: Sweep, layout: Layout, inits: Sequence[str], **rest: Any) -> Subject:
-    """Returns the subject of a sweep over windows of the study's target, from these initializations; `rest` as in `Subject`."""
-    flops = study.flops(layout.cells * sweep.steps * sweep.batch_size, inits)
-    return Subject(sweep, layout, study.make_mesh(), study.model.max_length + 1, EVALUATION, flops=flops, **rest)
+def text_subject(study: Study, sweep: Sweep, layout: Layout, **rest: Any) -> Subject:
+    """Returns the subject of a sweep over windows of a study's text; `rest` as in `Subject`."""
+    return Subject(sweep, layout, study.make_mesh(), study.model.max_length + 1, EVALUATION, **rest)

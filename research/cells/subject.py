@@ -63,8 +63,9 @@ class Subject:
     """What is swept: its axes, its layout, the sizes of its data, and how it is prepared.
 
     row: numbers in a row of data. evaluation: (batches, rows) of one. share: of the config, what its cells depend on. flops: of all its
-    runs, roughly. read_at: shares of the steps at which results are measured, beside the end. longest: most steps of one call. unit: of
-    the training loss. name, described: in the progress and in the records, where an experiment has several.
+    runs, roughly. read_at: shares of the steps at which results are measured, beside the end. longest: most steps of one call.
+    rates_per_budget: whether learning rates are chosen, and results trained, for each of these steps apart. unit: of the training loss.
+    name, described: in the progress and in the records, where an experiment has several; these may share one layout.
     """
 
     sweep: Sweep
@@ -77,6 +78,7 @@ class Subject:
     prepare: Callable[[Workdir, Progress], Prepared]
     read_at: tuple[float, ...] = ()
     longest: int | None = None
+    rates_per_budget: bool = False
     unit: str = "bits/byte"
     name: str = ""
     described: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -115,10 +117,26 @@ def budgets_of(steps: int, chunk: int, shares: Iterable[float]) -> tuple[int, ..
     return tuple(sorted({min(steps, budget) for budget in rounded} | {steps}))
 
 
+def by_layout(subjects: Iterable[Subject]) -> dict[int, list[Subject]]:
+    """Returns the subjects that share a layout, by the identity of that layout."""
+    found: dict[int, list[Subject]] = {}
+    for subject in subjects:
+        found.setdefault(id(subject.layout), []).append(subject)
+    return found
+
+
+def layout_rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
+    """Returns the rows of all layouts, with the coordinates of a subject that has a layout for itself."""
+    return [
+        {**(some[0].described if len(some) == 1 else {}), **row} for some in by_layout(subjects).values() for row in some[0].layout.rows()
+    ]
+
+
 def planned(subjects: Sequence[Subject], more_seconds: float = 0.0) -> Plan:
     """Returns what would run; the time is a rough estimate from FLOPs and a fixed overhead per step, `more_seconds` for what is no run."""
-    cells = [subject.layout.cells for subject in subjects]
-    rows = [{**subject.described, **row} for subject in subjects for row in subject.layout.rows()]
-    steps = sum(count * subject.sweep.steps for count, subject in zip(cells, subjects, strict=True))
+    own = [some[0] for some in by_layout(subjects).values()]
+    cells = [subject.layout.cells for subject in own]
+    steps = sum(count * subject.sweep.steps for count, subject in zip(cells, own, strict=True))
     memory = PROCESS_BYTES + max(subject.layout.memory_bytes for subject in subjects)
-    return Plan(sum(cells), rows, memory, estimated_seconds(sum(subject.flops for subject in subjects), steps) + more_seconds)
+    seconds = estimated_seconds(sum(subject.flops for subject in subjects), steps) + more_seconds
+    return Plan(sum(cells), layout_rows(subjects), memory, seconds)

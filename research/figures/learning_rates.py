@@ -101,11 +101,11 @@ def _line(axes: Axes, curve: Curve, top: float) -> None:
     table, look = curve.table[curve.table["mean"] <= top], curve.look
     line: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": look.line, "linewidth": 1.3}
     axes.errorbar(table["learning_rate"], table["mean"], yerr=spread(table), markersize=curve.size, elinewidth=0.8, capsize=0, **line)
-    at = table[np.isclose(table["learning_rate"], curve.chosen, rtol=1e-6)]
+    if table.empty or np.isnan(curve.chosen):
+        return
+    height = np.interp(np.log(curve.chosen), np.log(table["learning_rate"]), table["mean"])
     shape, color, size = ("s", EDGE, 10) if curve.on_edge else ("o", RING, 8)
-    axes.plot(
-        at["learning_rate"], at["mean"], linestyle="none", marker=shape, markersize=size, markerfacecolor="none", color=color, zorder=4
-    )
+    axes.plot([curve.chosen], [height], linestyle="none", marker=shape, markersize=size, markerfacecolor="none", color=color, zorder=4)
 
 
 def _at_top(axes: Axes, rate: float, mark: str, color: Any, before: int) -> None:

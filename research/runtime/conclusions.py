@@ -16,9 +16,12 @@ from research.runtime.workdir import read_json
 _log = logging.getLogger(__name__)
 
 
-def conclude(experiment: ModuleType, name: str, path: Path, rows: Sequence[Row], save_seconds: bool = True) -> str:
+def conclude(
+    experiment: ModuleType, name: str, path: Path, rows: Sequence[Row], save_seconds: bool = True, missing: Sequence[str] = ()
+) -> str:
     """Returns the answer and where the report is, once all that is concluded from `rows`, of the experiment `name`, stands in `path`.
 
+    missing: what is still being measured; the answer then says so.
     UsageError when there are no records, and when the folder is another experiment's.
     """
     import pandas as pd
@@ -32,6 +35,7 @@ def conclude(experiment: ModuleType, name: str, path: Path, rows: Sequence[Row],
     with timed("report", save):
         results = pd.DataFrame(rows)
         answer, findings, tables = concluded(experiment, results)
+        answer += f" (Not the end: still missing is what {', then '.join(missing)} will say.)" if missing else ""
         figures = experiment.figures(results)
     with explained(path):
         summary = report.write_summary(path / "summary.json", name, experiment.QUESTION, answer, findings, sources(name, path))
@@ -40,7 +44,15 @@ def conclude(experiment: ModuleType, name: str, path: Path, rows: Sequence[Row],
         report.write_report(path / "report.html", summary, tables, figures, report.what_ran(results))
         tensorboard.write_scalars(results, path / "tensorboard")
     _log.info("%d records, %d findings, %d figures", len(rows), len(findings), len(figures))
+    if missing:
+        _log.info("a first report: %s; still missing is what %s will say", path / "report.html", ", then ".join(missing))
     return f"{answer}\n{path / 'report.html'}"
+
+
+class Milestone(NamedTuple):
+    """What an experiment yields where a report is worth writing before its end, and what that will lack, in words."""
+
+    missing: tuple[str, ...]
 
 
 class Concluded(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from research.errors import UsageError
 from research.records import read_rows
 from research.runtime import catalog, loading, locks
-from research.runtime.conclusions import conclude, shown
+from research.runtime.conclusions import Milestone, conclude, shown
 from research.runtime.progress import Interrupt, Interrupted, stop_requested
 from research.runtime.provenance import session, timed
 from research.runtime.workdir import EXTENDABLE, Workdir, opened
@@ -106,9 +106,13 @@ def complete(experiment: ModuleType, run: Run, workdir: Workdir) -> str:
 def measure(experiment: ModuleType, run: Run, workdir: Workdir) -> None:
     """Returns once every record of the run stands in the workdir. Interrupted when the user asked to stop."""
     from research.runtime import devices
+    from research.training.processes import by_leader
 
     fresh = True
     for yielded in experiment.run(run.config, workdir):
+        if isinstance(yielded, Milestone):
+            by_leader(lambda missing=yielded.missing: conclude(experiment, run.name, run.path, workdir.records.rows, missing=missing))
+            continue
         new = workdir.records.append([yielded] if isinstance(yielded, Mapping) else yielded)
         if new and fresh:
             workdir.sessions.append([session(devices.names())])

@@ -79,7 +79,7 @@ class Population(NamedTuple):
 
     init:     (members, bases) -> states.
     train:    (states, members, windows (member, step, batch, time + 1), bases) -> (states, loss in nats (member, step)).
-    evaluate: (states, members, bases, batches (k, batch, time + 1)) -> sums of the loss's metrics over them, each (member,).
+    evaluate: (states, members, bases, batches (k, batch, time + 1)) -> the loss's metrics, each (member, k, batch, time).
     """
 
     init: Callable[..., MemberState]
@@ -136,13 +136,12 @@ def _reference(member: Members, bases: Any) -> Variables | None:
 
 
 def evaluate_member(task: Task, state: MemberState, member: Members, bases: Any, batches: Array) -> Metrics:
-    """Returns the sums of the loss's metrics of a member over batches (k, batch, time + 1)."""
+    """Returns the loss's metrics of a member on batches (k, batch, time + 1), token by token: the host sums them."""
     trainable, frozen = join(pick(bases, member.base), state)
     # The batches become the member's own: under vmap, cuDNN's attention wants q, k and v to carry the member axis, all or none.
     batches = batches + (0 * member.base).astype(batches.dtype)
     variables, reference = tree.combine(trainable, frozen), _reference(member, bases)
-    metrics = jax.lax.map(lambda rows: task.loss(task.adapted.apply, variables, task.to_batch(rows), reference)[1], batches)
-    return jax.tree.map(lambda x: x.sum(), metrics)
+    return jax.lax.map(lambda rows: task.loss(task.adapted.apply, variables, task.to_batch(rows), reference)[1], batches)
 
 
 def _spread(batch: Array) -> Array:

@@ -51,7 +51,7 @@ def make_train_step(model: Model, loss: Loss, tx: optax.GradientTransformation, 
             return loss(apply, tree.combine(trainable, state.frozen), batch, reference)
 
         (value, metrics), grads = jax.value_and_grad(objective, has_aux=True)(state.trainable)
-        return grads, {"loss": value, "weight": metrics["weight"]}
+        return grads, {"loss": value, "weight": metrics["weight"].sum()}
 
     def weighted(state: TrainState, piece: Batch, key: Array | None, reference: Any) -> Sums:
         grads, metrics = gradients(state, piece, key, reference)

@@ -1,0 +1,83 @@
+"""What is read of a member: means over held-out text, whole and by groups of its documents."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+BITS = 1.0 / np.log(2.0)
+BY_DOCUMENT = "document_loss"
+
+
+class Measure(NamedTuple):
+    """A mean over held-out batches (chunk, k, batch, time + 1), at every budget or at the last one only.
+
+    early: where it is read at the last budget only, the name under which its first chunk is read at every budget ("" for not at all).
+    quantity: which of the loss's metrics is divided by its weight; nats become bits where the unit says so.
+    groups: of each token that is predicted, (chunk, k, batch, time), the group of documents that it lies in, -1 for none; where they are
+    given, `document_loss` is the mean over each.
+    """
+
+    metric: str
+    batches: np.ndarray
+    last_only: bool
+    quantity: str = "nll"
+    unit: str = "bits/byte"
+    early: str = ""
+    groups: np.ndarray | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """Returns the metrics that are read once a member, without those of documents."""
+        return (self.metric, *((self.early,) if self.early else ()))
+
+    def due(self, metric: str, last: bool) -> bool:
+        """Returns whether one of `names` is read at the last budget, or at one before."""
+        return last or metric == self.early or not self.last_only
+
+    def chunks(self, last: bool) -> slice:
+        """Returns which chunks are read at the last budget, or at one before."""
+        if last or not self.last_only:
+            return slice(None)
+        return slice(1 if self.early else 0)
+
+    def needed(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what of a loss's metrics `read` takes: the rest needs not leave the device."""
+        return {name: metrics[name] for name in (self.quantity, "weight")}
+
+    def read(self, chunks: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """Returns, from the metrics (member, k, batch, time) of chunks in order, each name's mean (member,).
+
+        Where all chunks are there, `document_loss` too, (member, group). Sums are float64.
+        """
+        sums = [(_summed(chunk[self.quantity]), _summed(chunk["weight"])) for chunk in chunks]
+        found = {self.early: self._mean(sums[:1])} if self.early else {}
+        if len(sums) == len(self.batches):
+            found[self.metric] = self._mean(sums)
+        if self.groups is not None and len(sums) == len(self.batches):
+            found[BY_DOCUMENT] = self._by_document(chunks)
+        return found
+
+    def weights(self) -> np.ndarray:
+        """Returns how many tokens each group of documents has, (group,)."""
+        groups = np.asarray(self.groups)
+        return np.bincount(groups[groups >= 0])
+
+    def _mean(self, sums: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        total, weight = (np.sum(side, axis=0) for side in zip(*sums, strict=True))
+        return total / weight * self._scale
+
+    def _by_document(self, chunks: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        groups, count = np.asarray(self.groups).reshape(len(chunks), -1), len(self.weights())
+        total = np.zeros((len(np.asarray(chunks[0]["weight"])), count + 1))
+        for group, chunk in zip(groups, chunks, strict=True):
+            for member, values in enumerate(np.asarray(chunk[self.quantity], np.float64).reshape(len(total), -1)):
+                total[member] += np.bincount(group + 1, values, count + 1)  # what lies in no group has no weight
+        return total[:, 1:] / self.weights() * self._scale
+
+    @property
+    def _scale(self) -> float:
+        return BITS if self.unit.startswith("bits") else 1.0
+
+
+def _summed(values: Any) -> np.ndarray:
+    return np.asarray(values, np.float64).reshape(len(values), -1).sum(axis=1)
