@@ -1,0 +1,69 @@
+"""Contrasts: what a rank costs, and how that differs between initializations, with intervals over bases and documents."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from experiments.lora_rank_sweep.measured import Curve, Measured, curve
+from research.analysis.contrasts import ratio
+from research.analysis.recovery import relative_r90, start_loss
+from research.findings import Estimate, Finding, finding
+
+FIRST = "pretrained"
+
+
+def gaps(own: Measured) -> Iterator[Finding]:
+    """Yields, of each arm, initialization and rank, LoRA's loss minus that of the same matrices, and of everything, at full rank."""
+    for arm in own.arms():
+        for init in own.inits():
+            found = curve(own, init, arm)
+            for reference, rank in _pairs(found) if found else ():
+                where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
+                yield finding("gap", where, own.estimate(found.gap(rank, reference), found.bases), "bits/byte")
+
+
+def between_inits(own: Measured) -> Iterator[Finding]:
+    """Yields how the gap at each rank, r90, and the loss before any training differ between pretrained and other initializations."""
+    for arm in own.arms():
+        for other in own.inits():
+            first, second = curve(own, FIRST, arm), curve(own, other, arm)
+            if other == FIRST or first is None or second is None:
+                continue
+            where = {"between": f"{FIRST} - {other}", "target": own.target, "arm": arm}
+            for reference, rank in _pairs(first):
+                if rank in second.ranks and (reference, rank) in _pairs(second):
+                    gap = _paired(own, first, second, lambda one, at=(rank, reference): one.gap(*at))
+                    yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
+            before = _paired(own, first, second, lambda one: one.untouched)
+            yield finding("contrast", {"of": "untouched loss", **where, "rank": None}, before, "bits/byte")
+            where = {**where, "between": f"{FIRST} / {other}"}
+            yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
+
+
+def _pairs(found: Curve) -> list[tuple[str, float]]:
+    references = ["matched", *(["full"] if np.isfinite(found.full).all() else [])]
+    return [(reference, rank) for reference in references for rank in found.ranks]
+
+
+def _paired(own: Measured, first: Curve, second: Curve, reading: Callable[[Curve], np.ndarray]) -> Estimate:
+    """A reading of one curve minus that of another, paired by seed; seeds count as one where they share a base of either."""
+    tables = [pd.DataFrame(reading(one), one.seeds) for one in (first, second)]
+    seeds = tables[0].index.intersection(tables[1].index)
+    bases = [one.bases[np.isin(one.seeds, seeds)] for one in (first, second)]
+    values = tables[0].loc[seeds].to_numpy() - tables[1].loc[seeds].to_numpy()
+    return own.estimate(values, min(bases, key=lambda some: len(set(some))))
+
+
+def _of_r90(own: Measured, first: Curve, second: Curve) -> Estimate:
+    """r90 of one curve over that of another."""
+
+    def reading(found: Curve) -> Estimate:
+        start = start_loss(found.untouched, own.entropies["unigram_loss"])
+        return relative_r90(found.ranks, start, found.reached, found.matched)
+
+    groups = range(1, 1 + (0 if own.weights is None else len(own.weights)))
+    replicates = [[reading(found.by_base(group)).value for group in groups] for found in (first, second)]
+    logs = [np.log(np.array(values, float)) for values in replicates if None not in values and 0.0 not in values]
+    whole = [reading(found.by_base()) for found in (first, second)]
+    return ratio(whole[0], whole[1], logs[0] - logs[1] if len(logs) == 2 and len(groups) else None, own.weights)
