@@ -90,8 +90,8 @@ def ledger(config: DecoderShape, length: int, moves: Moves | None = None) -> lis
     """Returns every matrix product of one training step, per token, in order of the forward pass; `moves` None trains everything.
 
     Attention counts the pairs of query and key that are executed: see `attended`. Element-wise work, norms, rotations and recomputation
-    (`remat`, the scores in cuDNN's backward pass) are not counted. Adapters are counted in their factored form: the form that adds A B into W costs what full
-    training of W does. Raises UsageError for a pattern that matches no parameter.
+    (`remat`, the scores in cuDNN's backward pass) are not counted. Adapters are counted in their factored form: the form that adds A B
+    into W costs what full training of W does. Raises UsageError for a pattern that matches no parameter.
     """
     moves = moves or Moves()
     trained, adapted = _resolve(config, moves)
