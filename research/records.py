@@ -14,6 +14,7 @@ Record = Mapping[str, Any]
 Row = dict[str, Any]
 
 _log = logging.getLogger(__name__)
+DIGITS = 7  # of what float32 can tell apart
 _OBSERVED = ("value", "note")
 RELATIVE, ABSOLUTE = 1e-5, 1e-7  # within which two values agree: sums in float32 are rounded otherwise on another device
 
@@ -25,6 +26,11 @@ class RecordsDisagree(UsageError):
 def plain(value: Any) -> Any:
     """Returns `value` as JSON can hold it: numpy and jax scalars as Python's own."""
     return value.item() if hasattr(value, "item") else value
+
+
+def rounded(value: float) -> float:
+    """Returns `value` to DIGITS significant digits, whatever its size; what is not finite stays as it is."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def normal(record: Record) -> Row:

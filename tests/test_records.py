@@ -12,7 +12,7 @@ import pytest
 
 from research.errors import UsageError
 from research.files import atomic_write
-from research.records import Journal, Records, RecordsDisagree
+from research.records import Journal, Records, RecordsDisagree, rounded
 
 
 def row(step: Any, value: Any = 1.5, **more: Any) -> dict[str, Any]:
@@ -86,6 +86,17 @@ def test_floats_come_back_bit_for_bit_also_from_numpy(path: Path) -> None:
     Records(path).append([row(step, value) for step, value in enumerate(values)])
     Records(path).append([row(np.int64(9), np.float32(0.1))])
     assert [line["value"] for line in Records(path).rows] == [*values, float(np.float32(0.1))]
+
+
+@pytest.mark.parametrize("value", [2.8812345678, 1.2345678e-7, -9.87654321e-12, 123456789.0])
+def test_rounding_keeps_as_many_digits_of_small_values_as_of_large_ones(value: float) -> None:
+    assert 0 < abs(rounded(value) / value - 1) < 5e-7
+    assert rounded(rounded(value)) == rounded(value) and len(f"{rounded(value):e}".split("e")[0].lstrip("-")) <= 8
+
+
+def test_rounding_leaves_what_is_exact_or_not_finite() -> None:
+    assert [rounded(value) for value in (0.0, 0.5, 1e-7, -3.0, math.inf)] == [0.0, 0.5, 1e-7, -3.0, math.inf]
+    assert math.isnan(rounded(math.nan))
 
 
 def test_a_coordinate_that_is_not_finite_is_refused(path: Path) -> None:

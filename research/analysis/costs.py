@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from research.models.attention import executed_pairs
 from research.tree import matching
 
 _NEVER_RUN: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}  # machine code alone: XLA's own passes are not touched by this
@@ -44,18 +45,20 @@ class DecoderShape(Protocol):
     def tied(self) -> bool: ...
     @property
     def scan(self) -> bool: ...
+    @property
+    def attention(self) -> str: ...
 
 
 class Product(NamedTuple):
-    """One matrix product, per token: `inputs` x `outputs` multiply-adds in the pass named by `kind`."""
+    """One matrix product, per token: `inputs` x `outputs` multiply-adds in the pass named by `kind`; attention's outputs are a mean."""
 
     name: str
     kind: str
     inputs: int
-    outputs: int
+    outputs: float
 
     @property
-    def flops(self) -> int:
+    def flops(self) -> float:
         """Returns FLOPs per token."""
         return 2 * self.inputs * self.outputs
 
@@ -86,9 +89,9 @@ def flops_per_token(config: DecoderShape, length: int, moves: Moves | None = Non
 def ledger(config: DecoderShape, length: int, moves: Moves | None = None) -> list[Product]:
     """Returns every matrix product of one training step, per token, in order of the forward pass; `moves` None trains everything.
 
-    Attention counts all length x length pairs, as XLA's dense attention executes them; element-wise work, norms, rotations and
-    recomputation (`remat`) are not counted. Adapters are counted in their factored form: the form that adds A B into W costs what full
-    training of W does. Raises UsageError for a pattern that matches no parameter.
+    Attention counts the pairs of query and key that are executed: see `attended`. Element-wise work, norms, rotations and recomputation
+    (`remat`, the scores in cuDNN's backward pass) are not counted. Adapters are counted in their factored form: the form that adds A B
+    into W costs what full training of W does. Raises UsageError for a pattern that matches no parameter.
     """
     moves = moves or Moves()
     trained, adapted = _resolve(config, moves)
@@ -105,12 +108,21 @@ def ledger(config: DecoderShape, length: int, moves: Moves | None = None) -> lis
     is_active = any(linear(_embeddings(config), False))
     for layer in _layers(config):
         query, key, value = linear(_projections(config, layer), is_active or moving(f"{layer}/attention_norm"))
-        products.extend(_attention_products(layer, config.d_model, length, (query, key, value)))
+        products.extend(_attention_products(layer, config.d_model, attended(config, length), (query, key, value)))
         is_active = any(linear([_out(config, layer)], query or key or value)) or is_active
         hidden = any(linear(_into_mlp(config, layer), is_active or moving(f"{layer}/mlp_norm")))
         is_active = any(linear([_down(config, layer)], hidden)) or is_active
     linear([_head(config)], is_active or moving("final_norm"))
     return products
+
+
+def attended(config: DecoderShape, length: int) -> float:
+    """Returns the keys that a query is multiplied with, mean over the queries of a sequence.
+
+    Our own attention says which it computes, masked ones included; of cuDNN's causal kernels the triangle is counted, though their tiles
+    on the diagonal are whole.
+    """
+    return (executed_pairs(length) if config.attention == "xla" else length * (length + 1) / 2) / length
 
 
 def compiled_flops(program: jax.stages.Lowered | jax.stages.Compiled) -> float:
@@ -149,12 +161,12 @@ def _linear_products(site: Linear, is_active: bool, is_trained: bool, rank: int)
         yield from (Product(f"{name} A", kind, inputs, rank) for kind in [FORWARD, WEIGHT] + [ACTIVATION] * is_active)
 
 
-def _attention_products(layer: str, d_model: int, length: int, active: tuple[bool, bool, bool]) -> Iterator[Product]:
+def _attention_products(layer: str, d_model: int, keys: float, active: tuple[bool, bool, bool]) -> Iterator[Product]:
     """Scores q k^T and mixture p v; each operand that leads to something that moves costs one more product of the same size."""
     query, key, value = active
     for name, operands in (("scores", (query, key)), ("values", (query or key, value))):
-        yield Product(f"{layer}/attention/{name}", FORWARD, d_model, length)
-        yield from (Product(f"{layer}/attention/{name}", ACTIVATION, d_model, length) for operand in operands if operand)
+        yield Product(f"{layer}/attention/{name}", FORWARD, d_model, keys)
+        yield from (Product(f"{layer}/attention/{name}", ACTIVATION, d_model, keys) for operand in operands if operand)
 
 
 def _resolve(config: DecoderShape, moves: Moves) -> tuple[set[str], set[str]]:

@@ -59,5 +59,5 @@ def noise_like(deltas: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndar
         drawn = np.random.default_rng([seed, zlib.crc32(path.encode())]).standard_normal(np.shape(deltas[path]))
         return drawn * (np.linalg.norm(deltas[path]) / np.linalg.norm(drawn))
 
-    with ThreadPoolExecutor() as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:
         return dict(zip(deltas, pool.map(noise, deltas), strict=True))

@@ -9,23 +9,24 @@ from research.figures import style
 from research.figures.intervals import inits_of, over_seeds, seeds_sentence, select, tidy
 
 NOISE = "noise"
+BY = ["target", "init", "null", "index"]
 
 
 def update_spectra(results: pd.DataFrame) -> Figure:
     """Returns the full update's singular values (over its Frobenius norm) against their index, log-log, beside noise of the same norm.
 
-    One panel per initialization; the other initializations' updates stand in it as thin gray lines, to compare.
+    One panel per target and initialization; the updates from other initializations stand in it as thin gray lines, to compare.
     """
-    rows = _spectrum(tidy(results))
+    rows = _spectrum(results)
     if rows.empty:
         return style.sentence("No spectra yet: this figure needs singular values of the phase 'spectrum'.")
     inits = inits_of(rows)
     words = style.looks(inits)
-    table = over_seeds(rows, ["init", "null", "index"])
+    table = over_seeds(rows, BY)
     with style.context():
-        figure, cells = style.panels([""], inits, sharex=True, sharey=True)
+        figure, cells = style.panels(list(dict.fromkeys(rows["target"])), inits, sharex=True, sharey=True)
         for cell in cells:
-            _panel(cell.axes, table, cell.init, words[cell.init].color)
+            _panel(cell.axes, table[table["target"] == cell.arm], cell.init, words[cell.init].color)
         cells[0].axes.set_ylim(*_range(table))
         style.label_outer(cells, "index of the singular value", "singular value /\nFrobenius norm")
         handles = [
@@ -40,18 +41,20 @@ def update_spectra(results: pd.DataFrame) -> Figure:
 
 def caption(results: pd.DataFrame, bases: int = 1) -> str:
     """Returns what the figure shows, n, and what its intervals cover and leave out."""
-    rows = _spectrum(tidy(results))
+    rows = _spectrum(results)
     return (
         "Singular values of the update that training everything makes to the adapted matrices, each divided by the update's Frobenius "
         "norm, mean over those matrices; dashed: Gaussian noise of the same norm. Below a ten-thousandth of the largest they are cut off. "
-        + seeds_sentence(rows, ["init", "null", "index"], bases)
+        + seeds_sentence(rows, BY, bases)
     )
 
 
-def _spectrum(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns the singular values with a known place in their spectrum."""
-    rows = select(frame, phase="spectrum", metric="singular_value")
-    return rows[rows["index"] > 0]
+def _spectrum(results: pd.DataFrame) -> pd.DataFrame:
+    """Returns the singular values with a known place in their spectrum, at the last step that has one."""
+    frame = tidy(results)
+    frame["target"] = results["target"].fillna("").to_numpy() if "target" in results else ""
+    rows = select(frame, phase="spectrum", metric="singular_value", trains="full")
+    return rows[(rows["index"] > 0) & (rows["step"].isna() | (rows["step"] == rows["step"].max()))]
 
 
 def _panel(axes: Axes, table: pd.DataFrame, init: str, color: str) -> None:

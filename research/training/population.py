@@ -23,6 +23,7 @@ from research.training.mesh import P, check_divisible, jit_step, shardings, spec
 from research.training.step import TrainState, make_train_step
 
 ToBatch = Callable[[Array], Batch]
+DROPOUT = 2  # what folds a member's seed for dropout: `attach` folds it with 1, and each step folds with its number
 
 
 class Members(NamedTuple):
@@ -120,7 +121,7 @@ def train_member(task: Task, state: MemberState, member: Members, windows: Array
     """Returns a member's state after a chunk of steps, and the loss of each step; windows are (step, batch, time + 1)."""
     trainable, frozen = join(pick(bases, member.base), state)
     step = make_train_step(task.adapted, task.loss, adamw(task.optimizer, member.learning_rate))
-    key = jax.random.key(member.seed) if task.dropout else None
+    key = jax.random.fold_in(jax.random.key(member.seed), DROPOUT) if task.dropout else None
     reference = _reference(member, bases)
 
     def one(carry: TrainState, batch: Array) -> tuple[TrainState, Array]:

@@ -5,19 +5,23 @@ import jax.numpy as jnp
 import optax
 import pytest
 
+from research.analysis import costs
 from research.analysis.costs import (
     ACTIVATION,
     FORWARD,
     WEIGHT,
     Moves,
+    attended,
     compiled_flops,
     flops_per_token,
     ledger,
     optimizer_bytes,
     trainable_count,
 )
+from research.data.batches import batch
 from research.errors import UsageError
-from research.models.decoder import DecoderConfig
+from research.losses import cross_entropy
+from research.models.decoder import DecoderConfig, decoder
 
 D, F, LENGTH, LAYERS, VOCAB = 128, 512, 128, 2, 64
 TINY = DecoderConfig(vocab_size=VOCAB, d_model=D, n_layers=LAYERS, n_heads=2, n_kv_heads=2, d_mlp=F, max_length=LENGTH, mlp="plain")
@@ -77,6 +81,28 @@ def test_formula_agrees_with_the_compiled_program(moving: tuple[str, ...], rank:
     compiled, formula = measured(moving, rank), flops_per_token(TINY, LENGTH, moves)
     print(f"{moving} rank {rank}: compiled {compiled:.0f}, formula {formula:.0f}, ratio {compiled / formula:.4f}")
     assert 1.0 <= compiled / formula < 1.0 + ELEMENTWISE
+
+
+LONG = DecoderConfig(vocab_size=16, d_model=128, n_layers=1, n_heads=1, n_kv_heads=1, d_mlp=16, max_length=512)
+
+
+@pytest.mark.parametrize("length", [256, 512])
+def test_attention_is_counted_as_it_is_executed(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder's own program, where it leaves out keys; the formula that counts all pairs is far off."""
+    model, data = decoder(LONG), batch(jnp.zeros((1, length + 1), jnp.int32))
+    params = jax.eval_shape(model.init, jax.random.key(0), data)
+    gradient = jax.jit(jax.grad(lambda variables: cross_entropy(model.apply, variables, data, None)[0]))
+    compiled = compiled_flops(gradient.lower(params)) / length
+    formula = flops_per_token(LONG, length)
+    print(f"length {length}: compiled {compiled:.0f}, formula {formula:.0f}, ratio {compiled / formula:.4f}")
+    assert 1.0 <= compiled / formula < 1.04
+    monkeypatch.setattr(costs, "executed_pairs", lambda length: length**2)
+    assert compiled / flops_per_token(LONG, length) < 0.95
+
+
+def test_the_triangle_is_counted_of_cudnn() -> None:
+    mixed = dataclasses.replace(LONG, attention="cudnn", dtype="bfloat16")
+    assert attended(mixed, 1024) == 512.5 and attended(LONG, 1024) == 640 and attended(LONG, 64) == 64
 
 
 def test_what_a_rank_adds_is_counted_exactly() -> None:

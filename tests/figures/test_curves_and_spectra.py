@@ -1,10 +1,11 @@
 """Learning curves and spectra: each panel shows its own records."""
 
+import pandas as pd
 import pytest
 
 from research.figures.learning_curves import learning_curves
 from research.figures.spectra import update_spectra
-from tests.synthetic import mean_of
+from tests.synthetic import mean_of, texts_in
 
 
 def test_learning_curves_show_smallest_and_largest_rank_and_references(results):
@@ -42,3 +43,15 @@ def test_spectra_cut_off_numerical_zeros(results):
     frame = results.copy()
     frame.loc[(frame["phase"] == "spectrum") & (frame["index"] > 40) & (frame["null"] == "none"), "value"] = 1e-9
     assert update_spectra(frame).axes[0].get_ylim()[0] > 1e-5
+
+
+def test_spectra_are_drawn_at_the_last_step_and_by_target(results):
+    rows = results[results["phase"] == "spectrum"]
+    earlier = rows[(rows["index"] == 1) & (rows["null"] == "none")].assign(step=50, value=0.99)
+    both = pd.concat([results, earlier]).assign(target="docs")
+    assert texts_in(update_spectra(both)) == texts_in(update_spectra(results))
+    first = update_spectra(both).axes[0].lines
+    assert [line.get_ydata()[0] for line in first] == [line.get_ydata()[0] for line in update_spectra(results).axes[0].lines]
+    two = update_spectra(pd.concat([both, rows.assign(target="restaurants", value=rows["value"] / 2)]))
+    assert len(two.axes) == 2 * len(update_spectra(results).axes)
+    assert two.axes[3].lines[0].get_ydata()[0] == pytest.approx(first[0].get_ydata()[0] / 2)

@@ -1,12 +1,14 @@
 """Causal attention against the one of JAX, in value and gradient, with and without chunks."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from research.models import attention
-from research.models.attention import causal_attention
+from research.models.attention import causal_attention, executed_pairs
 
 
 def drawn(length: int, heads: int, shared: int, dtype: str) -> list[jax.Array]:
@@ -36,3 +38,10 @@ def test_large_scores_do_not_overflow_and_types_are_kept() -> None:
         assert mixed.dtype == dtype
         assert bool(jnp.isfinite(mixed).all())
         np.testing.assert_allclose(mixed[:, 0].astype(np.float32), v[:, 0].astype(np.float32), rtol=1e-2)
+
+
+def test_pairs_are_counted_as_they_are_computed() -> None:
+    assert executed_pairs(64) == 64**2 and executed_pairs(1024) == 0.625 * 1024**2 and executed_pairs(200) == 128**2 + 72 * 200
+    text = jax.jit(causal_attention).lower(*(jnp.zeros((1, 1024, 1, 4)) for _ in range(3))).as_text()
+    scores = {int(a) * int(b) for a, b in re.findall(r"dot_general.*-> tensor<1x1x1x(\d+)x(\d+)xf32>", text) if int(b) > 4}
+    assert sum(scores) == executed_pairs(1024)

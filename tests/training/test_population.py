@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from jax.custom_batching import custom_vmap
 
+from research.adapters import lora
 from research.adapters.lora import LoRA
 from research.data.batches import batch
 from research.models import decoder as decoders
 from research.models.decoder import DecoderConfig, decoder
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, make_mesh
-from research.training.population import Members, Task, build, evaluate_member, init_member, place
+from research.training.population import Members, Task, build, evaluate_member, init_member, place, train_member
 
 COUNT = 4
 WINDOWS = np.random.default_rng(0).integers(1, 255, (COUNT, 6, 2, 9)).astype(np.uint8)
@@ -71,3 +72,25 @@ def test_query_key_and_value_all_carry_the_member_axis(monkeypatch: pytest.Monke
 
     jax.eval_shape(evaluated, MEMBERS)
     assert seen and set(seen) == {(True, True, True)}
+
+
+def test_no_step_drops_by_a_key_that_drew_the_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, dropped = [], []
+    initialize = lora.initialize
+
+    def noted(key: jax.Array, *args: Any) -> Any:
+        drawn.append(tuple(np.asarray(jax.random.key_data(key)).tolist()))
+        return initialize(key, *args)
+
+    def apply(variables: Any, rows: Any, *, key: jax.Array | None = None, **rest: Any) -> Any:
+        if key is not None:
+            jax.debug.callback(lambda bits: dropped.append(tuple(bits.tolist())), jax.random.key_data(key))
+        return plain.model.apply(variables, rows, **rest)
+
+    monkeypatch.setattr(lora, "initialize", noted)
+    plain = task()
+    what = dataclasses.replace(plain, model=plain.model._replace(apply=apply), dropout=True)
+    bases, member = one_base(plain), jax.tree.map(lambda x: x[0], MEMBERS)
+    train_member(what, init_member(what, member, bases), member, WINDOWS[0], bases)
+    jax.effects_barrier()
+    assert len(drawn) == 1 and len(set(dropped)) == len(WINDOWS[0]) and not set(drawn) & set(dropped)
