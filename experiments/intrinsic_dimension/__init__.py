@@ -16,6 +16,7 @@ from research.cells.subject import Subject, planned
 from research.errors import UsageError
 from research.figures.style import Captioned
 from research.findings import Finding, Table
+from research.runtime.conclusions import Milestone
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
@@ -40,7 +41,7 @@ def plan(config: Any) -> Plan:
     return planned(_subjects(config))
 
 
-def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
+def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milestone]:
     """Yields the records: known dimensions, then of each model references, selection, choice, results, and what a step costs."""
     subjects = _subjects(config)
 

@@ -53,7 +53,7 @@ def headline(findings: Sequence[Finding]) -> Sequence[Table]:
 
 def answer(findings: Sequence[Finding]) -> str:
     """Returns the answer in one sentence, generated from the findings."""
-    return readings.answer(findings)
+    return headlines.answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:

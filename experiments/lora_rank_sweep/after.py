@@ -1,34 +1,62 @@
 """What follows from trained cells: spectra of their updates, updates that are cut, and the ledger's counts."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
 
 from experiments.lora_rank_sweep.arm_costs import arm_costs
-from experiments.lora_rank_sweep.arms import RankSweep
-from research.analysis.update_spectra import spectrum_records
+from experiments.lora_rank_sweep.arms import RankSweep, Spoke
+from research import tree
+from research.analysis.truncation import randomly_truncated, truncated
+from research.analysis.update_spectra import MATRICES, spectrum_records
+from research.cells.measures import BY_DOCUMENT
 from research.cells.runner import Cell, Runner, kept_as
 from research.cells.study import Study
 from research.cells.subject import Rows
+from research.records import rounded
 from research.runtime.provenance import timed
 from research.training.population import Task
 
+WHERE = ("target", "init", "arm", "trains", "learning_rate", "seed", "base")
+
+
+class Cut(NamedTuple):
+    """A trained cell with its update cut: to how many directions, which ones, and the parameters that come of it."""
+
+    cell: Cell
+    rank: int
+    directions: str
+    params: Any
+
 
 def spectra(runner: Runner, cells: Sequence[Cell], scanned: bool) -> Rows:
-    """Returns the spectra of what training everything changed, at every budget."""
+    """Returns the spectra of what training everything changed, whole at the last budget, the first values at each."""
     workdir, budgets = runner.workdir, runner.setting.budgets
     full = (
         ({**each.coordinates, "step": step}, each.base, workdir.load_artifact(kept_as(each, step, budgets[-1])))
         for each in cells
-        if each.shape == "full"
+        if each.shape == "full" and each.coordinates["chosen_for"] == budgets[-1]
         for step in budgets
     )
     with timed("spectra", workdir.timings.append):
-        return spectrum_records(runner.setting.experiment, full, runner.setting.bases, scanned)
+        return spectrum_records(runner.setting.experiment, full, runner.setting.bases, scanned, budgets[-1])
 
 
-def truncations(runner: Runner, cells: Sequence[Cell], scanned: bool) -> Rows:
-    """Returns the losses of full-rank updates of the first arm's matrices, cut to a rank."""
-    return []
+def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:
+    """Returns the losses of full-rank updates of the first arm's matrices, cut to a rank: to their best directions, and to random ones.
+
+    From the initializations and at the ranks of the star; both cuts of an update have the same norm, matrix by matrix. What stands is not
+    measured again.
+    """
+    setting, records = runner.setting, runner.workdir.records
+    arm, star = spoke.sweep.arms[0], spoke.sweep.star
+    mine = [c for c in cells if c.shape == f"{arm}/matched" and c.coordinates["chosen_for"] == setting.budgets[-1]]
+    wanted = [c for c in mine if c.coordinates["init"] in star["inits"] and not records.has(phase="truncation", **_where(c))]
+    with timed("truncations", runner.workdir.timings.append):
+        cuts = (cut for c in wanted for cut in _cuts(runner, c, spoke.sweep.ranks_of(arm, "")))
+        return [row for some in _in_turn(cuts, len(jax.tree.leaves(setting.bases)[0])) for row in _read(runner, some)]
 
 
 def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: Study) -> Rows:
@@ -36,3 +64,46 @@ def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: St
     experiment, workdir = runner.setting.experiment, runner.workdir
     with timed("costs", workdir.timings.append):
         return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks, study.model, sweep.batch_size))
+
+
+def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int]) -> Iterator[Cut]:
+    base = jax.tree.map(lambda x: np.asarray(x[cell.base], np.float32), runner.setting.bases)
+    start, weights = tree.flatten({"params": base}), runner.workdir.load_artifact(cell.fingerprint)
+    deltas = {path: weights[path] - start[path] for path in tree.matching(MATRICES, weights)}
+    if not all(np.isfinite(delta).all() for delta in deltas.values()):
+        return
+    for rank in ranks:
+        made = {"best": truncated(deltas, rank), "random": randomly_truncated(deltas, rank, cell.seed)}
+        for directions, cut in made.items():
+            params = tree.unflatten({**start, **weights, **{path: start[path] + delta for path, delta in cut.items()}})["params"]
+            yield Cut(cell, rank, directions, params)
+
+
+def _in_turn(cuts: Iterator[Cut], size: int) -> Iterator[list[Cut]]:
+    """As many as there are bases at a time: the programs are compiled for stacks of that size."""
+    some: list[Cut] = []
+    for cut in cuts:
+        some.append(cut)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _read(runner: Runner, cuts: Sequence[Cut]) -> Rows:
+    setting, size = runner.setting, len(jax.tree.leaves(runner.setting.bases)[0])
+    padded = [*cuts, *[cuts[-1]] * (size - len(cuts))]
+    stack = jax.tree.map(lambda like, *leaves: np.stack(leaves).astype(like.dtype), setting.bases, *(cut.params for cut in padded))
+    found = runner.untouched("full", "result", range(len(cuts)), stack=stack)
+    rows: Rows = []
+    for cut, loss, by_document in zip(cuts, found["target_loss"], found[BY_DOCUMENT], strict=True):
+        row = {"experiment": setting.experiment, "cell": "", "phase": "truncation", **_where(cut.cell), "rank": cut.rank}
+        row |= {"directions": cut.directions, "step": setting.budgets[-1], "unit": "bits/byte"}
+        rows.append({**row, "metric": "target_loss", "value": rounded(float(loss))})
+        rows += [{**row, "metric": BY_DOCUMENT, "document": i, "value": rounded(float(x))} for i, x in enumerate(by_document)]
+    return rows
+
+
+def _where(cell: Cell) -> dict[str, Any]:
+    return {name: cell.coordinates[name] for name in WHERE}

@@ -74,7 +74,9 @@ class RankSweep(LoRARuns):
             if arm not in ARMS:
                 raise UsageError(f"arms has {arm!r}: choose among {', '.join(ARMS)}")
         if min((*self.ranks, *self.rate_ranks)) < 1:
-            raise UsageError(f"ranks = {self.ranks}: at least 1; rank 0 is read where it says something of its own, without being asked for")
+            raise UsageError(
+                f"ranks = {self.ranks}: at least 1; rank 0 is read where it says something of its own, without being asked for"
+            )
         check_rates("lora", self.lora_rates)
         check_rates("full", self.full_rates)
         if len(self.lora_rates) != len(self.full_rates):

@@ -1,12 +1,14 @@
 """Contrasts: what a rank costs, and how that differs between initializations, with intervals over bases and documents."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from experiments.lora_rank_sweep.measured import Curve, Measured, curve
-from research.analysis.contrasts import ratio
+from research.analysis.contrasts import contrast, ratio
+from research.analysis.learning_rates import parabola_optimum
 from research.analysis.recovery import relative_r90, start_loss
 from research.findings import Estimate, Finding, finding
 
@@ -39,6 +41,28 @@ def between_inits(own: Measured) -> Iterator[Finding]:
             yield finding("contrast", {"of": "untouched loss", **where, "rank": None}, before, "bits/byte")
             where = {**where, "between": f"{FIRST} / {other}"}
             yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
+
+
+def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
+    """Yields how the best learning rate differs between pretrained and other initializations, as a factor, paired by selection seed."""
+    optima: dict[tuple[Any, ...], dict[int, float | None]] = {}
+    rows = chosen[chosen["metric"] == "validation_loss"]
+    rows = rows[rows["step"] == rows["step"].max()]
+    for key, own in rows.groupby(["init", "arm", "trains", "rank", "seed"], dropna=False, sort=False):
+        init, arm, trains, rank, seed = (None if pd.isna(part) else part for part in key)
+        best = parabola_optimum(own["learning_rate"].to_numpy(float), own["value"].to_numpy(float)).learning_rate
+        optima.setdefault((init, arm, trains, rank), {})[int(str(seed))] = best
+    bases = rows.groupby("seed")["base"].first().astype(int)
+    for (init, arm, trains, rank), own in optima.items():
+        first = optima.get((FIRST, arm, trains, rank))
+        if init == FIRST or first is None:
+            continue
+        logs = {s: np.log(first[s] / own[s]) if first.get(s) and own[s] else np.nan for s in own}
+        estimate = contrast(np.array(list(logs.values()), float), bases.loc[list(logs)].to_numpy(), factor=True)
+        note = f"{sum(map(np.isnan, logs.values()))} of {len(logs)} seeds have their best rate on an edge"
+        estimate = estimate._replace(note=note) if np.isnan(list(logs.values())).any() else estimate
+        where = {"of": "best rate", "between": f"{FIRST} / {init}", "target": target, "arm": arm, "trains": trains}
+        yield finding("contrast", {**where, "rank": None if rank is None else int(rank)}, estimate, "1")
 
 
 def _pairs(found: Curve) -> list[tuple[str, float]]:

@@ -18,7 +18,7 @@ class Measured(NamedTuple):
     """Losses of one target (bits/byte).
 
     losses: by key (1 + groups,), of the whole part and without each group of documents. weights: the groups' bytes (groups,), None where
-    losses were not read by document. bases: of each (init, seed). entropies: what is known of the text without a model.
+    losses were not read by document. bases: of each (init, seed). entropies: what is known without training: of the text, and the model's width.
     """
 
     target: str
@@ -93,7 +93,7 @@ def measured(results: pd.DataFrame, target: str, step: int | None = None) -> Mea
     documents = dict(_by_document(rows[rows["metric"] == "document_loss"], len(sizes))) if step is None else {}
     if whole.keys() <= documents.keys():
         whole = {key: np.append(value, without_each(documents[key], sizes)) for key, value in whole.items()}
-    facts = rows[rows["metric"].isin(["unigram_loss", "bigram_loss", "floor_loss"])].set_index("metric")["value"].astype(float)
+    facts = rows[rows["metric"].isin(["unigram_loss", "bigram_loss", "floor_loss", "width"])].set_index("metric")["value"].astype(float)
     bases = {(row.init, int(row.seed)): int(row.base) for row in rows.dropna(subset=["seed", "base"]).itertuples()}
     return Measured(target, whole, sizes if whole.keys() <= documents.keys() else None, bases, facts.to_dict())
 

@@ -1,152 +1,140 @@
-"""What a sweep over ranks says: findings and the answer, from the records alone."""
+"""What a sweep over ranks says: findings from the records alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from experiments.lora_rank_sweep import updates
+from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, rates
+from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
+from experiments.lora_rank_sweep.measured import UNTOUCHED, Measured, curve, measured, targets
 from research.analysis.intervals import t_interval
 from research.analysis.learning_rates import lr_ratio
-from research.analysis.recovery import absolute_gap, definitions, rank_needed, relative_r90, shared_targets, start_loss, steps_needed
-from research.findings import Estimate, Finding, find, finding, shown
+from research.analysis.recovery import definitions, rank_needed, relative_r90, sensitivity, shared_targets, start_loss, steps_needed
+from research.findings import Estimate, Finding, finding
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns all findings of a sweep: losses, recovered shares, r90 (relative and absolute), gaps, steps needed, learning rate ratios.
+    """Returns all findings of a sweep, target by target: losses, what a rank costs, contrasts, r90 by every definition, and the rest.
 
-    Beside them what they are compared with: untouched weights, n-gram entropies, and the first singular values of updates and of noise.
+    Beside them what they are compared with: untouched weights, n-gram entropies, a generated target's floor, noise.
     """
-    tested = results.query("phase == 'result'")
-    last = tested["step"].max()
-    found = [*_losses(tested[tested["step"] == last]), *_ratios(results)]
-    unigram = float(results.query("metric == 'unigram_loss'")["value"].iloc[0])
-    for arm in tested["arm"].dropna().unique():
-        for init in tested["init"].unique():
-            found += _relative(results, tested, init, arm, unigram)
-        found += _absolute(tested, arm, unigram)
-    return [*found, *_references(results), *_first_values(results)]
-
-
-def answer(found: Sequence[Finding]) -> str:
-    """Returns two sentences that compare the inits: by the smallest rank and training everything, and by relative r90."""
-    losses = [f for f in found if f.name == "target_loss"]
-    inits = list(dict.fromkeys(f.where["init"] for f in losses))
-    lowest = min((f.where["rank"] for f in losses if f.where["trains"] == "lora" and f.where["rank"]), default=None)
-    small = find(losses, "target_loss", init=inits[0], trains="lora", rank=lowest) if inits else None
-    parts = []
-    if small is not None and small.value is not None:
-        rivals = [(init, find(losses, "target_loss", init=init, trains="full")) for init in inits[1:]]
-        words = [f"{shown(f)} from {init} weights" for init, f in rivals if f is not None]
-        parts.append(f"LoRA of rank {lowest} from {inits[0]} weights reaches {shown(small)} bits/byte on the target")
-        parts += [f"training everything, in the same steps, reaches {' and '.join(words)}"] if words else []
-    shares = {f.where["init"]: shown(f, ".3g") for f in reversed(found) if f.name == "r90" and f.where["reading"] == "relative"}
-    ranks = "; ".join(f"from {init} weights {shares[init]}" for init in inits if init in shares)
-    sentences = ("; ".join(parts), f"Rank for 90 % of what the same matrices gain at full rank: {ranks}" if ranks else "")
-    return " ".join(f"{sentence}." for sentence in sentences if sentence)
-
-
-def _losses(tested: pd.DataFrame) -> Iterator[Finding]:
-    keys = ["metric", "init", "arm", "trains", "rank"]
-    for (metric, init, arm, trains, rank), rows in tested.groupby(keys, dropna=False, sort=False):
-        if metric in ("target_loss", "source_loss"):
-            where = {"init": init, "arm": _none(arm), "trains": trains, "rank": _whole(rank)}
-            yield finding(metric, where, t_interval(rows["value"].astype(float)), "bits/byte")
-
-
-def _ratios(results: pd.DataFrame) -> Iterator[Finding]:
-    for row in lr_ratio(results.query("phase == 'select'")).itertuples():
-        where = {"init": row.init, "arm": row.arm, "rank": _whole(row.rank), "reference": row.reference}
-        yield finding("lr_ratio", where, Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note), "1")
-
-
-def _references(results: pd.DataFrame) -> Iterator[Finding]:
-    """What needs no training: the loss of each init untouched, and the target's n-gram entropies."""
-    rows = results.query("phase == 'reference'")
-    for init, losses in rows[rows["metric"] == "target_loss"].groupby("init", sort=False)["value"]:
-        estimate = t_interval(losses.astype(float))
-        if losses.nunique() == 1:  # every seed starts from one base
-            estimate = Estimate(estimate.value, None, None, 1, "one base", "one base for all seeds: no interval")
-        yield finding("untouched_loss", {"init": init}, estimate, "bits/byte")
-    for name in ("unigram_loss", "bigram_loss"):
-        for value in rows[rows["metric"] == name]["value"]:
-            yield finding(name, {}, Estimate(float(value), None, None, 1, "entropy of the test text"), "bits/byte")
-
-
-def _first_values(results: pd.DataFrame) -> Iterator[Finding]:
-    """The first singular value of what training everything changed, over its norm, and that of noise (`null`)."""
-    rows = results.query("phase == 'spectrum'")
-    for (init, null), values in rows[rows["index"] == 1].groupby(["init", "null"], sort=False)["value"] if len(rows) else ():
-        yield finding("first_singular_value", {"init": init, "trains": "full", "null": null}, t_interval(values.astype(float)), "1")
-
-
-def _curve(tested: pd.DataFrame, init: str, arm: str, step: int | None = None) -> pd.DataFrame:
-    """LoRA's target loss, seeds by ranks (rank 0 apart), at a step; only seeds whose runs all finished."""
-    rows = tested.query("metric == 'target_loss' and trains == 'lora' and init == @init and arm == @arm and rank > 0")
-    rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
-    return rows.pivot(index="seed", columns="rank", values="value").astype(float).dropna()
-
-
-def _reference(tested: pd.DataFrame, init: str, arm: str | None, step: int | None = None) -> pd.Series:
-    trains = "full" if arm is None else "matched"
-    rows = tested[(tested["metric"] == "target_loss") & (tested["init"] == init) & (tested["trains"] == trains)]
-    rows = rows if arm is None else rows[rows["arm"] == arm]
-    rows = rows[rows["step"] == (rows["step"].max() if step is None else step)]
-    return rows.set_index("seed")["value"].astype(float).dropna()
-
-
-def _relative(results: pd.DataFrame, tested: pd.DataFrame, init: str, arm: str, unigram: float) -> list[Finding]:
-    curve, matched, full = _curve(tested, init, arm), _reference(tested, init, arm), _reference(tested, init, None)
-    untouched = results.query("phase == 'reference' and metric == 'target_loss' and init == @init").set_index("seed")["value"].astype(float)
-    seeds = curve.index.intersection(matched.index).intersection(full.index).intersection(untouched.index)
-    if not len(seeds) or curve.shape[1] < 2:
-        note = "too few finished runs or ranks for a rank curve"
-        nothing = Estimate(None, None, None, len(seeds), "isotonic inversion", note)
-        return [finding("r90", {"init": init, "arm": arm, "reading": "relative"}, nothing, "rank")]
-    curve, matched, full, untouched = curve.loc[seeds], matched.loc[seeds], full.loc[seeds], untouched.loc[seeds]
-    ranks, reached = curve.columns.to_numpy(float), curve.to_numpy()
-    start = start_loss(untouched.to_numpy(), unigram)
-    headline = relative_r90(ranks, start, reached, matched.to_numpy())
-    found = [finding("r90", {"init": init, "arm": arm, "reading": "relative"}, headline, "rank")]
-    starts = {"min": start, "untouched": untouched.to_numpy(), "unigram": unigram}
-    table = definitions(ranks, reached, starts, {"matched": matched.to_numpy(), "full": full.to_numpy()})
-    for row in table.itertuples():
-        where = {"init": init, "arm": arm, "start": row.start, "reference": row.reference}
-        estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
-        if row.metric == "recovered":
-            found.append(finding("recovered", {**where, "rank": _whole(row.rank)}, estimate, "1"))
-        else:
-            found.append(finding("r90_by_definition", where, estimate, "rank"))
+    found: list[Finding] = []
+    for target in targets(results):
+        own = measured(results, target)
+        if "unigram_loss" not in own.entropies:
+            continue
+        found += [*_losses(own), *_entropies(own), *gaps(own), *between_inits(own)]
+        for arm in own.arms():
+            for init in own.inits():
+                found += _relative(own, init, arm)
+            found += _absolute(results, own, arm)
+        found += [*updates.first_values(results, target), *updates.cut(results, own)]
+        found += [*_source(results, target), *source_at_equal_loss(results, target, FIRST)]
+        chosen = results[(results["target"] == target) & (results["phase"] == "select")]
+        found += [*_ratios(chosen, target), *rates(chosen, target)]
     return found
 
 
-def _absolute(tested: pd.DataFrame, arm: str, unigram: float) -> Iterator[Finding]:
-    inits, steps = list(tested["init"].unique()), sorted(tested.query("metric == 'target_loss'")["step"].unique())
-    curves = {init: _curve(tested, init, arm) for init in inits}
-    for init, curve in curves.items():
-        matched = _reference(tested, init, arm)
-        for rank in curve.columns:
-            where = {"init": init, "arm": arm, "rank": _whole(rank), "reference": "matched"}
-            yield finding("gap", where, absolute_gap(curve[rank], matched), "bits/byte")
-    reached = {init: np.append(curve.mean().to_numpy(), _reference(tested, init, arm).mean()) for init, curve in curves.items()}
-    for name, target in shared_targets(reached, unigram).items():
-        for init in inits:
-            where = {"init": init, "arm": arm, "reading": "absolute", "target": name, "target_bits": round(target, 4)}
-            yield from _needed(tested, where, steps, target)
+def _losses(own: Measured) -> Iterator[Finding]:
+    """The loss of everything that was trained, and of untouched weights, with intervals over bases and documents."""
+    untouched = [(init, None, UNTOUCHED, None) for init in own.inits()]
+    for init, arm, trains, rank in (*untouched, *own.trained()):
+        table = own.table(init, arm, trains, rank)
+        where = {"target": own.target, "init": init} | ({} if trains == UNTOUCHED else {"arm": arm, "trains": trains, "rank": rank})
+        if len(table):
+            bases = np.array([own.bases[init, seed] for seed in table.index])
+            estimate = own.estimate(table.to_numpy(), bases)
+        else:
+            estimate = Estimate(None, None, None, 0, "mean", "diverged in every seed")
+        yield finding("untouched_loss" if trains == UNTOUCHED else "target_loss", where, estimate, "bits/byte")
 
 
-def _needed(tested: pd.DataFrame, where: dict[str, Any], steps: Sequence[float], target: float) -> Iterator[Finding]:
-    """The rank needed for an absolute loss at each budget, and the steps that training everything needs."""
-    init, arm = where["init"], where["arm"]
-    for step in steps:
-        curve = _curve(tested, init, arm, int(step))
-        if len(curve) and curve.shape[1] > 1:
-            estimate = rank_needed(curve.columns.to_numpy(float), curve.to_numpy(), target)
-            yield finding("r90", {**where, "step": int(step)}, estimate, "rank")
-    full = pd.concat({int(step): _reference(tested, init, None, int(step)) for step in steps}, axis=1).dropna()
-    if len(full) and full.shape[1] > 1:
-        estimate = steps_needed(full.columns.to_numpy(float), full.to_numpy(), target)
-        yield finding("steps_needed", {**where, "trains": "full"}, estimate, "steps")
+def _entropies(own: Measured) -> Iterator[Finding]:
+    for name, value in own.entropies.items():
+        if name == "width":
+            continue
+        method = "exact entropy of the grammar" if name == "floor_loss" else "entropy of the test text"
+        yield finding(name, {"target": own.target}, Estimate(float(value), None, None, 1, method), "bits/byte")
+
+
+def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
+    """The share of the gain that each rank recovers and the rank for 90 % of it, by definition, and how it hangs on the reference."""
+    where, found = {"target": own.target, "init": init, "arm": arm}, curve(own, init, arm)
+    if found is None or len(found.ranks) < 3:
+        nothing = Estimate(None, None, None, 0, "isotonic inversion", "too few finished runs or ranks for a rank curve")
+        return [finding("r90", {**where, "reading": "relative"}, nothing, "rank")]
+    one = found.by_base()
+    unigram = own.entropies["unigram_loss"]
+    start = start_loss(one.untouched, unigram)
+    reading = relative_r90(one.ranks, start, one.reached, one.matched)
+    made = [finding("r90", {**where, "reading": "relative"}, reading, "rank")]
+    width = own.entropies["width"]
+    ends = [None if end is None else end / width for end in reading[:3]]
+    made.append(finding("r90_over_width", {**where, "width": int(width)}, Estimate(*ends, *reading[3:]), "1"))
+    references = {"matched": one.matched, **({"full": one.full} if np.isfinite(one.full).all() else {})}
+    table = definitions(one.ranks, one.reached, {"min": start, "untouched": one.untouched, "unigram": unigram}, references)
+    for row in table.itertuples():
+        at = {**where, "start": row.start, "reference": row.reference}
+        estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
+        if row.metric == "recovered":
+            made.append(finding("recovered", {**at, "rank": _whole(row.rank)}, estimate, "1"))
+        else:
+            made.append(finding("r90_by_definition", at, estimate, "rank"))
+    for change, estimate in sensitivity(one.ranks, start, one.reached, one.matched):
+        made.append(finding("r90_sensitivity", {**where, "changed": change}, estimate, "rank"))
+    return made
+
+
+def _absolute(results: pd.DataFrame, own: Measured, arm: str) -> Iterator[Finding]:
+    """The rank, and the steps of training everything, that a loss takes which all initializations reach; it comes from validation text."""
+    rows = results[(results["target"] == own.target) & (results["phase"] == "result")]
+    runs = rows[(rows["metric"] == "validation_loss") & ((rows["arm"] == arm) | rows["arm"].isna())].astype({"value": float})
+    last = runs[(runs["step"] == runs["step"].max()) & (runs["trains"] != "full")]
+    reached = {init: some.groupby(["trains", "rank"], dropna=False)["value"].mean().to_numpy() for init, some in last.groupby("init")}
+    steps = sorted(rows["step"].dropna().astype(int).unique())
+    at_steps = {step: measured(results, own.target, step) for step in steps}
+    for name, target in shared_targets(reached, own.entropies["unigram_loss"]).items():
+        for init in reached:
+            where = {"target": own.target, "init": init, "arm": arm, "reading": "absolute", "loss": name, "bits": round(target, 4)}
+            for step, at in ((None, own), *((step, at_steps[step]) for step in steps[:-1])):
+                found = curve(at, str(init), arm)
+                if found is not None and len(found.ranks) > 2:
+                    one = found.by_base()
+                    estimate = rank_needed(one.ranks, one.reached, target)
+                    note = "" if step is None else f"rates chosen for step {_chosen_for(rows, step)}"
+                    note = "; ".join(filter(None, [estimate.note, note]))
+                    yield finding("r90", {**where, "step": step or steps[-1]}, estimate._replace(note=note), "rank")
+            yield from _steps(at_steps, str(init), target, {**where, "trains": "full"})
+
+
+def _steps(at_steps: dict[int, Measured], init: str, target: float, where: dict[str, Any]) -> Iterator[Finding]:
+    tables = {step: own.table(init, None, "full") for step, own in at_steps.items()}
+    if all(len(table) for table in tables.values()) and len(tables) > 1:
+        curves = pd.concat({step: table[0] for step, table in tables.items()}, axis=1).dropna()
+        estimate = steps_needed(curves.columns.to_numpy(float), curves.to_numpy(), target)
+        yield finding("steps_needed", where, estimate, "steps")
+
+
+def _chosen_for(rows: pd.DataFrame, step: int) -> int:
+    chosen = set(rows["chosen_for"].dropna().astype(int))
+    return step if step in chosen else max(chosen)
+
+
+def _source(results: pd.DataFrame, target: str) -> Iterator[Finding]:
+    rows = results[(results["target"] == target) & (results["phase"] == "result") & (results["metric"] == "source_loss")]
+    rows = rows[(rows["step"] == rows["step"].max()) & (rows["chosen_for"] == rows["chosen_for"].max())]
+    for (init, arm, trains, rank), some in rows.groupby(["init", "arm", "trains", "rank"], dropna=False, sort=False):
+        where = {"target": target, "init": init, "arm": _none(arm), "trains": trains, "rank": _whole(rank)}
+        yield finding("source_loss", where, t_interval(some["value"].astype(float)), "bits/byte")
+
+
+def _ratios(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
+    for row in lr_ratio(chosen).itertuples():
+        where = {"target": target, "init": row.init, "arm": row.arm, "rank": _whole(row.rank), "reference": row.reference}
+        yield finding("lr_ratio", where, Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note), "1")
 
 
 def _none(value: Any) -> Any:

@@ -25,7 +25,20 @@ from research.training.memory import decoder_activations
 
 READ_AT = (0.1, 0.4)
 NGRAMS = {"unigram_loss": unigram_bits, "bigram_loss": bigram_bits}
-APART = ("targets", "inits", "arms", "ranks", "rate_ranks", "crossed", "star", "seeds", "selection_seeds", "learning_rates", "mesh", "members")
+APART = (
+    "targets",
+    "inits",
+    "arms",
+    "ranks",
+    "rate_ranks",
+    "crossed",
+    "star",
+    "seeds",
+    "selection_seeds",
+    "learning_rates",
+    "mesh",
+    "members",
+)
 
 
 class Common(NamedTuple):
@@ -35,7 +48,7 @@ class Common(NamedTuple):
     study: Study
     sweep: RankSweep
     layout: Layout
-    index: Mapping[tuple[str, int], int]
+    places: Mapping[tuple[str, int], int]
     loaded: Any
 
 
@@ -87,13 +100,14 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
             if spoke.full:
                 own = {key: place for key, place in index.items() if key[0] in spoke.inits}
                 known = _known(runner.setting.experiment, spoke.target, target)
+                known.append(reference(runner.setting.experiment, "width", study.model.d_model, "1", target=spoke.target))
                 sizes = document_sizes(runner, target=spoke.target)
                 yield [*known, *sizes, *untouched(runner, "full", own, sweep.bases, target=spoke.target)]
 
         def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
             if spoke.full:
                 yield spectra(runner, cells, study.model.scan)
-                yield truncations(runner, cells, study.model.scan)
+                yield truncations(runner, cells, spoke)
             if first:
                 yield costs(runner, layout.tasks, sweep, study)
 

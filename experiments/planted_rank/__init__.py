@@ -14,6 +14,7 @@ from research.cells.subject import planned
 from research.errors import UsageError
 from research.figures.style import Captioned
 from research.findings import Finding, Table
+from research.runtime.conclusions import Milestone
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
@@ -37,7 +38,7 @@ def plan(config: Any) -> Plan:
     return planned([planted_subject(config.to_dict())], SECONDS_OF_A_SIMULATION * config.simulations)
 
 
-def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
+def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milestone]:
     """Yields the records: linear floors and simulations, then references, selection, choice, results, subspaces."""
 
     def rulers() -> Iterator[list[dict[str, Any]]]:

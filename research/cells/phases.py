@@ -12,6 +12,7 @@ from research.cells.measures import BY_DOCUMENT
 from research.cells.runner import Cell, Runner
 from research.cells.runs import SELECTION_SEEDS
 from research.cells.subject import Coordinates, Prepared, Rows, Subject, by_layout, layout_rows
+from research.records import rounded
 from research.runtime.conclusions import Milestone
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
@@ -72,11 +73,11 @@ def named(stage: int, share: Mapping[str, Any], data: Sequence[str], coordinates
     return fingerprint({"stage": stage, "config": dict(share), "data": list(data), "cell": dict(coordinates)})
 
 
-def reference(experiment: str, metric: str, value: float, unit: str, *, digits: int = 7, **where: Any) -> dict[str, Any]:
-    """Returns the record of a value that needs no training, rounded to `digits`; `where` adds to the usual coordinates, or changes them."""
+def reference(experiment: str, metric: str, value: float, unit: str, **where: Any) -> dict[str, Any]:
+    """Returns the record of a value that needs no training; `where` adds to the usual coordinates, or changes them."""
     usual = {"init": None, "arm": None, "trains": "nothing", "rank": None, "learning_rate": None, "seed": None, "step": 0}
     start = {"experiment": experiment, "cell": "", "phase": "reference", **usual, **where}
-    return {**start, "metric": metric, "value": round(value, digits), "unit": unit}
+    return {**start, "metric": metric, "value": rounded(value), "unit": unit}
 
 
 def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int], bases: int, **where: Any) -> Rows:

@@ -14,6 +14,7 @@ from research import tree
 from research.cells.measures import BITS, BY_DOCUMENT, Measure
 from research.cells.programs import Programs
 from research.data.batches import orders
+from research.records import rounded
 from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir
@@ -220,7 +221,7 @@ class _InFlight:
         def row(step: int, metric: str, value: float, unit: str, **more: Any) -> dict[str, Any]:
             healthy = finite[:step].all() and np.isfinite(value)
             made = {"experiment": self.setting.experiment, "cell": cell.fingerprint, **cell.coordinates, "step": step, **more}
-            made |= {"metric": metric, "value": round(float(value), 7) if healthy else None, "unit": unit}
+            made |= {"metric": metric, "value": rounded(float(value)) if healthy else None, "unit": unit}
             return made if healthy else made | {"note": "diverged"}
 
         for position, step in enumerate(self.setting.budgets):
