@@ -55,7 +55,7 @@ def default() -> dict[str, object]:
 
 GPU = {
     "source": "tfds:lm1b/text",
-    "data": {"validation_bytes": 2**18, "test_bytes": 2**18, "max_bytes": 2**29},
+    "data": {"validation_bytes": 2**18, "test_bytes": 2**18, "final_bytes": 2**18, "max_bytes": 2**29},
     "model": {
         "d_model": 1024,
         "n_layers": 10,
@@ -77,7 +77,7 @@ CHANGES: dict[str, dict[str, object]] = {
     "": {},
     "smoke": {
         "model": {"d_model": 32, "n_layers": 1, "max_length": 32, "d_mlp": 64},
-        "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "max_bytes": 2**31},
+        "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
         "pretraining": {"steps": 200, "batch_size": 16},
         "ranks": (1, 4),
         "seeds": 2,
