@@ -3,9 +3,17 @@
 from ml_collections import ConfigDict
 
 
+def data() -> dict[str, object]:
+    """Returns how a text is carved: bytes of the held-out parts and of all, and `seed`, which says what is held out.
+
+    part: on which part results are read, test or, once at the end, final.
+    """
+    return {"validation_bytes": 32_768, "test_bytes": 98_304, "final_bytes": 98_304, "seed": 0, "part": "test", "max_bytes": 2**31}
+
+
 def text(source: str, target: str) -> dict[str, object]:
-    """Returns the keys that name the text: `source` to pretrain on, `target` to fine-tune on, and the sizes of held-out parts in bytes."""
-    return {"source": source, "target": target, "data": {"validation_bytes": 32_768, "test_bytes": 32_768, "max_bytes": 2**31}}
+    """Returns the keys that name the text: `source` to pretrain on, `target` to fine-tune on, and how both are carved."""
+    return {"source": source, "target": target, "data": data()}
 
 
 def model() -> dict[str, object]:

@@ -71,7 +71,7 @@ def default() -> dict[str, object]:
 GPU = {
     "models": ("lm",),
     "source": "tfds:lm1b/text",
-    "data": {"validation_bytes": 2**20, "test_bytes": 2**20, "max_bytes": 2**29},
+    "data": {"validation_bytes": 2**20, "test_bytes": 2**20, "final_bytes": 2**20, "max_bytes": 2**29},
     "model": {"d_model": 256, "n_layers": 8, "n_heads": 8, "n_kv_heads": 8, "d_mlp": 1024, "max_length": 512, "dtype": "bfloat16"},
     "widths": (256, 512, 768),
     "pretraining": {"steps": 2000, "batch_size": 64, "learning_rate": 1e-3},
@@ -89,7 +89,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "hidden": (16,),
         "model": {"d_model": 32, "n_layers": 1, "max_length": 32, "d_mlp": 64},
         "widths": (32,),
-        "data": {"validation_bytes": 8_192, "test_bytes": 8_192, "max_bytes": 2**31},
+        "data": {"validation_bytes": 8_192, "test_bytes": 8_192, "final_bytes": 8_192},
         "pretraining": {"steps": 100, "batch_size": 16},
         "inits": ("random", "pretrained"),
         "projections": {"fc": ("count_sketch", "fastfood")},

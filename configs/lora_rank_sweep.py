@@ -48,10 +48,9 @@ NEEDS = {
 
 def default() -> dict[str, object]:
     """Returns the default's values."""
-    text = base.text("stdlib:code", "")
-    del text["target"]
     return {
-        **text,
+        "source": "stdlib:code",
+        "data": base.data(),
         "targets": ("stdlib:docs", "generated:restaurants"),
         "model": base.model(),
         "pretraining": {**base.pretraining(), "bases": 3},

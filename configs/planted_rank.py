@@ -30,7 +30,7 @@ def default() -> dict[str, object]:
     """Returns the default's values."""
     return {
         **base.text("stdlib:code", "stdlib:code"),
-        "data": {"validation_bytes": 8_192, "test_bytes": 8_192, "max_bytes": 2**31},
+        "data": {"validation_bytes": 8_192, "test_bytes": 8_192, "final_bytes": 8_192, "seed": 0, "part": "test", "max_bytes": 2**31},
         "model": {**base.model(), "d_model": 48, "n_layers": 1, "d_mlp": 64, "max_length": 32},
         "pretraining": {**base.pretraining(), "steps": 500},
         "optimizer": {**base.optimizer(), "schedule": "cosine"},

@@ -36,7 +36,7 @@ def _study(tmp_path: Path, source: str, target: str) -> Study:
             (tmp_path / folder / name / f"{i}.txt").write_text(f"{name} {i} " + "word " * (i % 30))
     for i in range(80):  # the other folder holds copies with Windows' line ends
         (tmp_path / "b" / "third" / f"copy{i}.txt").write_bytes((tmp_path / "a" / "medical" / f"{i}.txt").read_bytes() + b"\r\n")
-    data = [DataSpec(f"text:{tmp_path}/{glob}", 800, 800, 2**31) for glob in (source, target)]
+    data = [DataSpec(f"text:{tmp_path}/{glob}", 800, 800, 800, max_bytes=2**31) for glob in (source, target)]
     return Study(*data, DecoderConfig(**MODEL), PRETRAINING, OptimizerSpec(steps=1), MeshSpec())
 
 

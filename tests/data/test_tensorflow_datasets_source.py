@@ -83,10 +83,10 @@ def data(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_own_splits_are_kept_and_copies_leave_train(data: Path) -> None:
-    corpus = load_corpus(DataSpec("tfds:own_splits", 300, 600))
+    corpus = load_corpus(DataSpec("tfds:own_splits", 300, 600, 300))
     documents = {part: bytes(corpus.parts[part]).decode().split("\0") for part in PARTS}
     words = {part: {document.split()[0] for document in documents[part]} for part in PARTS}
-    assert words == {"train": {"train"}, "validation": {"dev"}, "test": {"test"}}
+    assert words == {"train": {"train"}, "validation": {"dev"}, "test": {"test"}, "final": {"test"}}
     assert len(documents["train"]) == 90 and corpus.provenance["dropped_duplicates"] == 3
     assert 0.75 * 600 <= len(corpus.parts["test"]) <= 600
     assert corpus.provenance["dataset"] == "own_splits/1.0.0"
@@ -94,13 +94,13 @@ def test_own_splits_are_kept_and_copies_leave_train(data: Path) -> None:
 
 
 def test_missing_parts_are_carved_from_train(data: Path) -> None:
-    corpus = load_corpus(DataSpec("tfds:train_alone/text", 300, 600))
+    corpus = load_corpus(DataSpec("tfds:train_alone/text", 300, 600, 300))
     assert sum(corpus.provenance["documents"].values()) == 300
     assert "test: documents of train" in corpus.provenance["parts"]
 
 
 def test_a_set_without_train_is_one_pool(data: Path) -> None:
-    corpus = load_corpus(DataSpec("tfds:no_train", 300, 600))
+    corpus = load_corpus(DataSpec("tfds:no_train", 300, 600, 300))
     assert corpus.provenance["pooled"] and sum(corpus.provenance["documents"].values()) == 200
 
 
@@ -126,7 +126,7 @@ def test_strings_are_texts_too_and_those_inside_others_have_names(data: Path, wo
 
 def test_splits_of_other_names_are_one_pool(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        corpus = load_corpus(DataSpec("tfds:other_names", 300, 600, 10**6))
+        corpus = load_corpus(DataSpec("tfds:other_names", 300, 600, 100, max_bytes=10**6))
     assert sum(corpus.provenance["documents"].values()) == 100 and corpus.provenance["pooled"]
     assert "all rows of labelled_dev, train_sft are one pool" in caplog.text
 
@@ -245,6 +245,6 @@ def test_without_the_variable_the_folder_is_that_of_tfds(monkeypatch: pytest.Mon
 def test_prepared_sets_where_they_are_present(word: str) -> None:
     if not REAL_FOLDER or not (Path(REAL_FOLDER) / word.split("/")[0]).is_dir():
         pytest.skip(f"TFDS_DATA_DIR names no folder with {word}")
-    corpus = load_corpus(DataSpec(f"tfds:{word}", 30_000, 60_000, 1_000_000))
+    corpus = load_corpus(DataSpec(f"tfds:{word}", 30_000, 60_000, 30_000, max_bytes=1_000_000))
     assert len(corpus.parts["train"]) > 500_000 and 40_000 < len(corpus.parts["test"]) <= 60_000
     assert bytes(corpus.parts["test"]).count(b"e") > 1000
