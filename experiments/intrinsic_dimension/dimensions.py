@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from research.adapters.subspace import Subspace, targeted
+from research.cells.initializations import base_of
 from research.cells.runner import Cell
 from research.cells.runs import Runs
 from research.errors import UsageError
@@ -39,6 +40,7 @@ class DimensionSweep(Runs):
     rates_at: int
     step_norms: tuple[float, ...]
     parameters: int
+    bases: int
 
     @classmethod
     def of(cls, config: Mapping[str, Any], model: str, parameters: int, inits: tuple[str, ...]) -> "DimensionSweep":
@@ -61,6 +63,7 @@ class DimensionSweep(Runs):
             inits=inits,
             per_layer=config["per_layer"],
             parameters=parameters,
+            bases=config["pretraining"]["bases"],
             **{**own, "dimensions": tuple(sorted(own["dimensions"]))},
         )
 
@@ -140,7 +143,7 @@ def made(
     coordinates: Mapping[str, Any], sweep: DimensionSweep, described: Mapping[str, Any], places: Mapping[tuple[str, int], int]
 ) -> Cell:
     """Returns the cell of some coordinates, not yet named: at the learning rate of its own dimension, said of this model, from its base."""
-    c = {**described, **sweep.rescaled(coordinates)}
+    c = {**described, **sweep.rescaled(coordinates), "base": base_of(coordinates["init"], coordinates["seed"], sweep.bases)}
     return Cell("", c, shape_of(c), places[c["init"], c["seed"]], c["dimension"] or 0, c["learning_rate"], c["seed"])
 
 

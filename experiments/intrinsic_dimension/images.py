@@ -13,7 +13,7 @@ from experiments.intrinsic_dimension.step_times import step_costs
 from research.analysis.ngrams import majority_share
 from research.cells.layout import lay_out, stacked_shapes, tally
 from research.cells.pretraining import check_batch
-from research.cells.runner import Measure
+from research.cells.measures import Measure
 from research.cells.study import population_mesh
 from research.cells.subject import Prepared, Subject
 from research.data.batches import in_batches
@@ -71,7 +71,7 @@ def image_subject(config: Mapping[str, Any], name: str) -> Subject:
             _measures(data),
             (data.fingerprint, sweep.width()),
             lambda c: made(c, sweep, described, index),
-            before=lambda runner: references(runner, described, index, _facts(config, data)),
+            before=lambda runner: references(runner, described, index, sweep.bases, _facts(config, data)),
             after=lambda runner, cells: step_costs(runner, described, layout, max(sweep.dimensions)),
         )
 

@@ -10,8 +10,7 @@ from research.analysis.ngrams import unigram_bits
 from research.cells import initializations
 from research.cells.layout import lay_out, stacked_shapes, tally
 from research.cells.pretraining import parameter_shapes
-from research.cells.runner import Measure
-from research.cells.study import Study, bases, corpora, held_out, model_of, text_subject
+from research.cells.study import Study, bases, corpora, early, model_of, text_subject, whole
 from research.cells.subject import Prepared, Subject
 from research.data.batches import batch, windows
 from research.errors import UsageError
@@ -54,9 +53,8 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
     described = {"model": NAME, "parameters": size, "data": study.target.source}
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
-        source, target = corpora(study, workdir)
-        validation, test = (held_out(target, part, length) for part in ("validation", "test"))
-        unigram = unigram_bits(target.parts["train"], target.parts["test"])
+        source, target = corpora(study.source, (study.target,), workdir)
+        unigram = unigram_bits(target.parts["train"], target.parts[target.read])
         facts = [
             (None, "per_layer", float(config["per_layer"]), "1"),
             (None, "unigram_loss", unigram, "bits/byte"),
@@ -65,10 +63,16 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         return Prepared(
             bases(study, index, (source, target), workdir, progress),
             windows(target.parts["train"], length),
-            {"select": (Measure("validation_loss", validation, True),), "result": (Measure("target_loss", test, False),)},
+            {
+                "select": (whole(target, "validation", length, "validation_loss")._replace(groups=None),),
+                "result": (
+                    whole(target, target.read, length, "target_loss", early="budget_loss"),
+                    early(target, "validation", length, "validation_loss"),
+                ),
+            },
             (source.fingerprint, target.fingerprint, sweep.width()),
             lambda c: made(c, sweep, described, index),
-            before=lambda runner: references(runner, described, index, facts),
+            before=lambda runner: references(runner, described, index, sweep.bases, facts),
             after=lambda runner, cells: step_costs(runner, described, layout, max(sweep.dimensions)),
         )
 
@@ -77,8 +81,8 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         study,
         sweep,
         layout,
-        sweep.inits,
         share=share,
+        flops=study.flops(layout.cells * sweep.steps * sweep.batch_size, sweep.inits),
         prepare=prepare,
         read_at=READ_AT,
         name=f"{NAME} ({size:,} parameters)",

@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from research.cells.phases import reference, untouched
+from research.cells.phases import document_sizes, reference, untouched
 from research.cells.runner import Runner
 from research.cells.subject import Rows
 
 Fact = tuple[str | None, str, float, str]  # init, metric, value, unit
 
 
-def references(runner: Runner, described: Mapping[str, Any], places: Mapping[tuple[str, int], int], facts: list[Fact]) -> Iterator[Rows]:
-    """Yields the records of `facts` and of the untouched models."""
+def references(
+    runner: Runner, described: Mapping[str, Any], places: Mapping[tuple[str, int], int], bases: int, facts: list[Fact]
+) -> Iterator[Rows]:
+    """Yields the records of `facts`, of groups of documents, and of the untouched models."""
     where = {**described, "projection": None, "dimension": 0}
     known = [reference(runner.setting.experiment, metric, value, unit, **where, init=init) for init, metric, value, unit in facts]
-    yield [*known, *untouched(runner, "full", places, **where)]
+    yield [*known, *document_sizes(runner, **described), *untouched(runner, "full", places, bases, **where)]

@@ -20,7 +20,9 @@ def gaps(own: Measured) -> Iterator[Finding]:
     for arm in own.arms():
         for init in own.inits():
             found = curve(own, init, arm)
-            for reference, rank in _pairs(found) if found else ():
+            if found is None:
+                continue
+            for reference, rank in _pairs(found):
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
                 yield finding("gap", where, own.estimate(found.gap(rank, reference), found.bases), "bits/byte")
 
@@ -35,7 +37,7 @@ def between_inits(own: Measured) -> Iterator[Finding]:
             where = {"between": f"{FIRST} - {other}", "target": own.target, "arm": arm}
             for reference, rank in _pairs(first):
                 if rank in second.ranks and (reference, rank) in _pairs(second):
-                    gap = _paired(own, first, second, lambda one, at=(rank, reference): one.gap(*at))
+                    gap = _paired(own, first, second, _gap(rank, reference))
                     yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
             before = _paired(own, first, second, lambda one: one.untouched)
             yield finding("contrast", {"of": "untouched loss", **where, "rank": None}, before, "bits/byte")
@@ -51,18 +53,22 @@ def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
     for key, own in rows.groupby(["init", "arm", "trains", "rank", "seed"], dropna=False, sort=False):
         init, arm, trains, rank, seed = (None if pd.isna(part) else part for part in key)
         best = parabola_optimum(own["learning_rate"].to_numpy(float), own["value"].to_numpy(float)).learning_rate
-        optima.setdefault((init, arm, trains, rank), {})[int(str(seed))] = best
+        optima.setdefault((init, arm, trains, rank), {})[int(float(str(seed)))] = best
     bases = rows.groupby("seed")["base"].first().astype(int)
     for (init, arm, trains, rank), own in optima.items():
         first = optima.get((FIRST, arm, trains, rank))
         if init == FIRST or first is None:
             continue
-        logs = {s: np.log(first[s] / own[s]) if first.get(s) and own[s] else np.nan for s in own}
+        logs = {s: np.log(one / other) if (one := first.get(s)) and other else np.nan for s, other in own.items()}
         estimate = contrast(np.array(list(logs.values()), float), bases.loc[list(logs)].to_numpy(), factor=True)
         note = f"{sum(map(np.isnan, logs.values()))} of {len(logs)} seeds have their best rate on an edge"
         estimate = estimate._replace(note=note) if np.isnan(list(logs.values())).any() else estimate
         where = {"of": "best rate", "between": f"{FIRST} / {init}", "target": target, "arm": arm, "trains": trains}
         yield finding("contrast", {**where, "rank": None if rank is None else int(rank)}, estimate, "1")
+
+
+def _gap(rank: float, reference: str) -> Callable[[Curve], np.ndarray]:
+    return lambda found: found.gap(rank, reference)
 
 
 def _pairs(found: Curve) -> list[tuple[str, float]]:

@@ -100,7 +100,9 @@ def _of_costs(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) ->
         for rank in ranks:
             at = {"target": target, "arm": arm, "rank": rank}
             gaps = [find(found, "gap", **at, init=init, reference="matched") for init in inits]
-            contrast = next((f for f in found if _is_contrast(f, "gap to matched", f"{FIRST} - {NULL}") and at.items() <= f.where.items()), None)
+            contrast = next(
+                (f for f in found if _is_contrast(f, "gap to matched", f"{FIRST} - {NULL}") and at.items() <= f.where.items()), None
+            )
             if any(gaps):
                 made.append((target, arm, str(rank), *(shown(f, "+.2f") for f in gaps), shown(contrast, "+.2f")))
     return Table(columns, tuple(made), COSTS)

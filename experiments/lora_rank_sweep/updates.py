@@ -59,12 +59,12 @@ def cut(results: pd.DataFrame, own: Measured) -> Iterator[Finding]:
             yield finding("contrast", {**what, **where}, _difference(own, init, tables["best"], tables["random"]), "bits/byte")
 
 
-def _grown(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _grown(rows: pd.DataFrame) -> tuple[list[float], list[float]]:
     """Norm and first singular value at each step of one run."""
     rows = rows.sort_values("step")
     norms = rows[rows["metric"] == "update_norm"].set_index("step")["value"].astype(float)
     values = rows[(rows["metric"] == "singular_value") & (rows["null"] == "none") & (rows["index"] == 1)].set_index("step")["value"]
-    return norms.to_numpy(), values.astype(float).reindex(norms.index).to_numpy()
+    return norms.to_list(), values.astype(float).reindex(norms.index).to_list()
 
 
 def _losses(rows: pd.DataFrame, own: Measured) -> pd.DataFrame:

@@ -9,10 +9,11 @@ from experiments.planted_rank.cases import SHAPE, Case, PlantedSweep, case_of, d
 from experiments.planted_rank.overlaps import subspace_records
 from research.cells import initializations
 from research.cells.layout import lay_out, stacked_shapes, tally
+from research.cells.measures import Measure
 from research.cells.phases import reference
 from research.cells.pretraining import parameter_shapes
-from research.cells.runner import Cell, Measure, Runner
-from research.cells.study import bases, corpora, held_out, text_subject
+from research.cells.runner import Cell, Runner
+from research.cells.study import bases, corpora, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
 from research.data.corpus import Corpus
@@ -42,7 +43,7 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
         return Cell("", c, SHAPE, 0, c["rank"], c["learning_rate"], c["seed"], places[case_of(c), c["seed"]])
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
-        source, target = corpora(study, workdir)
+        source, target = corpora(study.source, (study.target,), workdir)
         params = _base(sweep, (source, target), workdir, progress)
         rows = windows(target.parts["train"], length)
         metric = sweep.metric(params, rows[:METRIC_WINDOWS])
@@ -58,8 +59,8 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
             sweep.stack(params, metric),
             rows,
             {
-                "select": (Measure("validation_loss", held_out(target, "validation", length), True, "kl"),),
-                "result": (Measure("kl", held_out(target, "test", length), True, "kl"),),
+                "select": (_divergence(target, "validation", length, "validation_loss"),),
+                "result": (_divergence(target, target.read, length, "kl"),),
             },
             (source.fingerprint, target.fingerprint),
             cell,
@@ -69,7 +70,13 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
         )
 
     share = {key: value for key, value in config.items() if key not in APART}
-    return text_subject(study, sweep, layout, (sweep.init,), share=share, prepare=prepare)
+    flops = study.flops(layout.cells * sweep.steps * sweep.batch_size, (sweep.init,))
+    return text_subject(study, sweep, layout, share=share, prepare=prepare, flops=flops)
+
+
+def _divergence(target: Corpus, part: str, length: int, metric: str) -> Measure:
+    """Of students from their teachers, in bits a byte."""
+    return whole(target, part, length, metric)._replace(quantity="kl", groups=None)
 
 
 def _keep(coordinates: Mapping[str, Any]) -> bool:
@@ -77,7 +84,7 @@ def _keep(coordinates: Mapping[str, Any]) -> bool:
     return coordinates["phase"] == "result" and coordinates["decoy"] == "none" and coordinates["rank"] == coordinates["planted_rank"]
 
 
-def _base(sweep: PlantedSweep, texts: tuple[Corpus, Corpus], workdir: Workdir, progress: Progress) -> Variables:
+def _base(sweep: PlantedSweep, texts: Sequence[Corpus], workdir: Workdir, progress: Progress) -> Variables:
     """The one base that students start from."""
     index = initializations.places((sweep.init,), (0,), sweep.study.pretraining["bases"])
     return jax.tree.map(lambda x: x[0], bases(sweep.study, index, texts, workdir, progress))
@@ -96,5 +103,5 @@ def _references(runner: Runner, sweep: PlantedSweep) -> Rows:
         values = runner.untouched(SHAPE, "result", starts, teachers)["kl"]
         for (case, seed), value in zip(places, values, strict=True):
             where = {"init": sweep.init, **described(case), "rank": 0, "seed": seed}
-            found.append(reference(runner.setting.experiment, metric, float(value), "bits/byte", digits=9, **where))
+            found.append(reference(runner.setting.experiment, metric, float(value), "bits/byte", **where))
     return found

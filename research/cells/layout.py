@@ -1,6 +1,7 @@
 """How the cells of a sweep are laid out on the devices: members of one program, side by side or in turn."""
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -74,4 +75,4 @@ def stacked_shapes(params: Any, count: int) -> Any:
 def tally(shape_of: Callable[[Mapping[str, Any]], str], *phases: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
     """Returns how many cells of each shape each phase has: populations are cut from the whole sweep."""
     tallies = [Counter(map(shape_of, phase)) for phase in phases]
-    return {shape: [each[shape] for each in tallies] for shape in tallies[-1]}
+    return {shape: [each[shape] for each in tallies] for shape in dict.fromkeys(itertools.chain(*tallies))}

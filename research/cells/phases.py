@@ -25,7 +25,8 @@ def measured(
 ) -> Iterator[Rows | Milestone]:
     """Yields the records of an experiment at a stage: those of `first`, then all phases of one subject after another.
 
-    Between two subjects it yields what a report would lack by then. Subjects that share a layout share its programs. All subjects are prepared before the first record: data that cannot be had then leaves no folder behind.
+    Between two subjects it yields what a report would lack by then. Subjects that share a layout share its programs. All
+    subjects are prepared before the first record: data that cannot be had then leaves no folder behind.
     """
     with Progress() as progress, contextlib.ExitStack() as stack:
         programs = {key: stack.enter_context(some[0].programs()) for key, some in by_layout(subjects).items()}

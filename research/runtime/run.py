@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -111,7 +112,7 @@ def measure(experiment: ModuleType, run: Run, workdir: Workdir) -> None:
     fresh = True
     for yielded in experiment.run(run.config, workdir):
         if isinstance(yielded, Milestone):
-            by_leader(lambda missing=yielded.missing: conclude(experiment, run.name, run.path, workdir.records.rows, missing=missing))
+            by_leader(partial(conclude, experiment, run.name, run.path, workdir.records.rows, missing=yielded.missing))
             continue
         new = workdir.records.append([yielded] if isinstance(yielded, Mapping) else yielded)
         if new and fresh:
