@@ -206,9 +206,8 @@ def synthetic(
         for (init, seed), offset in offsets.items():
             rows += _of_seed({"target": target, "init": init, "seed": seed, "base": base_of(init, seed, bases)}, what, offset, rng)
     rows += [row for arm in arms for row in _costs(arm, ranks)]
-    frame = pd.DataFrame([{"experiment": "lora_rank_sweep", "cell": "", **row} for row in rows])
-    return frame.drop_duplicates(["phase", "target", "init", "arm", "trains", "rank", "seed", "step", "metric", "index", "null", "document",
-                                  "directions", "learning_rate"])  # fmt: skip
+    frame = pd.DataFrame([{"experiment": "lora_rank_sweep", "cell": "", "directions": None, **row} for row in rows])
+    return frame.drop_duplicates([name for name in frame if name not in ("value", "unit", "note", "on_edge", "chosen_for", "base")])
 
 
 def star(results: pd.DataFrame) -> pd.DataFrame:

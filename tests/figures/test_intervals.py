@@ -5,7 +5,23 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from research.figures.intervals import arms_of, at_last_step, inits_of, over_seeds, ranks_of, seeds_sentence, spread, tidy
+from research.figures.intervals import (
+    arms_of,
+    around,
+    at_last_step,
+    entropies_of,
+    inits_of,
+    keys_of,
+    over_seeds,
+    places_of,
+    ranks_of,
+    seeds_sentence,
+    select,
+    spread,
+    tidy,
+)
+from research.findings import Estimate, finding
+from tests.synthetic import TARGETS, star
 
 
 def _members(values):
@@ -62,11 +78,61 @@ def test_members_under_way_are_not_compared_with_finished_ones():
     assert at_last_step(frame)["value"].tolist() == [2.0]
 
 
+def test_seeds_that_share_a_base_count_once():
+    frame = tidy(pd.DataFrame({"base": [0, 0, 0, 1], "seed": range(4), "value": [2.0, 2.2, 2.4, 3.0]}))
+    row = over_seeds(frame, ["init"]).iloc[0]
+    assert (row["mean"], row["n"], row["seeds"]) == (pytest.approx(2.6), 2, 4)
+    half = stats.t.ppf(0.975, 1) * abs(2.2 - 3.0) / 2
+    np.testing.assert_allclose([row["low"], row["high"]], [2.6 - half, 2.6 + half])
+    one = over_seeds(frame[frame["base"] == 0], ["init"]).iloc[0]
+    assert one["n"] == 1 and np.isnan(one["low"])
+
+
+def test_a_lost_seed_of_a_base_is_counted_and_the_base_stays():
+    row = over_seeds(tidy(pd.DataFrame({"base": [0, 0, 1], "value": [2.0, None, 3.0]})), ["init"]).iloc[0]
+    assert (row["mean"], row["n"], row["seeds"], row["lost"]) == (pytest.approx(2.5), 2, 2, 1)
+
+
+def test_runs_whose_rate_was_chosen_for_an_earlier_step_are_left_out():
+    frame = tidy(pd.DataFrame({"chosen_for": [50, 100], "step": [100, 100], "value": [3.0, 2.0]}))
+    assert at_last_step(frame)["value"].tolist() == [2.0]
+
+
+def test_only_what_was_trained_has_a_panel(make_results):
+    inits = ("pretrained", "rotated", "random")
+    frame = tidy(star(make_results(inits=inits, arms=("block", "all"), ranks=(1, 8), seeds=1, targets=TARGETS)))
+    rows = select(frame, phase="result")
+    assert places_of(rows) == [("stdlib:docs", "block"), ("generated:restaurants", "block"), ("stdlib:docs", "all")]
+    assert [key[2] for key in keys_of(rows) if key[1] == "all"] == ["pretrained", "random"]
+    assert [key[2] for key in keys_of(rows) if key[:2] == ("generated:restaurants", "block")] == list(inits)
+    assert keys_of(rows[rows["trains"] == "full"]) == [(target, "", init) for target in TARGETS for init in inits]
+    assert "floor" in entropies_of(frame, TARGETS[1]) and "floor" not in entropies_of(frame, TARGETS[0])
+
+
+def test_intervals_of_findings_may_end_at_zero():
+    found = [finding("gap", {}, Estimate(0.2, 0.0, 0.5, 3, ""), "1"), finding("gap", {}, Estimate(0.1, None, None, 1, ""), "1")]
+    _, values, distances = around(found, [1, 2])
+    np.testing.assert_allclose(values, [0.2, 0.1])
+    np.testing.assert_allclose(distances, [[0.2, 0.0], [0.3, 0.0]])
+
+
 def test_sentence_states_n_and_limits():
     frame = _members([2.0, 2.1, 2.4])
     text = seeds_sentence(frame, ["init"])
-    assert "n = 3 seeds" in text and "95 % t interval" in text and "one pretrained base" in text and "same test text" in text
-    assert "3 pretrained bases" in seeds_sentence(frame, ["init"], bases=3)
+    assert "n = 3 seeds" in text and "95 % t intervals" in text and "same held-out documents" in text and "base" not in text
     assert "no interval" in seeds_sentence(frame.iloc[:1], ["init"])
     assert "1 value of diverged" in seeds_sentence(_members([2.0, None, 2.1]), ["init"])
     assert "no interval" in seeds_sentence(frame.iloc[:0], ["init"])
+    assert "leave out" not in seeds_sentence(frame, ["init"], text="")
+
+
+def test_sentence_tells_bases_as_the_records_have_them():
+    frame = _members([2.0, 2.1, 2.4]).assign(init="pretrained")
+    own = seeds_sentence(frame.assign(base=frame["seed"]), ["init"])
+    assert "n = 3 seeds, each from a base of its own" in own and "hold other pretrained bases" in own
+    shared = seeds_sentence(frame.assign(base=[0, 1, 0]), ["init"])
+    assert "n = 2 bases, over the seeds that start from each first" in shared
+    one = seeds_sentence(frame.assign(base=0), ["init"])
+    assert "n = 1 base, the mean of 3 seeds, so no interval" in one and "one pretrained base" in one
+    both = pd.concat([frame.assign(base=0), frame.assign(init="random", base=frame["seed"])])
+    assert "n = 1 to 3 bases" in seeds_sentence(both, ["init"]) and "one pretrained base" in seeds_sentence(both, ["init"])

@@ -9,6 +9,7 @@ from matplotlib.text import Text
 
 from experiments.lora_rank_sweep.plots import costs, ranks, tradeoff
 from research.figures import learning_curves, learning_rates, spectra, style
+from tests.synthetic import TARGETS, star
 
 FIGURES = {
     "ranks": (ranks.loss_against_rank, ranks.caption),
@@ -102,6 +103,15 @@ def test_figure_is_a_function_of_the_records_not_of_their_order(name, make_resul
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "costs"])
 def test_caption_states_n_and_what_is_left_out(name, results):
     text = FIGURES[name][1](results)
-    assert "n = 1 seed" in text if name == "learning_rates" else "n = 3 seeds" in text
-    assert "one pretrained base" in text and "same test text" in text
-    assert "4 pretrained bases" in FIGURES[name][1](results, bases=4)
+    assert ("n = 0 to 2 seeds" if name == "learning_rates" else "n = 3 seeds, each from a base of its own") in text
+    left_out = {"learning_rates": "same validation text", "spectra": "another order of the data."}
+    assert left_out.get(name, "same held-out documents") in text
+
+
+@every_figure
+def test_a_report_may_be_early(name, make_results):
+    frame = star(make_results(inits=("pretrained", "rotated", "random"), arms=("block", "all"), ranks=(1, 8), seeds=1, targets=TARGETS))
+    first = frame[(frame["target"] == TARGETS[0]) & (frame["arm"] != "all") | (frame["phase"] == "cost")]
+    early = FIGURES[name][0](first)
+    assert early.axes and not _is_cut(early)
+    assert len([axes for axes in early.axes if axes.get_visible()]) == {"ranks": 1}.get(name, 3)

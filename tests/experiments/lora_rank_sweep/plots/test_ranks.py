@@ -3,7 +3,7 @@
 import numpy as np
 
 from experiments.lora_rank_sweep.plots.ranks import loss_against_rank
-from tests.synthetic import texts_in
+from tests.synthetic import TARGETS, mean_of, star, texts_in
 
 
 def _lines(axes):
@@ -29,7 +29,8 @@ def test_references_are_horizontal_lines_over_the_ranks(results):
 def test_far_values_are_written_not_drawn(results):
     axes = loss_against_rank(results).axes[0]
     assert axes.get_ylim()[1] < 7
-    assert {"12.7 ↑", "7.9 ↑"} <= set(texts_in(axes))
+    far = {mean_of(results, phase="reference", metric="target_loss", init=init) for init in ("shuffled", "random")}
+    assert min(far) > 7 and {f"{value:.1f} ↑" for value in far} <= set(texts_in(axes))
 
 
 def test_wide_intervals_do_not_squeeze_the_axis(make_results):
@@ -47,9 +48,18 @@ def test_failing_rank_is_marked(results):
     assert "div. ×" in texts and "31.0 ↑" in texts
 
 
+def test_the_floor_of_a_known_grammar_is_a_line_of_its_target(make_results):
+    frame = star(make_results(inits=("pretrained", "random"), arms=("block", "block+ends"), ranks=(1, 8), seeds=1, targets=TARGETS))
+    panels = {axes.get_title(loc="left"): axes for axes in loss_against_rank(frame).axes if axes.get_visible()}
+    assert list(panels) == ["block · stdlib:docs", "block · generated:restaurants", "block+ends · stdlib:docs"]
+    assert ["floor\n0.72" in texts_in(axes) for axes in panels.values()] == [False, True, False]
+    ranks = [[label.get_text() for label in axes.get_xticklabels()][1:-2] for axes in panels.values()]
+    assert ranks == [["1", "8"], ["1", "8"], ["0", "1", "8"]]
+
+
 def test_one_panel_per_arm(make_results):
     axes = loss_against_rank(make_results(arms=("block", "all"), seeds=1)).axes
-    assert [one.get_title(loc="left") for one in axes] == ["adapters: block", "adapters: all"]
+    assert [one.get_title(loc="left") for one in axes] == ["block", "all"]
 
 
 def test_rank_zero_has_a_place(results):
