@@ -164,7 +164,8 @@ def _of_one(table: pd.DataFrame) -> str:
 
 def _counted(table: pd.DataFrame, bases: int) -> str:
     """What the means are over."""
-    fewest, most = int(table["n"].min()), int(table["n"].max())
+    read = table.loc[table["n"] > 0, "n"]
+    fewest, most = int(read.min()), int(read.max())
     count = f"{most}" if fewest == most else f"{fewest} to {most}"
     if (table["seeds"] > table["n"]).any():
         return f"Mean over n = {count} bases, over the seeds that start from each first."

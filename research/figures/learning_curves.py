@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from research.figures import style
+from research.figures import layout, style
 from research.figures.intervals import (
     at_place,
     entropies_of,
@@ -39,18 +39,18 @@ def learning_curves(results: pd.DataFrame) -> Figure:
     shown = {rank for target, arm in places_of(trained) for rank in _ends(at_place(trained, target, arm))}
     kinds = _kinds(sorted(shown), set(trained["trains"]))
     with style.context():
-        figure, cells = style.panels(keys_of(trained))
+        figure, cells = layout.panels(keys_of(trained))
         for cell in cells:
             _panel(cell.axes, at_place(trained, cell.target, cell.arm, cell.init), kinds)
             _steps(cell.axes, trained)
-        style.align(cells)
+        layout.align(cells)
         for cell in cells:
             entropies = entropies_of(frame, cell.target)
             _known(cell.axes, entropies, _top(entropies, select(trained, target=cell.target)))
-        for cell in style.last_of_rows(cells):
+        for cell in layout.last_of_rows(cells):
             for name, value in entropies_of(frame, cell.target).items():
                 style.name_line(cell.axes, value, name)
-        style.label_outer(cells, "training steps (log scale)", f"target loss ({style.BITS})")
+        layout.label_outer(cells, "training steps (log scale)", f"target loss ({style.BITS})")
         style.legend_below(figure, [style.handle(look, name) for look, name in kinds.values()])
         return figure
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from research.figures import style
+from research.figures import layout, style
 from research.figures.intervals import (
     at_last_step,
     at_place,
@@ -50,11 +50,11 @@ def loss_against_learning_rate(results: pd.DataFrame) -> Figure:
     choice = select(frame, phase="choice", metric="best_learning_rate")
     with style.context():
         ranks, table = ranks_of(tried), over_seeds(tried, BY)
-        figure, cells = style.panels(keys_of(tried))
+        figure, cells = layout.panels(keys_of(tried))
         for cell in cells:
             rows, chosen = (at_place(some, cell.target, cell.arm, cell.init) for some in (table, choice))
             _panel(cell.axes, _curves(rows, chosen, style.rank_colors(ranks)))
-        style.label_outer(cells, "learning rate", f"validation loss ({style.BITS})")
+        layout.label_outer(cells, "learning rate", f"validation loss ({style.BITS})")
         style.legend_below(figure, _handles(tried, choice, ranks))
         return figure
 
@@ -101,6 +101,7 @@ def _panel(axes: Axes, curves: list[Curve]) -> None:
     axes.set_ylim(low - 0.06 * span, top + 0.2 * span)
     lost = dict.fromkeys(sorted({rate for curve in curves for rate in curve.table["learning_rate"]}), 0)
     style.plain_ticks(axes.xaxis, list(lost))
+    axes.set_xlim(min(lost, default=1.0) / 1.3, max(lost, default=1.0) * 1.3)
     for curve in curves:
         _line(axes, curve, top)
         for _, row in curve.table[~(curve.table["mean"] <= top)].iterrows():

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from research.figures import style
+from research.figures import layout, style
 from research.figures.intervals import inits_of, over_seeds, seeds_sentence, select, targets_of, tidy
 
 NOISE = "noise"
@@ -24,11 +24,11 @@ def update_spectra(results: pd.DataFrame) -> Figure:
     table = over_seeds(rows, BY)
     with style.context():
         keys = [(target, "", init) for target in targets_of(rows) for init in inits_of(select(rows, target=target))]
-        figure, cells = style.panels(keys, sharex=True, sharey=True)
+        figure, cells = layout.panels(keys, sharex=True, sharey=True)
         for cell in cells:
             _panel(cell.axes, table[table["target"] == cell.target], cell.init, words[cell.init].color)
         cells[0].axes.set_ylim(*_range(table))
-        style.label_outer(cells, "index of the singular value", "singular value /\nFrobenius norm")
+        layout.label_outer(cells, "index of the singular value", "singular value /\nFrobenius norm")
         handles = [
             style.handle(style.Look("#333333", "", "-"), "update (in color)", linewidth=1.8),
             style.handle(style.Look("#333333", "", (0, (4, 2))), "noise of the same norm"),

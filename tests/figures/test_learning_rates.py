@@ -66,3 +66,11 @@ def test_a_target_has_panels_of_its_own_and_none_is_blank(make_results):
         "pretrained all · stdlib:docs",
         "random all · stdlib:docs",
     ]
+
+
+def test_what_lies_above_the_axis_is_marked_within_it(results):
+    frame = results.copy()
+    frame.loc[(frame["phase"] == "select") & (frame["learning_rate"] < 2e-3), "value"] = 40.0
+    axes = loss_against_learning_rate(frame).axes[0]
+    marked = [text.xy[0] for text in axes.texts if text.get_text() == "▲"]
+    assert marked and axes.get_xlim()[0] < min(marked) == 3e-4

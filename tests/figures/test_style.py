@@ -83,7 +83,7 @@ def test_callers_settings_neither_leak_in_nor_out():
 
 
 def test_no_jax_and_no_pyplot_is_imported(root):
-    names = ("documents intervals learning_curves learning_rates report spectra style tensorboard").split()
+    names = ("documents intervals layout learning_curves learning_rates report spectra style tensorboard").split()
     assert sorted(path.stem for path in (root / "research/figures").glob("*.py") if path.stem != "__init__") == names
     modules = ", ".join(f"research.figures.{name}" for name in names)
     barred = ("jax", "tensorflow", "flax", "matplotlib.pyplot")

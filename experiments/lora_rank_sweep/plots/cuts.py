@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_rank_sweep.plots.places import inits_in, interval_sentence, name_ranks, of_panel, panels_of, rank_places
-from research.figures import style
+from research.figures import layout, style
 from research.figures.intervals import around
 from research.findings import Finding
 
@@ -26,11 +26,11 @@ def cut_updates(found: Sequence[Finding]) -> Figure:
         return style.sentence("No update was cut yet: this figure needs records of the phase 'truncation'.")
     keys = [(*place, init) for place in panels_of(cuts) for init in inits_in(of_panel(cuts, place))]
     with style.context():
-        figure, cells = style.panels(keys, height=2.9)
+        figure, cells = layout.panels(keys, height=2.9)
         for cell in cells:
             color = style.looks([cell.init])[cell.init].color
             _panel(cell.axes, _lines(found, cell), {which: color if which != "lora" else "#333333" for which in NAMES})
-        style.label_outer(cells, "rank (log scale)", f"loss above the whole\nupdate's ({style.BITS})")
+        layout.label_outer(cells, "rank (log scale)", f"loss above the whole\nupdate's ({style.BITS})")
         style.legend_below(figure, [style.handle(style.Look("#333333", *LOOKS[which]), name) for which, name in NAMES.items()])
         return figure
 
@@ -46,7 +46,7 @@ def caption(found: Sequence[Finding]) -> str:
     )
 
 
-def _lines(found: Sequence[Finding], cell: style.Panel) -> dict[str, list[Finding]]:
+def _lines(found: Sequence[Finding], cell: layout.Panel) -> dict[str, list[Finding]]:
     """Returns the findings of a panel by line, in order of rank."""
     at = {"target": cell.target, "arm": cell.arm, "init": cell.init}
     own = [f for f in found if at.items() <= f.where.items()]

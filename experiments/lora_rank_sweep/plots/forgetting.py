@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_rank_sweep.plots.places import ENDS, arm_words, interval_sentence, rank_places
-from research.figures import style
+from research.figures import layout, style
 from research.figures.intervals import ARMS, around, select, tidy
 from research.findings import Finding
 
@@ -28,12 +28,12 @@ def source_at_equal_loss(results: pd.DataFrame, found: Sequence[Finding]) -> Fig
         return style.sentence("No source losses yet: this figure needs source and validation losses of the phase 'result'.")
     spots = _spots([f.where["rank"] for f in read if f.where["rank"] is not None])
     with style.context():
-        figure, grid = style.grid(len(places), 4.6, 3.0, least=5.6)
+        figure, grid = layout.grid(len(places), 4.6, 3.0, least=5.6)
         for axes, (target, arm) in zip(grid, places, strict=True):
             own = [f for f in read if f.where["target"] == target and f.where["arm"] in (arm, None)]
             _panel(axes, own, spots, _untouched(results, own[0]))
-            style.subtitled(axes, target, arm_words(arm))
-        style.label_rows(grid, "rank of the adapter (log scale); right: full rank", f"source loss ({style.BITS})")
+            layout.subtitled(axes, target, arm_words(arm))
+        layout.label_rows(grid, "rank of the adapter (log scale); right: full rank", f"source loss ({style.BITS})")
         return figure
 
 

@@ -16,7 +16,7 @@ from experiments.lora_rank_sweep.plots.places import (
     panels_of,
     rank_places,
 )
-from research.figures import style
+from research.figures import layout, style
 from research.figures.intervals import around
 from research.findings import Finding
 
@@ -43,7 +43,7 @@ def gap_against_rank(found: Sequence[Finding]) -> Figure:
     places, inits = panels_of(gaps), inits_in(gaps)
     ranks, words = rank_places(f.where["rank"] for f in gaps), style.looks(inits)
     with style.context():
-        figure, grid = style.grid(len(places), 4.25, 3.15, least=5.6, sharey="row")
+        figure, grid = layout.grid(len(places), 4.25, 3.15, least=5.6, sharey="row")
         for row in range(0, len(grid), 2):
             shown = [of_panel(gaps, place) for place in places[row : row + 2]]
             low, top = _range([f for own in shown for f in own])
@@ -52,8 +52,8 @@ def gap_against_rank(found: Sequence[Finding]) -> Figure:
             grid[row].set_yticks([tick for tick in grid[row].get_yticks() if low <= tick <= top])
             for axes, own, place in zip(grid[row : row + 2], shown, places[row : row + 2], strict=True):
                 _panel(axes, own, Scale(ranks, words, top))
-                style.subtitled(axes, place[0], arm_words(place[1]))
-        style.label_rows(grid, "rank of the adapter (log scale; 0: none)", f"loss above full rank ({style.BITS})")
+                layout.subtitled(axes, place[0], arm_words(place[1]))
+        layout.label_rows(grid, "rank of the adapter (log scale; 0: none)", f"loss above full rank ({style.BITS})")
         style.legend_above(figure, inits, solid=False)
         return figure
 
@@ -95,7 +95,7 @@ def _panel(axes: Axes, own: Sequence[Finding], scale: Scale) -> None:
     """Draws each initialization's points with intervals, beside each other, and what lies above the axis as numbers."""
     axes.axhline(0.0, color="#333333", linewidth=1.1, zorder=1)
     spot: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "xytext": (0, -2.5), "textcoords": "offset points"}
-    axes.annotate("full rank", (0.995, 0.0), ha="right", va="top", fontsize=8, color=style.GRAY, **spot)
+    axes.annotate("full rank", (0.01, 0.0), ha="left", va="top", fontsize=8, color=style.GRAY, **spot)
     above = dict.fromkeys(scale.ranks, 0)
     for i, (init, look) in enumerate(scale.words.items()):
         line = sorted((f for f in own if f.where["init"] == init), key=lambda f: f.where["rank"])

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from research.figures import style
+from research.figures import layout, style
 from research.figures.intervals import (
     at_last_step,
     at_place,
@@ -51,8 +51,8 @@ def loss_against_rank(results: pd.DataFrame) -> Figure:
         return style.sentence("No target losses of trained cells yet: this figure needs records of the phase 'result'.")
     tables, keys, places = _tables(frame), keys_of(trained), places_of(trained)
     with style.context():
-        figure, grid = style.grid(len(places), 5.6, 3.6, least=6.4)
-        titles = style.titles(places)
+        figure, grid = layout.grid(len(places), 5.6, 3.6, least=6.4)
+        titles = layout.titles(places)
         for axes, (target, arm) in zip(grid, places, strict=True):
             shown = [key[2] for key in keys if key[:2] == (target, arm)]
             table, untouched = (some[some["init"].isin(shown)] for some in (at_place(each, target, arm) for each in tables))
@@ -64,7 +64,7 @@ def loss_against_rank(results: pd.DataFrame) -> Figure:
                 axes.axhline(value, color=style.GRAY, linewidth=1.1, zorder=0.9)
                 style.name_line(axes, value, name)
             axes.set_title(titles[target, arm], loc="left")
-        style.label_rows(
+        layout.label_rows(
             grid, "rank of the update (log scale); left: no training, right: full-rank training", f"target loss ({style.BITS})"
         )
         style.legend_above(figure, inits)

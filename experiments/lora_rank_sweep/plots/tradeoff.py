@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from research.figures import style
+from research.figures import layout, style
 from research.figures.intervals import at_last_step, at_place, keys_of, over_seeds, ranks_of, seeds_sentence, select, spread, tidy
 
 BY = ["target", "init", "arm", "trains", "rank"]
@@ -29,12 +29,12 @@ def source_against_target(results: pd.DataFrame) -> Figure:
     with style.context():
         ranks, keys = ranks_of(pairs), keys_of(select(frame, phase="result", metric="source_loss"))
         colors = style.rank_colors(ranks)
-        figure, cells = style.panels([key for key in keys if len(at_place(pairs, *key))], height=2.8)
+        figure, cells = layout.panels([key for key in keys if len(at_place(pairs, *key))], height=2.8)
         for cell in cells:
             rows, start = (at_place(some, cell.target, cell.arm, cell.init) for some in (pairs, untouched))
             _points(cell.axes, rows, colors)
             _untouched(cell.axes, rows, start)
-        style.label_outer(cells, f"target loss ({style.BITS})", f"source loss ({style.BITS})")
+        layout.label_outer(cells, f"target loss ({style.BITS})", f"source loss ({style.BITS})")
         handles = [style.handle(style.Look(colors[rank], "o", "none"), f"rank {rank}") for rank in ranks]
         handles += [
             style.handle(look, style.TRAINS_NAMES[name], linestyle="none", markersize=style.TRAINS_SIZES[name] + 1)

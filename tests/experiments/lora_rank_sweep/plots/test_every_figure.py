@@ -103,7 +103,7 @@ def test_figure_is_a_function_of_the_records_not_of_their_order(name, make_resul
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "costs"])
 def test_caption_states_n_and_what_is_left_out(name, results):
     text = FIGURES[name][1](results)
-    assert ("n = 0 to 2 seeds" if name == "learning_rates" else "n = 3 seeds, each from a base of its own") in text
+    assert f"n = {2 if name == 'learning_rates' else 3} seeds, each from a base of its own" in text
     left_out = {"learning_rates": "same validation text", "spectra": "another order of the data."}
     assert left_out.get(name, "same held-out documents") in text
 

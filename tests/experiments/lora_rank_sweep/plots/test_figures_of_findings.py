@@ -1,7 +1,7 @@
 """Figures that are drawn from findings: each number stands where it belongs, with its interval, and captions say what that holds."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -40,35 +40,35 @@ def _gap(target: str, arm: str, init: str, rank: int) -> float:
     return reached - planted(target, init, arm, "matched")
 
 
-def _found() -> list[Finding]:
-    """What a star gives, with the planted numbers."""
-    made = []
-    for target, arm, inits, ranks in PLACES:
-        where = {"target": target, "arm": arm}
-        for rank in ranks:
-            by_init = {init: _gap(target, arm, init, rank) for init in inits}
-            for init, gap in by_init.items():
-                at = {**where, "init": init, "rank": rank}
-                made.append(finding("gap", {**at, "reference": "matched"}, _estimate(gap), "bits/byte"))
-                if rank and arm == "block" and init in INITS[::3]:
-                    made += [
-                        finding("cut_update", {**at, "directions": "best"}, _estimate(0.5 * gap), "bits/byte"),
-                        finding("cut_update", {**at, "directions": "random"}, _estimate(3 * gap), "bits/byte"),
-                    ]
-                if init != INITS[0]:
-                    what = {"of": "gap to matched", "between": f"pretrained - {init}", **where, "rank": rank}
-                    made.append(finding("contrast", what, _estimate(by_init["pretrained"] - gap), "bits/byte"))
-        read: dict[tuple[str | None, str, int | None], float] = {(arm, "lora", rank): 2.5 + rank / 100 for rank in ranks if rank}
-        read |= {(arm, "matched", None): 2.9} | ({(None, "full", None): 2.7} if arm == "block" else {})
-        for (own, trains, rank), value in read.items():
-            at = {"target": target, "init": "pretrained", "arm": own, "trains": trains, "rank": rank, "validation_bits": 2.751}
-            made.append(finding("source_at_equal_loss", at, _estimate(value, note="± 0.02 over 3 bases, documents left out"), "bits/byte"))
-    return made
+def _of_rank(target: str, arm: str, inits: tuple[str, ...], rank: int) -> Iterator[Finding]:
+    """Gaps from each initialization, cuts from two of them, contrasts between pretrained weights and the others."""
+    where = {"target": target, "arm": arm}
+    by_init = {init: _gap(target, arm, init, rank) for init in inits}
+    for init, gap in by_init.items():
+        at = {**where, "init": init, "rank": rank}
+        yield finding("gap", {**at, "reference": "matched"}, _estimate(gap), "bits/byte")
+        if rank and arm == "block" and init in INITS[::3]:
+            yield finding("cut_update", {**at, "directions": "best"}, _estimate(0.5 * gap), "bits/byte")
+            yield finding("cut_update", {**at, "directions": "random"}, _estimate(3 * gap), "bits/byte")
+        if init != INITS[0]:
+            what = {"of": "gap to matched", "between": f"pretrained - {init}", **where, "rank": rank}
+            yield finding("contrast", what, _estimate(by_init["pretrained"] - gap), "bits/byte")
+
+
+def _of_source(target: str, arm: str, ranks: tuple[int, ...]) -> Iterator[Finding]:
+    """Source losses at equal target loss: by rank, of the same matrices, and, once for a target, of everything."""
+    read: dict[tuple[str | None, str, int | None], float] = {(arm, "lora", rank): 2.5 + rank / 100 for rank in ranks if rank}
+    read |= {(arm, "matched", None): 2.9} | ({(None, "full", None): 2.7} if arm == "block" else {})
+    for (own, trains, rank), value in read.items():
+        at = {"target": target, "init": "pretrained", "arm": own, "trains": trains, "rank": rank, "validation_bits": 2.751}
+        yield finding("source_at_equal_loss", at, _estimate(value, note="± 0.02 over 3 bases, documents left out"), "bits/byte")
 
 
 @pytest.fixture(scope="module")
 def found() -> list[Finding]:
-    return _found()
+    """Returns what a star gives, with the planted numbers."""
+    by_rank = [f for target, arm, inits, ranks in PLACES for rank in ranks for f in _of_rank(target, arm, inits, rank)]
+    return [*by_rank, *(f for target, arm, _, ranks in PLACES for f in _of_source(target, arm, ranks))]
 
 
 def _points(axes: Axes, color: str) -> list[tuple[float, float]]:
