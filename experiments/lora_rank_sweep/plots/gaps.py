@@ -95,7 +95,7 @@ def _panel(axes: Axes, own: Sequence[Finding], scale: Scale) -> None:
     """Draws each initialization's points with intervals, beside each other, and what lies above the axis as numbers."""
     axes.axhline(0.0, color="#333333", linewidth=1.1, zorder=1)
     spot: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "xytext": (0, -2.5), "textcoords": "offset points"}
-    axes.annotate("full rank", (0.01, 0.0), ha="left", va="top", fontsize=8, color=style.GRAY, **spot)
+    axes.annotate("full rank", (0.01, 0.0), ha="left", va="top", fontsize=7.5, color=style.GRAY, **spot)
     above = dict.fromkeys(scale.ranks, 0)
     for i, (init, look) in enumerate(scale.words.items()):
         line = sorted((f for f in own if f.where["init"] == init), key=lambda f: f.where["rank"])
