@@ -24,7 +24,7 @@ def gaps(own: Measured) -> Iterator[Finding]:
                 continue
             for reference, rank in _pairs(found):
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
-                yield finding("gap", where, own.estimate(found.gap(rank, reference), found.bases), "bits/byte")
+                yield finding("gap", where, own.over(found.gap(rank, reference), found.bases), "bits/byte")
 
 
 def between_inits(own: Measured) -> Iterator[Finding]:
@@ -78,18 +78,17 @@ def _pairs(found: Curve) -> list[tuple[str, float]]:
 
 def _paired(own: Measured, first: Curve, second: Curve, reading: Callable[[Curve], np.ndarray]) -> Estimate:
     """A reading of one curve minus that of another, paired by seed; seeds count as one where they share a base of either."""
-    tables = [pd.DataFrame(reading(one), one.seeds) for one in (first, second)]
-    seeds = tables[0].index.intersection(tables[1].index)
-    bases = [one.bases[np.isin(one.seeds, seeds)] for one in (first, second)]
-    values = tables[0].loc[seeds].to_numpy() - tables[1].loc[seeds].to_numpy()
-    return own.estimate(values, min(bases, key=lambda some: len(set(some))))
+    kept = [np.isin(one.seeds, other.seeds) for one, other in ((first, second), (second, first))]
+    values = reading(first)[kept[0]] - reading(second)[kept[1]]
+    bases = first.bases[kept[0]], second.bases[kept[1]]
+    return own.over(values, min(bases, key=lambda some: len(set(some))))
 
 
 def _of_r90(own: Measured, first: Curve, second: Curve) -> Estimate:
     """r90 of one curve over that of another."""
 
     def reading(found: Curve) -> Estimate:
-        start = start_loss(found.untouched, own.entropies["unigram_loss"])
+        start = start_loss(found.untouched, own.known["unigram_loss"])
         return relative_r90(found.ranks, start, found.reached, found.matched)
 
     groups = range(1, 1 + (0 if own.weights is None else len(own.weights)))

@@ -15,6 +15,8 @@ from research.analysis.learning_rates import lr_ratio
 from research.analysis.recovery import definitions, rank_needed, relative_r90, shared_targets, start_loss, steps_needed
 from research.findings import Estimate, Finding, finding
 
+METHODS = {"unigram_loss": "of the text that is read", "bigram_loss": "of the text that is read", "floor_loss": "exact, of the grammar"}
+
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns all findings of a sweep, target by target: losses, what a rank costs, contrasts, r90 by every definition, and the rest.
@@ -24,9 +26,9 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     found: list[Finding] = []
     for target in targets(results):
         own = measured(results, target)
-        if "unigram_loss" not in own.entropies:
+        if "unigram_loss" not in own.known:
             continue
-        found += [*_losses(own), *_entropies(own), *gaps(own), *between_inits(own)]
+        found += [*_losses(own), *_known(own), *gaps(own), *between_inits(own)]
         for arm in own.arms():
             for init in own.inits():
                 found += _relative(own, init, arm)
@@ -42,22 +44,18 @@ def _losses(own: Measured) -> Iterator[Finding]:
     """The loss of everything that was trained, and of untouched weights, with intervals over bases and documents."""
     untouched = [(init, None, UNTOUCHED, None) for init in own.inits()]
     for init, arm, trains, rank in (*untouched, *own.trained()):
-        table = own.table(init, arm, trains, rank)
+        runs = own.of(init, arm, trains, rank)
         where = {"target": own.target, "init": init} | ({} if trains == UNTOUCHED else {"arm": arm, "trains": trains, "rank": rank})
-        if len(table):
-            bases = np.array([own.bases[init, seed] for seed in table.index])
-            estimate = own.estimate(table.to_numpy(), bases)
-        else:
-            estimate = Estimate(None, None, None, 0, "mean", "diverged in every seed")
+        diverged = Estimate(None, None, None, 0, "mean", "diverged in every seed")
+        estimate = own.estimate(runs.losses, init, runs.seeds) if len(runs.seeds) else diverged
         yield finding("untouched_loss" if trains == UNTOUCHED else "target_loss", where, estimate, "bits/byte")
 
 
-def _entropies(own: Measured) -> Iterator[Finding]:
-    for name, value in own.entropies.items():
-        if name == "width":
+def _known(own: Measured) -> Iterator[Finding]:
+    for name, value in own.known.items():
+        if name not in METHODS:
             continue
-        method = "exact entropy of the grammar" if name == "floor_loss" else "entropy of the test text"
-        yield finding(name, {"target": own.target}, Estimate(float(value), None, None, 1, method), "bits/byte")
+        yield finding(name, {"target": own.target}, Estimate(float(value), None, None, 1, METHODS[name]), "bits/byte")
 
 
 def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
@@ -67,11 +65,11 @@ def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
         nothing = Estimate(None, None, None, 0, "isotonic inversion", "too few finished runs or ranks for a rank curve")
         return [finding("r90", {**where, "reading": "relative"}, nothing, "rank")]
     one = found.by_base()
-    unigram = own.entropies["unigram_loss"]
+    unigram = own.known["unigram_loss"]
     start = start_loss(one.untouched, unigram)
     reading = relative_r90(one.ranks, start, one.reached, one.matched)
     made = [finding("r90", {**where, "reading": "relative"}, reading, "rank")]
-    width = own.entropies["width"]
+    width = own.known["width"]
     value, low, high = (None if end is None else end / width for end in reading[:3])
     share = reading._replace(value=value, low=low, high=high)
     made.append(finding("r90_over_width", {**where, "width": int(width)}, share, "1"))
@@ -97,7 +95,7 @@ def _absolute(results: pd.DataFrame, own: Measured, arm: str) -> Iterator[Findin
     reached = {init: some.groupby(["trains", "rank"], dropna=False)["value"].mean().to_numpy() for init, some in last.groupby("init")}
     steps = sorted(rows["step"].dropna().astype(int).unique())
     at_steps = {step: measured(results, own.target, step) for step in steps}
-    for name, target in shared_targets(reached, own.entropies["unigram_loss"]).items():
+    for name, target in shared_targets(reached, own.known["unigram_loss"]).items():
         for init in reached:
             where = {"target": own.target, "init": init, "arm": arm, "reading": "absolute", "loss": name, "bits": round(target, 4)}
             for step, at in ((None, own), *((step, at_steps[step]) for step in steps[:-1])):
@@ -112,10 +110,11 @@ def _absolute(results: pd.DataFrame, own: Measured, arm: str) -> Iterator[Findin
 
 
 def _steps(at_steps: dict[int, Measured], init: str, target: float, where: dict[str, Any]) -> Iterator[Finding]:
-    tables = {step: own.table(init, None, "full") for step, own in at_steps.items()}
-    if all(len(table) for table in tables.values()) and len(tables) > 1:
-        curves = pd.concat({step: table[0] for step, table in tables.items()}, axis=1).dropna()
-        estimate = steps_needed(curves.columns.to_numpy(float), curves.to_numpy(), target)
+    runs = [own.of(init, None, "full") for own in at_steps.values()]
+    seeds = np.array(sorted(set.intersection(*(set(one.seeds) for one in runs))), int)
+    if len(seeds) and len(runs) > 1:
+        curves = np.stack([one.at(seeds)[:, 0] for one in runs], axis=1)
+        estimate = steps_needed(np.array(list(at_steps), float), curves, target)
         yield finding("steps_needed", where, estimate, "steps")
 
 
