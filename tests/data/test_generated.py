@@ -3,6 +3,7 @@ import itertools
 import lzma
 import math
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +86,11 @@ def test_the_floor_is_what_documents_have_by_their_strings_alone(documents: list
     error = (bits - floor("restaurants") * lengths).std() / math.sqrt(SAMPLE) / exact.mean
     assert abs(bits.sum() / lengths.sum() - floor("restaurants")) < 2.6 * error < 0.002
     assert lengths.max() <= exact.longest < 256  # so that each is scored whole
+
+
+def test_the_page_has_the_numbers_of_the_grammar(root: Path) -> None:
+    page, exact = (root / "docs" / "data.md").read_text(), measure(GRAMMAR)
+    assert f"{exact.bits:.3f} bits" in page and f"{exact.mean:.2f}" in page and f"{floor('restaurants'):.4f} bits a byte" in page
 
 
 def test_no_predictor_reads_the_text_below_its_floor(documents: list[bytes]) -> None:
