@@ -60,12 +60,9 @@ _NOUN = _slot(
 )
 _MOOD = _slot("small, lively, quiet, friendly, modern, family-run, crowded, plain, romantic, bright, noisy, stylish")
 _STREET = _slot("Station, Mill, High, Church, River, Market, King, Park, Bridge, School, North, Castle, Ferry, Wool", " Street. ")
-_LANDMARK = _slot(
-    "museum, town hall, old port, theater, cathedral, fish market, university, main station, city park, library, castle, tram depot",
-    ". ",
-)
+_LANDMARKS = "museum, town hall, old port, theater, cathedral, fish market, university, main station, city park, library, castle, depot"
 _AREA = _slot("city center, old town, harbor, eastern suburbs, new quarter, riverside, northern outskirts", ". ")
-_PLACE = _choice((4, ("near the ", _LANDMARK)), (3, ("in the ", _AREA)), (3, ("on ", _STREET)))
+_PLACE = _choice((4, ("near the ", _slot(_LANDMARKS, ". "))), (3, ("in the ", _AREA)), (3, ("on ", _STREET)))
 
 _KITCHEN = _slot("Italian, French, Indian, Chinese, Greek, Japanese, Spanish, Thai, Mexican, Turkish, Korean, Persian", " food ")
 _HEARTY = _slot("English, Irish, Bavarian, Czech, Scottish, Belgian", " dishes ")
@@ -107,7 +104,14 @@ _LAST = (
 _SIDES = _choice((3, (" with ", _SIDE, "is best. ")), (3, (" is worth it. ",)), (1, (" is often sold out. ",)))
 _MIDDLE = _choice((4, ("The ", _DISH, _SIDES, _choice(*_LAST))), (2, ("Try the ", _DISH, ". ", _choice(*_LAST))), *_LAST)
 
-GRAMMARS: dict[str, Text] = {"restaurants": ("The ", _ADJECTIVE, _NOUN, "is a ", _MOOD, _VENUE, _PLACE, _VALUE, _MIDDLE)}
+_GUESTS = _slot("families, students, tourists, couples, locals, clerks, sailors, actors", ". ")
+_OPENING = _choice(
+    (6, ("The ", _ADJECTIVE, _NOUN, "is a ", _MOOD, _VENUE, _PLACE)),
+    (3, ("Near the ", _slot(_LANDMARKS, ", "), "the ", _ADJECTIVE, _NOUN, "is a ", _MOOD, _VENUE, "for ", _GUESTS)),
+    (3, ("A ", _MOOD, _VENUE, "called the ", _ADJECTIVE, _NOUN, _choice((3, ("stands ",)), (2, ("can be found ",))), _PLACE)),
+)
+
+GRAMMARS: dict[str, Text] = {"restaurants": (_OPENING, _VALUE, _MIDDLE)}
 
 
 def generated_documents(name: str, max_bytes: int | None = None) -> Documents:
