@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.lora_rank_sweep.arm_costs import arm_costs
+from experiments.lora_rank_sweep.arm_costs import Budget, arm_costs
 from experiments.lora_rank_sweep.arms import RankSweep, shape_of
 from research.analysis.ngrams import bigram_bits, unigram_bits
 from research.analysis.update_spectra import spectrum_records
@@ -44,7 +44,8 @@ def rank_subject(config: Mapping[str, Any]) -> Subject:
         with timed("spectra", workdir.timings.append):
             yield spectrum_records(experiment, full, runner.setting.bases, study.model.scan)
         with timed("costs", workdir.timings.append):
-            yield workdir.records.missing(arm_costs(experiment, layout.tasks, sweep.ranks, study.model, sweep.batch_size))
+            budgets = Budget(sweep.steps, sweep.batch_size), Budget(study.pretraining["steps"], study.pretraining["batch_size"])
+            yield workdir.records.missing(arm_costs(experiment, layout.tasks, sweep.ranks, study.model, *budgets))
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, workdir)
