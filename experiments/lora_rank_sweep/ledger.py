@@ -117,8 +117,8 @@ def sentence(found: Sequence[Finding]) -> str:
     if all(shares):
         trained, optimizer, stored = (fraction(share) for share in shares if share)
         said.append(
-            f"{small} trains {trained} of the parameters of full fine-tuning, with {optimizer} of the bytes of optimizer state and {stored} "
-            "of the bytes to store for each fine-tune: these save room, and are no factors of the FLOPs."
+            f"{small} trains {trained} of the parameters of full fine-tuning, with {optimizer} of the optimizer's bytes and {stored} of "
+            "the bytes to store for each fine-tune: these save room, and are no factors of the FLOPs."
         )
     return " ".join(said)
 
