@@ -40,11 +40,13 @@ def arm_costs(
 ) -> list[dict[str, Any]]:
     """Returns the cost records of pretraining one base and of each shape of `tasks`; LoRA at each rank, unpadded, in the form that runs.
 
-    One step is compiled for each shape, LoRA's at the smallest rank above 0 and at the largest, with layers unrolled: XLA counts the body
-    of a scan once. Pretraining trains what the shape 'full' does.
+    One step is compiled for everything and for the first arm, LoRA's at the smallest rank above 0 and at the largest, with layers
+    unrolled: XLA counts the body of a scan once. The fused form takes a gradient that the formula does not: of the lowest adapted layer's
+    input, which nothing needs. Pretraining trains what the shape 'full' does.
     """
     windows = jax.ShapeDtypeStruct((tuning.batch_size, config.max_length + 1), jnp.int32)
     compiled = {None, max(ranks), min((rank for rank in ranks if rank), default=0)}
+    first = next((shape.rpartition("/")[0] for shape in tasks if "/" in shape), None)
     rows: list[tuple[dict[str, Any], list[Cost]]] = []
     counting: list[tuple[list[Cost], Future[float]]] = []
     with ThreadPoolExecutor() as pool:  # the compiler does not hold Python's lock: it works while the next step is traced
@@ -53,7 +55,7 @@ def arm_costs(
             if arm.coordinates["trains"] == "full":
                 rows.append(({**arm.coordinates, "trains": "pretraining"}, _counted(arm, config, pretraining)))
             rows.append((arm.coordinates, costs))
-            if arm.coordinates["rank"] in compiled and not config.scan:
+            if arm.coordinates["rank"] in compiled and arm.coordinates["arm"] in (None, first) and not config.scan:
                 counting.append((costs, pool.submit(compiled_flops, _lowered(arm, windows))))
         for costs, flops in counting:
             costs.append(("flops_per_token_compiled", flops.result() / (tuning.batch_size * config.max_length), "FLOPs/token"))

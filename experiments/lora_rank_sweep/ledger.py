@@ -28,7 +28,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "steps": Quantity("steps", CONFIG, EQUAL),
     "tokens": Quantity("tokens", CONFIG, EQUAL),
     "flops_per_token": Quantity("FLOPs/token", FORMULA),
-    "flops_per_token_compiled": Quantity("FLOPs/token", COMPILED, "element-wise work included"),
+    "flops_per_token_compiled": Quantity("FLOPs/token", COMPILED, "element-wise work included, and what a form computes beyond need"),
     "flops": Quantity("FLOPs", f"{FORMULA}, times the tokens that are {CONFIG}", "without the choice of learning rates"),
     "trainable_parameters": Quantity("count", SHAPES),
     "optimizer_bytes": Quantity("bytes", SHAPES),
@@ -73,7 +73,7 @@ def _counts(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns the ledger: each quantity of each line, and its factors over pretraining and over full fine-tuning.
+    """Returns the ledger: each quantity of each line, and, but for steps, its factors over pretraining and over full fine-tuning.
 
     `where` holds quantity, of, arm, rank and over, which is None for the quantity itself. Counts have no interval.
     """
@@ -89,7 +89,7 @@ def _of_line(line: Line, ledger: Sequence[Line]) -> Iterator[Finding]:
             yield finding("ledger", {**where, "over": None}, Estimate(line.counts[name], None, None, 1, source, note), unit)
         for other in others:
             factor = line.over(other, name)
-            if factor is not None:
+            if factor is not None and name != "steps":  # steps of another batch are no measure
                 yield finding("ledger", {**where, "over": other.of}, Estimate(factor, None, None, 1, source, note), "1")
 
 
@@ -107,9 +107,12 @@ def sentence(found: Sequence[Finding]) -> str:
     ranks = _ranks(found)
     for of in [f"LoRA rank {rank}" for rank in sorted({ranks[0], ranks[-1]})] if ranks else ():
         step, total = _value(found, "flops_per_token", of, FULL), _value(found, "flops", of, PRETRAINING)
+        compiled = _value(found, "flops_per_token_compiled", of, FULL)
+        beside = f" ({compiled:.2f} in the compiled program)" if compiled else ""
         if step and total:
             parts.append(
-                f"{of}, on as many tokens, takes {step:.2f} of full fine-tuning's FLOPs a token, so that the product is {_as(total)}"
+                f"{of}, on as many tokens, takes {step:.2f} of full fine-tuning's FLOPs a token by formula{beside}, "
+                f"and the product is {_as(total)}"
             )
     said = [f"{'; '.join(parts)}."]
     small = f"LoRA rank {ranks[0]}" if ranks else ""
