@@ -12,8 +12,8 @@ from experiments.intrinsic_dimension.references import Fact, references
 from experiments.intrinsic_dimension.step_times import step_costs
 from research.analysis.ngrams import majority_share
 from research.cells.layout import lay_out, stacked_shapes, tally
-from research.cells.pretraining import check_batch
 from research.cells.measures import Measure
+from research.cells.pretraining import check_batch
 from research.cells.study import population_mesh
 from research.cells.subject import Prepared, Subject
 from research.data.batches import in_batches

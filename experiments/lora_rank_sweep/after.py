@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.lora_rank_sweep.arm_costs import arm_costs
+from experiments.lora_rank_sweep.arm_costs import Budget, arm_costs
 from experiments.lora_rank_sweep.arms import RankSweep, Spoke
 from research import tree
 from research.analysis.truncation import randomly_truncated, truncated
@@ -63,7 +63,8 @@ def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: St
     """Returns what each arm costs, as far as that does not stand yet."""
     experiment, workdir = runner.setting.experiment, runner.workdir
     with timed("costs", workdir.timings.append):
-        return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks, study.model, sweep.batch_size))
+        tuning, pretraining = Budget(sweep.steps, sweep.batch_size), Budget(study.pretraining["steps"], study.pretraining["batch_size"])
+        return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks, study.model, tuning, pretraining))
 
 
 def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int]) -> Iterator[Cut]:

@@ -18,12 +18,7 @@ from research.cells.study import Study, bases, corpora, early, text_subject, who
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
 from research.data.corpus import Corpus
-
-
-def floor_bits(_):
-    return None
-
-
+from research.data.sources import floor_bits
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 from research.training.memory import decoder_activations

@@ -34,7 +34,7 @@ def update_spectra(results: pd.DataFrame) -> Figure:
             style.handle(style.Look("#333333", "", (0, (4, 2))), "noise of the same norm"),
         ]
         if len(inits) > 1:
-            handles.append(style.handle(style.Look("#b5b5b5", "", "-"), "updates of the other panels"))
+            handles.append(style.handle(style.Look("#b5b5b5", "", "-"), "updates from the other initializations"))
         style.legend_below(figure, handles)
         return figure
 
