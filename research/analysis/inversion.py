@@ -12,6 +12,7 @@ x = 0 may be an answer, of a curve that starts at the level. Between 0 and the s
 an answer there is censored from both sides.
 """
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -98,14 +99,20 @@ def _band(x: np.ndarray, values: np.ndarray, confidence: float) -> Band:
     at_x, mean = _half_width(values, confidence), values.mean(axis=0)
     lower, fit, upper = (isotonic_curve(x, side) for side in (mean - at_x, mean, mean + at_x))
     zero, log_x = x == 0, np.log2(x[x > 0])
-    grid = np.unique(np.concatenate([log_x, *(np.linspace(a, b, POINTS) for a, b in itertools.pairwise(log_x))]))
-    reading = np.stack([np.interp(grid, log_x, unit) for unit in np.eye(log_x.size)])  # linear, as a product: (x, grid)
-    linear, below, above, width = (side[~zero] @ reading for side in (fit, lower, upper, at_x))
+    grid, reading = _linear(tuple(log_x))
+    linear, below, above, width = np.stack([fit, lower, upper, at_x])[:, ~zero] @ reading
     bend = PchipInterpolator(log_x, fit[~zero])(grid) - linear if log_x.size > 1 else np.zeros(1)
     # What is read between two points averages their noise: the half-width there is that of the raw values read between them.
     doubt = np.abs(bend) - (width - _half_width(values[:, ~zero] @ reading, confidence))
     inner = np.exp2(grid), linear + bend, below + np.minimum(bend, 0) - doubt, above + np.maximum(bend, 0) + doubt
     return Band(*(np.append(side[zero], rest) for side, rest in zip((x, fit, lower, upper), inner, strict=True)))
+
+
+@functools.cache
+def _linear(log_x: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A grid (points,) through log_x, and the weights (log_x, points) with which a product reads it linearly."""
+    grid = np.unique(np.concatenate([log_x, *(np.linspace(a, b, POINTS) for a, b in itertools.pairwise(log_x))]))
+    return grid, np.stack([np.interp(grid, log_x, unit) for unit in np.eye(len(log_x))])
 
 
 def _half_width(values: np.ndarray, confidence: float) -> np.ndarray:
