@@ -64,7 +64,7 @@ def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: St
     experiment, workdir = runner.setting.experiment, runner.workdir
     with timed("costs", workdir.timings.append):
         tuning, pretraining = Budget(sweep.steps, sweep.batch_size), Budget(study.pretraining["steps"], study.pretraining["batch_size"])
-        return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks, study.model, tuning, pretraining))
+        return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks_of(sweep.arms[0], ""), study.model, tuning, pretraining))
 
 
 def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int]) -> Iterator[Cut]:

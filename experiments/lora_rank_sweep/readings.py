@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.lora_rank_sweep import updates
+from experiments.lora_rank_sweep import ledger, updates
 from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, rates
 from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
 from experiments.lora_rank_sweep.measured import UNTOUCHED, Measured, curve, measured, targets
 from research.analysis.intervals import t_interval
 from research.analysis.learning_rates import lr_ratio
-from research.analysis.recovery import definitions, rank_needed, relative_r90, shared_targets, start_loss, steps_needed
+from research.analysis.recovery import definitions, rank_needed, relative_r90, sensitivity, shared_targets, start_loss, steps_needed
 from research.findings import Estimate, Finding, finding
 
 METHODS = {"unigram_loss": "of the text that is read", "bigram_loss": "of the text that is read", "floor_loss": "exact, of the grammar"}
@@ -37,7 +37,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
         found += [*_source(results, target), *source_at_equal_loss(results, target, FIRST)]
         chosen = results[(results["target"] == target) & (results["phase"] == "select")]
         found += [*_ratios(chosen, target), *rates(chosen, target)]
-    return found
+    return [*found, *ledger.findings(results)]
 
 
 def _losses(own: Measured) -> Iterator[Finding]:
@@ -82,8 +82,9 @@ def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
             made.append(finding("recovered", {**at, "rank": _whole(row.rank)}, estimate, "1"))
         else:
             made.append(finding("r90_by_definition", at, estimate, "rank"))
-    for change, estimate in sensitivity(one.ranks, start, one.reached, one.matched):
-        made.append(finding("r90_sensitivity", {**where, "changed": change}, estimate, "rank"))
+    for row in sensitivity(one.ranks, start, one.reached, one.matched).itertuples():
+        estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
+        made.append(finding("r90_sensitivity", {**where, "changed": row.changed}, estimate, "rank"))
     return made
 
 
@@ -143,7 +144,3 @@ def _none(value: Any) -> Any:
 
 def _whole(value: Any) -> int | None:
     return None if _none(value) is None else int(float(str(value)))
-
-
-def sensitivity(*a):
-    return ()
