@@ -80,3 +80,15 @@ def test_steps_of_a_learning_curve_are_covered() -> None:
     losses = (steps / needed) ** -0.3 + 0.02 * generator.standard_normal((2 * FEWER, 3, steps.size))
     found = [crossing(steps, -one, -1.0, what="step") for one in losses]
     assert np.mean([covers(one.low, one.high, needed) for one in found]) >= LEAST_COVERAGE
+
+
+@pytest.mark.parametrize("seeds", [3, 10, 40])
+@pytest.mark.parametrize(
+    ("heights", "truth"), [([0.915] * 5, 0.0), ([0.7, 0.92, 0.93, 0.94, 0.95], 0.5), ([0.88, 0.885, 0.89, 0.91, 0.95], 2**1.5)]
+)
+def test_answers_at_zero_and_between_zero_and_the_smallest_rank_are_covered(heights: list[float], truth: float, seeds: int) -> None:
+    noise = 0.04 * np.random.default_rng(seeds).standard_normal((SIMULATIONS, seeds, len(heights)))
+    found = [r90(np.array([0.0, 1, 2, 4, 8]), np.array(heights) + one) for one in noise]
+    coverage = np.mean([covers(one.low, one.high, truth) for one in found])
+    print(f"n={seeds:2d} with rank 0, truth {truth:g}: coverage {coverage:.3f}")
+    assert coverage >= LEAST_COVERAGE
