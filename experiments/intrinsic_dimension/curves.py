@@ -29,6 +29,11 @@ def band(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estimate:
     return crossing(dimensions, values, level, what=WHAT, confidence=CONFIDENCE)
 
 
+def point(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estimate:
+    """Returns the value of `band` without its interval: where the mean over draws reaches `level`."""
+    return band(dimensions, values.mean(axis=0, keepdims=True) if len(values) else values, level)
+
+
 def bootstrap(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estimate:
     """Returns the same with the percentile interval of whole draws resampled; a bound is None where it lies outside the dimensions."""
     order = np.argsort(dimensions)[np.sort(dimensions) > 0]

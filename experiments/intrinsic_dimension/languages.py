@@ -14,6 +14,7 @@ from research.cells.runner import Measure
 from research.cells.study import Study, bases, corpora, held_out, model_of, text_subject
 from research.cells.subject import Prepared, Subject
 from research.data.batches import batch, windows
+from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.models.model import count
 from research.runtime.progress import Progress
@@ -55,7 +56,6 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, workdir)
-        validation, test = (held_out(target, part, length) for part in ("validation", "test"))
         unigram = unigram_bits(target.parts["train"], target.parts["test"])
         facts = [
             (None, "per_layer", float(config["per_layer"]), "1"),
@@ -65,7 +65,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         return Prepared(
             bases(study, index, (source, target), workdir, progress),
             windows(target.parts["train"], length),
-            {"select": (Measure("validation_loss", validation, True),), "result": (Measure("target_loss", test, False),)},
+            _measures(target, length),
             (source.fingerprint, target.fingerprint, sweep.width()),
             lambda c: made(c, sweep, described, index),
             before=lambda runner: references(runner, described, index, facts),
@@ -84,3 +84,8 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         name=f"{NAME} ({size:,} parameters)",
         described=described,
     )
+
+
+def _measures(target: Corpus, length: int) -> dict[str, tuple[Measure, ...]]:
+    validation, test = (held_out(target, part, length) for part in ("validation", "test"))
+    return {"select": (Measure("validation_loss", validation, True),), "result": (Measure("target_loss", test, False),)}
