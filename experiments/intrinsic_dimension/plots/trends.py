@@ -125,7 +125,7 @@ def _drawn(axes: Axes, x: Sequence[float], rows: Sequence[Finding], look: style.
     for place, f in zip(x, rows, strict=True):
         above = "open above" in f.note or (f.value is None and "not reached at" in f.note)
         below = "open below" in f.note or (f.value is None and "at or below" in f.note) or (f.value and f.low == 0)
-        at = f.value or (f.low if above else f.high)
+        at = f.value or (f.low if above else f.high) or None
         if f.value == 0:
             axes.annotate("0", (place, 0.02), xycoords=axes.get_xaxis_transform(), color=look.color, ha="center")
             continue

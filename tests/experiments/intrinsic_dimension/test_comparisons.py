@@ -9,7 +9,7 @@ from experiments.intrinsic_dimension.answers import ALIKE, FEWER, MORE, answer, 
 from experiments.intrinsic_dimension.arms import Curves, curves, without_documents
 from experiments.intrinsic_dimension.comparisons import Arm, between_inits, between_projections
 from experiments.intrinsic_dimension.curves import SHARE, band, point
-from experiments.intrinsic_dimension.definitions import of_accuracy, of_gain
+from experiments.intrinsic_dimension.definitions import of_accuracy, of_gain, of_shared_loss
 from research.analysis.contrasts import contrast, ratio
 from research.findings import Estimate, Finding
 from tests.experiments.intrinsic_dimension.planted import SEEDS, STEPS, UNIGRAM, by_document, frame, language, line
@@ -113,6 +113,13 @@ def test_a_censored_reading_leaves_a_bound_and_no_factor() -> None:
     found = factors(rows(losses=high))["min"]
     assert found.value is None and "denominator: not reached" in found.note
     assert found.low is None and direction(found) == FEWER
+
+
+def test_what_untouched_weights_reach_takes_no_dimensions() -> None:
+    table = frame(rows())
+    arms = {init: Arm(curves(table, "target_loss", init, "count_sketch", 100), []) for init in ("random", "pretrained")}
+    (found,) = between_inits(arms, np.array([]), of_shared_loss({"easy": 4.2}), NOWHERE)
+    assert found.value == 0 and direction(found) == FEWER and found.where["target"] == "easy"
 
 
 def projections(first: float, second: float, spread: float) -> dict[str, Curves]:

@@ -99,6 +99,8 @@ def test_losses_that_all_share_are_read_of_each(found: list[Finding]) -> None:
     assert best.value is None and "full-space training itself reaches 3.700" in best.note
     (best,) = pick(found, "d90", init="pretrained", target="best_90")
     assert best.value == pytest.approx(D90["pretrained"], rel=0.05)
+    (worst,) = pick(found, "d90", init="pretrained", target="worst_best")
+    assert worst.value == 0 and worst.low == worst.high == 0  # untouched pretrained weights are at 3.3 already
     (halfway,) = pick(found, "d90", init="random", target="halfway")
     assert halfway.where["target_bits"] == pytest.approx((UNIGRAM + 3.69) / 2, abs=0.01)
 
