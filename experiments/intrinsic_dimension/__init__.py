@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.intrinsic_dimension import answers, headlines, readings
+from experiments.intrinsic_dimension import answers, comparisons, headlines, readings
 from experiments.intrinsic_dimension.images import KINDS, image_subject
 from experiments.intrinsic_dimension.known_dimensions import known_records
 from experiments.intrinsic_dimension.languages import NAME as LANGUAGE
@@ -54,7 +54,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns d90 by every definition and how it compares, accuracies and losses, known dimensions, and what each projection costs."""
-    return readings.findings(results)
+    return [*readings.findings(results), *comparisons.findings(results)]
 
 
 def headline(findings: Sequence[Finding]) -> Sequence[Table]:

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from experiments.intrinsic_dimension.arms import Curves
+from experiments.intrinsic_dimension.arms import Curves, arms_of, curves, curves_without_documents, fact, steps_of, subjects
 from experiments.intrinsic_dimension.curves import point
-from experiments.intrinsic_dimension.definitions import Definition, Reading
+from experiments.intrinsic_dimension.definitions import Definition, Reading, of_accuracy, of_records
 from research.analysis.contrasts import contrast, ratio
 from research.findings import Estimate, Finding, finding
 
@@ -27,6 +28,31 @@ class Arm(NamedTuple):
 
     curves: Curves
     without: Sequence[Curves]
+
+
+def findings(results: pd.DataFrame) -> Iterator[Finding]:
+    """Yields how d90 compares between initializations of a language model, and between projections of a network."""
+    for subject, own in subjects(results):
+        yield from _projections(own, subject) if steps_of(own, "accuracy") else _inits(own, subject)
+
+
+def _projections(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
+    last, definitions = steps_of(own, "accuracy")[-1], of_accuracy(fact(own, "absolute_level"), fact(own, "chance"))
+    by_init: dict[str, dict[str, Curves]] = {}
+    for init, projection in arms_of(own):
+        by_init.setdefault(init, {})[projection] = curves(own, "accuracy", init, projection, last)
+    for init, arms in by_init.items():
+        yield from between_projections(arms, definitions, {**subject, "init": init})
+
+
+def _inits(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
+    last, weights = steps_of(own, "target_loss")[-1], np.array([])
+    by_projection: dict[str, dict[str, Arm]] = {}
+    for init, projection in arms_of(own):
+        without, weights = curves_without_documents(own, init, projection, last)
+        by_projection.setdefault(projection, {})[init] = Arm(curves(own, "target_loss", init, projection, last), without)
+    for projection, arms in by_projection.items():
+        yield from between_inits(arms, weights, of_records(own), {**subject, "projection": projection})
 
 
 def between_inits(
@@ -44,7 +70,7 @@ def between_inits(
 
 def _factor(first: Arm, second: Arm, reading: Reading, weights: np.ndarray) -> Estimate:
     readings = reading(first.curves), reading(second.curves)
-    if not first.without:
+    if not (first.without and second.without):
         return ratio(*readings)
     logs = np.log([_points(arm.without, reading) for arm in (first, second)])
     return ratio(*readings, logs[0] - logs[1], weights)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
-from experiments.intrinsic_dimension.arms import Curves
+from experiments.intrinsic_dimension.arms import Curves, fact
 from experiments.intrinsic_dimension.curves import SHARE, Reader, absolute, band, gained, relative, shared
 from research.analysis.recovery import shared_targets, start_loss
 from research.findings import Estimate
@@ -48,6 +48,12 @@ def of_shared_loss(goals: Mapping[str, float]) -> list[Definition]:
         Definition({"threshold": "shared_loss", "target": name, "target_bits": round(bits, 4)}, partial(_shared, target=bits))
         for name, bits in goals.items()
     ]
+
+
+def of_records(own: pd.DataFrame) -> list[Definition]:
+    """Returns the definitions for a language model, from its records."""
+    unigram = fact(own, "unigram_loss")
+    return [*of_gain(unigram), *of_shared_loss(targets(own, unigram))]
 
 
 def targets(own: pd.DataFrame, unigram: float) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from experiments.intrinsic_dimension.readings import NAMES, SUBJECT
+from experiments.intrinsic_dimension.arms import SUBJECT
+from experiments.intrinsic_dimension.readings import NAMES
 from research.findings import Finding, Table, find, shown
 
 SHARED = "as a share of the parameters"

@@ -5,15 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.intrinsic_dimension.arms import Curves, arms_of, bases_of, curves, without_documents
-from experiments.intrinsic_dimension.comparisons import Arm, between_inits, between_projections
+from experiments.intrinsic_dimension.arms import Curves, arms_of, bases_of, curves, fact, steps_of, subjects
 from experiments.intrinsic_dimension.curves import band, bootstrap
-from experiments.intrinsic_dimension.definitions import Definition, of_accuracy, of_gain, of_shared_loss, targets
+from experiments.intrinsic_dimension.definitions import Definition, of_accuracy, of_records
 from research.analysis.contrasts import base_means
 from research.analysis.intervals import join_notes, t_interval
 from research.findings import Estimate, Finding, finding
 
-SUBJECT = ["model", "parameters", "data"]
 NAMES = {"fc": "the fully connected network", "lenet": "LeNet", "lm": "the language model"}
 MNIST = "tfds:mnist/"
 # Li et al. 2018: the paper's value, and what its authors' released runs give when read by one definition.
@@ -26,64 +24,43 @@ PUBLISHED = {
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns d90 by every definition and how it compares, what was reached, known dimensions, and what a step costs."""
+    """Returns d90 by every definition, what was reached, the dimensions of known problems, and what a step costs."""
     found = list(_known(results))
-    tested = results.query("phase == 'result'")
-    if tested.empty:
-        return found
-    for key, rows in tested.groupby(SUBJECT, sort=False):
-        model, parameters, data = key
-        subject = {"model": model, "parameters": int(parameters), "data": data}
-        own = results[(results["model"] == subject["model"]) & (results["parameters"] == subject["parameters"])]
-        last = rows[rows["step"] == rows["step"].max()]
-        found += _reached(last, subject)
-        found += _accuracies(own, subject) if "accuracy" in set(rows["metric"]) else _losses(own, subject)
+    for subject, own in subjects(results):
+        found += _reached(own, subject)
+        found += _accuracies(own, subject) if steps_of(own, "accuracy") else _losses(own, subject)
         found += _costs(own, subject)
     return found
 
 
 def _accuracies(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
-    level, chance = _fact(own, "absolute_level"), _fact(own, "chance")
+    level, chance = fact(own, "absolute_level"), fact(own, "chance")
     yield finding("absolute_level", subject, Estimate(level, None, None, 1, "set by the config"), "1")
-    definitions, (*earlier, last) = of_accuracy(level, chance), _steps(own, "accuracy")
-    arms = {arm: curves(own, "accuracy", *arm, last) for arm in arms_of(own)}
-    for (init, projection), c in arms.items():
+    definitions, (*earlier, last) = of_accuracy(level, chance), steps_of(own, "accuracy")
+    for init, projection in arms_of(own):
         where = {**subject, "init": init, "projection": projection}
         for step in earlier:
             yield from _by_step(curves(own, "accuracy", init, projection, step), definitions, {**where, "step": step})
+        c = curves(own, "accuracy", init, projection, last)
         for definition in definitions:
             yield from _d90(c, definition, where)
-    for init in dict.fromkeys(init for init, _ in arms):
-        own_arms = {projection: c for (one, projection), c in arms.items() if one == init}
-        yield from between_projections(own_arms, definitions, {**subject, "init": init})
 
 
 def _losses(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
-    unigram = _fact(own, "unigram_loss")
-    gains, shared = of_gain(unigram), of_shared_loss(targets(own, unigram))
+    definitions, last = of_records(own), steps_of(own, "target_loss")[-1]
+    gains, shared = ([d for d in definitions if ("start" in d.where) is by_start] for by_start in (True, False))
     pretrained = own[own["metric"] == "pretraining_steps"].set_index("init")["value"]
-    (*_, last), early, (groups, weights) = _steps(own, "target_loss"), _steps(own, "budget_loss"), without_documents(own)
-    arms: dict[str, dict[str, Arm]] = {}
     for init, projection in arms_of(own):
         where = {**subject, "init": init, "projection": projection, "pretraining_steps": int(pretrained[init])}
-        for step in early:
+        for step in steps_of(own, "budget_loss"):
             yield from _by_step(curves(own, "budget_loss", init, projection, step), gains[:1], {**where, "step": step})
         c = curves(own, "target_loss", init, projection, last)
-        arms.setdefault(projection, {})[init] = Arm(c, [curves(group, "target_loss", init, projection, last) for group in groups])
-        yield from _d90(c, gains[0], where)
+        for definition in (gains[0], *shared):
+            yield from _d90(c, definition, where)
         for definition in gains:
             yield finding(
                 "d90_by_definition", {**where, "start": definition.where["start"]}, _noted(c, definition.reading(c)), "dimensions"
             )
-        for definition in shared:
-            yield from _d90(c, definition, where)
-    for projection, some in arms.items():
-        yield from between_inits(some, weights, [*gains, *shared], {**subject, "projection": projection})
-
-
-def _steps(own: pd.DataFrame, metric: str) -> list[int]:
-    """The steps at which results of a metric were read, ascending."""
-    return sorted(own[(own["phase"] == "result") & (own["metric"] == metric)]["step"].astype(int).unique().tolist())
 
 
 def _by_step(c: Curves, definitions: Sequence[Definition], where: Mapping[str, Any]) -> Iterator[Finding]:
@@ -113,7 +90,9 @@ def _noted(c: Curves, estimate: Estimate, *more: str) -> Estimate:
     return estimate._replace(note=join_notes(estimate.note, c.lost, *more))
 
 
-def _reached(last: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
+def _reached(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
+    tested = own[own["phase"] == "result"]
+    last = tested[tested["step"] == tested["step"].max()]
     keys = ["metric", "init", "trains", "projection", "dimension"]
     for (metric, init, trains, projection, dimension), some in last.groupby(keys, dropna=False, sort=False):
         if metric in ("accuracy", "target_loss"):
@@ -137,7 +116,3 @@ def _costs(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
     for row in own.query("phase == 'cost'").itertuples():
         where = {**subject, "projection": None if pd.isna(row.projection) else row.projection}
         yield finding(row.metric, where, Estimate(float(row.value), None, None, 1, "one reading"), row.unit)
-
-
-def _fact(own: pd.DataFrame, metric: str) -> float:
-    return float(own[own["metric"] == metric]["value"].iloc[0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.intrinsic_dimension.answers import ALIKE, FEWER, MORE, answer, direction
-from experiments.intrinsic_dimension.arms import Curves, curves, without_documents
+from experiments.intrinsic_dimension.arms import Curves, curves, curves_without_documents
 from experiments.intrinsic_dimension.comparisons import Arm, between_inits, between_projections
 from experiments.intrinsic_dimension.curves import SHARE, band, point
 from experiments.intrinsic_dimension.definitions import of_accuracy, of_gain, of_shared_loss
@@ -30,11 +30,10 @@ def rows(random: float = 9.0, losses: dict = RANDOM) -> list[dict]:
 def factors(own: list[dict]) -> dict[str, Finding]:
     """The factor of pretrained to random by start."""
     table = frame(own)
-    groups, weights = without_documents(table)
-    arms = {
-        init: Arm(*(lambda c, *rest: (c, rest))(*(curves(some, "target_loss", init, "count_sketch", 100) for some in (table, *groups))))
-        for init in ("random", "pretrained")
-    }
+    arms, weights = {}, np.array([])
+    for init in ("random", "pretrained"):
+        without, weights = curves_without_documents(table, init, "count_sketch", 100)
+        arms[init] = Arm(curves(table, "target_loss", init, "count_sketch", 100), without)
     return {f.where["start"]: f for f in between_inits(arms, weights, GAINS, NOWHERE)}
 
 
@@ -99,11 +98,12 @@ def test_documents_that_add_the_same_to_all_losses_still_move_a_share_from_a_fix
 def test_leaving_a_group_out_is_reading_the_others_alone() -> None:
     own = rows()
     effects = np.array([0.3, -0.2, 0.1, 0.0, -0.3, 0.2])
-    groups, weights = without_documents(frame([*own, *by_document(own, effects, WEIGHTS)]))
+    table = frame([*own, *by_document(own, effects, WEIGHTS)])
+    groups, weights = curves_without_documents(table, "random", "count_sketch", STEPS[-1])
     assert list(weights) == list(WEIGHTS) and len(groups) == 6
     kept = np.delete(np.array(WEIGHTS), 2)
     shift = np.average(np.delete(effects, 2), weights=kept) - np.average(effects, weights=WEIGHTS)
-    without, whole = (curves(some, "target_loss", "random", "count_sketch", STEPS[-1]) for some in (groups[2], frame(own)))
+    without, whole = groups[2], curves(table, "target_loss", "random", "count_sketch", STEPS[-1])
     assert without.values == pytest.approx(whole.values + shift)
     assert without.full == pytest.approx(whole.full + shift) and without.start == pytest.approx(whole.start + shift)
 

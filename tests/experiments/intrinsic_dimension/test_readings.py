@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.intrinsic_dimension import comparisons
 from experiments.intrinsic_dimension.answers import answer
 from experiments.intrinsic_dimension.definitions import targets
 from experiments.intrinsic_dimension.headlines import headline
@@ -43,7 +44,7 @@ def results() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def found() -> list[Finding]:
-    return findings(made())
+    return [*findings(made()), *comparisons.findings(made())]
 
 
 def pick(found: list[Finding], name: str, **where: object) -> list[Finding]:
