@@ -42,7 +42,10 @@ def _by_start(mine: Sequence[Finding]) -> str:
     for start, words in COUNTED.items():
         own = [f for f in mine if f.name == "d90_by_definition" and f.where["start"] == start]
         reached = ", ".join(f"from {f.where['init']} weights {shown(f, ',.0f')}" for f in own)
-        factors = [f"{f.where['between']} {shown(f, '.2g')} ({direction(f)})" for f in _factors(mine, start=start)]
+        factors = [
+            f"{f.where['between']} {shown(f, '.2g') if f.value is not None else 'not read'} ({direction(f)})"
+            for f in _factors(mine, start=start)
+        ]
         parts.append(f"{words}, {reached}" + (f", as factors {', '.join(factors)}" if factors else ""))
     return "; ".join(parts)
 

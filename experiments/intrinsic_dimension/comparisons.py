@@ -3,8 +3,8 @@
 Initializations are compared by the intervals of both readings (MOVER in logarithms), not by ratios draw by draw: d90 of a single draw is
 often censored where that of the mean is not, and to leave such draws out would choose among the answers. Draws share P and the order of
 the data, so the readings may move together, and the interval is then too wide, not too narrow. Projections of one network are read draw by
-draw, where no draw is censored: the draws share the weights and the order of the data. Measured coverage of both:
-tests/experiments/intrinsic_dimension/test_comparisons.py.
+draw, where no draw is censored: the draws share the weights and the order of the data. Coverage, beside that of ratios of the draws that
+are read: tests/experiments/intrinsic_dimension/test_comparisons.py.
 """
 
 import itertools

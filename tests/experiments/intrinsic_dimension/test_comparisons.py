@@ -71,6 +71,12 @@ def test_what_the_answer_claims_follows_from_the_factors(lower: tuple, untouched
     assert words in said.rpartition("Against random weights ")[2]
 
 
+def test_a_factor_that_is_not_read_may_still_point() -> None:
+    d90, by_start, factor = of_start("min", None, 0.9)
+    said = answer([d90, by_start, factor._replace(value=None, note="denominator: not reached")])
+    assert "pretrained / random not read (fewer)" in said
+
+
 def test_an_interval_that_holds_one_points_nowhere() -> None:
     pointing = [direction(of_start("min", low, high)[2]) for low, high in ((0.1, 0.9), (1.1, 2.0), (0.9, 1.1), (None, 1.1), (0.9, None))]
     assert pointing == [FEWER, MORE, ALIKE, ALIKE, ALIKE]
