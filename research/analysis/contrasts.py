@@ -1,9 +1,9 @@
 """Contrasts between arms with intervals over bases (seeds) *and* documents: the two half-widths, added in squares.
 
 Seeds that start from one pretrained base share its luck, and all seeds are scored on the same documents, so neither can stand in for the
-other. Over bases the half-width is Student's t of the bases' means; over documents it is the delete-one-group jackknife's, with as many
-degrees of freedom as there are groups of equal weight that vary as much, less one. Both are conservative where the other source dominates.
-Measured coverage, beside what seeds alone and a two-way percentile bootstrap cover: tests/ground_truth/test_contrasts.py.
+other. Over bases the half-width is Student's t of the bases' means; over documents it is the delete-one-group jackknife's, with the
+effective number of groups (Kish's, for unequal bytes) less one as degrees of freedom. Measured coverage, beside what seeds alone and a
+two-way percentile bootstrap cover: tests/ground_truth/test_contrasts.py.
 """
 
 import math

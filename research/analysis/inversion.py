@@ -2,16 +2,17 @@
 
 The point estimate inverts one curve: the isotonic fit of the mean over seeds, interpolated in log x by a monotone cubic. The interval
 inverts a band (Fieller's construction): the t interval of the raw values at each x, its two sides made monotone once. Isotonic regression
-keeps order, so a side that bounds a monotone truth at every x still does; fitting each seed would pull a flat stretch's low end down and
-its high end up by an amount that more seeds do not shrink. Steps and plateaus widen the interval as they should, and it opens by itself
-towards a side on which the data cannot exclude an answer outside the grid. Between grid points the height is not measured; the band is
-widened by the difference between the linear and the cubic reading, the usual estimate of an interpolation's error. What all seeds share (a
-poor learning rate at one rank, a kink between two ranks) no interval over seeds can cover.
+keeps order, so sides that bound a monotone truth at every x still do; a fit of each seed would draw the two ends of a flat stretch apart
+by an amount that more seeds do not shrink. Steps and plateaus widen the interval as they should, and it opens by itself towards a side on
+which the data cannot exclude an answer outside the grid. Between grid points the height is not measured: it is read off the raw values
+linearly, and the band is widened by the difference between the linear and the cubic reading, the usual estimate of an interpolation's
+error. What all seeds share (a poor learning rate at one rank, a kink between two ranks) no interval over seeds can cover.
 
 x = 0 may be an answer, of a curve that starts at the level. Between 0 and the smallest positive x there is no logarithm to interpolate in:
 an answer there is censored from both sides.
 """
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -95,23 +96,28 @@ def _usable(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def _band(x: np.ndarray, values: np.ndarray, confidence: float) -> Band:
-    n, mean = len(values), values.mean(axis=0)
-    half = t_quantile(confidence, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else 0.0
-    lower, fit, upper = (isotonic_curve(x, side) for side in (mean - half, mean, mean + half))
-    zero = x == 0
-    inner = _between(*(side[~zero] for side in (x, fit, lower, upper)))
+    at_x, mean = _half_width(values, confidence), values.mean(axis=0)
+    lower, fit, upper = (isotonic_curve(x, side) for side in (mean - at_x, mean, mean + at_x))
+    zero, log_x = x == 0, np.log2(x[x > 0])
+    grid, reading = _linear(tuple(log_x))
+    linear, below, above, width = np.stack([fit, lower, upper, at_x])[:, ~zero] @ reading
+    bend = PchipInterpolator(log_x, fit[~zero])(grid) - linear if log_x.size > 1 else np.zeros(1)
+    # What is read between two points averages their noise: the half-width there is that of the raw values read between them.
+    doubt = np.abs(bend) - (width - _half_width(values[:, ~zero] @ reading, confidence))
+    inner = np.exp2(grid), linear + bend, below + np.minimum(bend, 0) - doubt, above + np.maximum(bend, 0) + doubt
     return Band(*(np.append(side[zero], rest) for side, rest in zip((x, fit, lower, upper), inner, strict=True)))
 
 
-def _between(x: np.ndarray, fit: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> Band:
-    """The band at positive x and between them, where it holds the linear and the cubic reading and as much again."""
-    log_x = np.log2(x)
+@functools.cache
+def _linear(log_x: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A grid (points,) through log_x, and the weights (log_x, points) with which a product reads it linearly."""
     grid = np.unique(np.concatenate([log_x, *(np.linspace(a, b, POINTS) for a, b in itertools.pairwise(log_x))]))
-    linear = np.interp(grid, log_x, fit)
-    bend = PchipInterpolator(log_x, fit)(grid) - linear if x.size > 1 else np.zeros(1)
-    doubt = np.abs(bend)
-    below, above = np.interp(grid, log_x, lower) + np.minimum(bend, 0) - doubt, np.interp(grid, log_x, upper) + np.maximum(bend, 0) + doubt
-    return Band(np.exp2(grid), linear + bend, below, above)
+    return grid, np.stack([np.interp(grid, log_x, unit) for unit in np.eye(len(log_x))])
+
+
+def _half_width(values: np.ndarray, confidence: float) -> np.ndarray:
+    n = len(values)
+    return t_quantile(confidence, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(values.shape[1])
 
 
 def _bounds(band: Band, level: float, value: float | None) -> tuple[float | None, float | None]:

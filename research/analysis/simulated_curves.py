@@ -61,7 +61,7 @@ CASES = (
     Case("below the ranks", 0.01),
     Case("plateau", 0.05, (3, 10, 40)),
     Case("start above", 0.03, (3, 10, 40)),
-    Case("flat, then a step", 0.03, (3, 10, 40)),
+    Case("flat, then a step", 0.03, (10,)),
 )
 
 

@@ -56,14 +56,14 @@ def test_zero_is_the_answer_of_a_curve_that_starts_at_the_level() -> None:
     assert surely[:3] == (0.0, 0.0, 0.0) and surely.note == "3 of 3 seeds at rank 0"
     perhaps = crossing(*with_zero([0.85, 0.92, 0.97], [0.95, 0.97, 0.98, 1.0]), 0.9)
     assert perhaps[:3] == (0.0, 0.0, 1.0) and "2 of 3 seeds at rank 0" in perhaps.note
-    flat = crossing(*with_zero([0.85, 0.92, 0.97], [0.905, 0.91, 0.912, 0.915], 0.05), 0.9)
+    flat = crossing(*with_zero([0.88, 0.92, 0.96], [0.93, 0.93, 0.93, 0.93], 0.06), 0.9)
     assert (flat.value, flat.low, flat.high) == (0.0, 0.0, None) and "open above" in flat.note
 
 
 def test_an_answer_between_zero_and_the_smallest_rank_is_censored_from_both_sides() -> None:
     found = crossing(*with_zero([0.1, 0.12, 0.11], [0.95, 0.97, 0.98, 1.0]), 0.9)
     assert found[:3] == (None, 0.0, 1.0) and found.note == "above 0, at or below the smallest rank (1)"
-    noisier = crossing(*with_zero([0.1, 0.12, 0.11], [0.91, 0.93, 0.95, 1.0], 0.04), 0.9)
+    noisier = crossing(*with_zero([0.1, 0.12, 0.11], [0.94, 0.95, 0.96, 1.0], 0.03), 0.9)
     assert (noisier.value, noisier.low) == (None, 0.0) and 1 < noisier.high < 8
     assert invert(np.append(0, RANKS), [0.1, 0.9, 0.95, 0.97, 1.0], 0.9)[0] == pytest.approx(1.0)
 
