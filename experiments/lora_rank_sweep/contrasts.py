@@ -1,5 +1,6 @@
 """Contrasts: what a rank costs, and how that differs between initializations, with intervals over bases and documents."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,20 +30,18 @@ def gaps(own: Measured) -> Iterator[Finding]:
 
 def between_inits(own: Measured) -> Iterator[Finding]:
     """Yields how the gap at each rank, r90, and the loss before any training differ between pretrained and other initializations."""
-    for arm in own.arms():
-        for other in own.inits():
-            first, second = curve(own, FIRST, arm), curve(own, other, arm)
-            if other == FIRST or first is None or second is None:
-                continue
-            where = {"between": f"{FIRST} - {other}", "target": own.target, "arm": arm}
-            for reference, rank in _pairs(first):
-                if rank in second.ranks and (reference, rank) in _pairs(second):
-                    gap = _paired(own, first, second, _gap(rank, reference))
-                    yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
-            before = _paired(own, first, second, lambda one: one.untouched)
-            yield finding("contrast", {"of": "untouched loss", **where, "rank": None}, before, "bits/byte")
-            where = {**where, "between": f"{FIRST} / {other}"}
-            yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
+    for arm, other in itertools.product(own.arms(), own.inits()):
+        first, second = curve(own, FIRST, arm), curve(own, other, arm)
+        if other == FIRST or first is None or second is None:
+            continue
+        where = {"between": f"{FIRST} - {other}", "target": own.target, "arm": arm}
+        for reference, rank in (pair for pair in _pairs(first) if pair in _pairs(second)):
+            gap = _paired(own, first, second, _gap(rank, reference))
+            yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
+        before = _paired(own, first, second, lambda one: one.untouched)
+        yield finding("contrast", {"of": "untouched loss", **where, "rank": None}, before, "bits/byte")
+        where = {**where, "between": f"{FIRST} / {other}"}
+        yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
 
 
 def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:

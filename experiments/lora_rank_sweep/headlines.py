@@ -18,7 +18,7 @@ COSTS = (
 DIRECTIONS = (
     "The rank at which LoRA gains 90 % of what the same matrices gain at full rank, counted from the untouched loss or the unigram "
     "entropy, the lower of both; what is lost of the full-rank update by cutting it to its best and to random directions of the same "
-    "norm, bits per byte; and the first singular value of what training everything changed, as a share of its norm, read at one norm for all."
+    "norm, bits per byte; and the first singular value of what training everything changed, over its norm, read at one norm for all."
 )
 
 

@@ -1,5 +1,6 @@
 """What a sweep over ranks says: findings from the records alone."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,8 @@ import pandas as pd
 from experiments.lora_rank_sweep import ledger, updates
 from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, rates
 from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
-from experiments.lora_rank_sweep.measured import UNTOUCHED, Measured, curve, measured, targets
-from research.analysis.intervals import t_interval
+from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve, measured, targets
+from research.analysis.intervals import join_notes, t_interval
 from research.analysis.learning_rates import lr_ratio
 from research.analysis.recovery import definitions, rank_needed, relative_r90, sensitivity, shared_targets, start_loss, steps_needed
 from research.findings import Estimate, Finding, finding
@@ -95,19 +96,23 @@ def _absolute(results: pd.DataFrame, own: Measured, arm: str) -> Iterator[Findin
     last = runs[(runs["step"] == runs["step"].max()) & (runs["trains"] != "full")]
     reached = {init: some.groupby(["trains", "rank"], dropna=False)["value"].mean().to_numpy() for init, some in last.groupby("init")}
     steps = sorted(rows["step"].dropna().astype(int).unique())
+    chosen = set(rows["chosen_for"].dropna().astype(int))
     at_steps = {step: measured(results, own.target, step) for step in steps}
-    for name, target in shared_targets(reached, own.known["unigram_loss"]).items():
-        for init in reached:
-            where = {"target": own.target, "init": init, "arm": arm, "reading": "absolute", "loss": name, "bits": round(target, 4)}
-            for step, at in ((None, own), *((step, at_steps[step]) for step in steps[:-1])):
-                found = curve(at, str(init), arm)
-                if found is not None and len(found.ranks) > 2:
-                    one = found.by_base()
-                    estimate = rank_needed(one.ranks, one.reached, target)
-                    note = "" if step is None else f"rates chosen for step {_chosen_for(rows, step)}"
-                    note = "; ".join(filter(None, [estimate.note, note]))
-                    yield finding("r90", {**where, "step": step or steps[-1]}, estimate._replace(note=note), "rank")
-            yield from _steps(at_steps, str(init), target, {**where, "trains": "full"})
+    losses = shared_targets(reached, own.known["unigram_loss"])
+    for (name, bits), init in itertools.product(losses.items(), map(str, reached)):
+        where = {"target": own.target, "init": init, "arm": arm, "reading": "absolute", "loss": name, "bits": round(bits, 4)}
+        yield from _needed(curve(own, init, arm), bits, {**where, "step": steps[-1]}, "")
+        for step in steps[:-1]:
+            note = f"rates chosen for step {step if step in chosen else max(chosen)}"
+            yield from _needed(curve(at_steps[step], init, arm), bits, {**where, "step": step}, note)
+        yield from _steps(at_steps, init, bits, {**where, "trains": "full"})
+
+
+def _needed(found: Curve | None, bits: float, where: dict[str, Any], note: str) -> Iterator[Finding]:
+    if found is not None and len(found.ranks) > 2:
+        one = found.by_base()
+        estimate = rank_needed(one.ranks, one.reached, bits)
+        yield finding("r90", where, estimate._replace(note=join_notes(estimate.note, note)), "rank")
 
 
 def _steps(at_steps: dict[int, Measured], init: str, target: float, where: dict[str, Any]) -> Iterator[Finding]:
@@ -117,11 +122,6 @@ def _steps(at_steps: dict[int, Measured], init: str, target: float, where: dict[
         curves = np.stack([one.at(seeds)[:, 0] for one in runs], axis=1)
         estimate = steps_needed(np.array(list(at_steps), float), curves, target)
         yield finding("steps_needed", where, estimate, "steps")
-
-
-def _chosen_for(rows: pd.DataFrame, step: int) -> int:
-    chosen = set(rows["chosen_for"].dropna().astype(int))
-    return step if step in chosen else max(chosen)
 
 
 def _source(results: pd.DataFrame, target: str) -> Iterator[Finding]:
