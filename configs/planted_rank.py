@@ -41,8 +41,9 @@ def default() -> dict[str, object]:
         "spectra": ("flat", "decaying"),
         "decoys": ("zero", "full_rank", "out_of_reach"),
         "out_of_reach": ("attention/(query|key)",),
-        "strength": 1e-4,
-        "learning_rates": {"lora": (6e-3, 2e-2, 8e-2)},
+        "strengths": (1e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+        "strength_ranks": (2, 8),
+        "learning_rates": {"lora": (6e-3, 2e-2, 6e-2, 1.8e-1), "matched": (1e-3, 3e-3, 1e-2, 3e-2)},
         "seeds": 3,
         "selection_seeds": 1,
         "steps": 310,
@@ -54,7 +55,16 @@ def default() -> dict[str, object]:
 
 CHANGES: dict[str, dict[str, object]] = {
     "": {},
-    "smoke": {"planted_ranks": (1, 2), "spectra": ("flat",), "seeds": 2, "steps": 160, "pretraining": {"steps": 100}, "simulations": 50},
+    "smoke": {
+        "planted_ranks": (1, 2),
+        "strength_ranks": (2,),
+        "strengths": (1e-4, 1e-2),
+        "spectra": ("flat",),
+        "seeds": 2,
+        "steps": 160,
+        "pretraining": {"steps": 100},
+        "simulations": 50,
+    },
 }
 
 
