@@ -43,7 +43,7 @@ def default() -> dict[str, object]:
         "out_of_reach": ("attention/(query|key)",),
         "strengths": (1e-4, 1e-3, 3e-3, 1e-2, 3e-2),
         "strength_ranks": (2, 8),
-        "learning_rates": {"lora": (6e-3, 2e-2, 6e-2, 1.8e-1), "matched": (1e-3, 3e-3, 1e-2, 3e-2)},
+        "learning_rates": {"lora": (6e-3, 2e-2, 8e-2, 2.5e-1), "matched": (1e-3, 3e-3, 1e-2, 4e-2, 1.6e-1)},
         "seeds": 3,
         "selection_seeds": 1,
         "steps": 310,

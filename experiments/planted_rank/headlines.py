@@ -5,6 +5,7 @@ from typing import Any
 
 from experiments.planted_rank.readings import MARGINS, SHARE
 from experiments.planted_rank.readings_r90 import CASE, agrees, recovers
+from research.analysis.simulated_curves import covers
 from research.findings import Finding, Table, find, shown
 
 WORDS = {"none": "rank {}", "zero": "nothing", "full_rank": "full rank ({})", "out_of_reach": "rank {}, where the adapter is not"}
@@ -31,7 +32,9 @@ def _of_r90(found: Sequence[Finding], weakest: float) -> Iterator[str]:
     readings = [f for f in found if f.name == "planted_r90" and where.items() <= f.where.items()]
     if readings:
         right, errors = sum(map(agrees, readings)), _span(found, "planted_r90_error", **where)
-        yield f"There r90 is right to half an octave in {right} of {len(readings)} cases{errors and f' (errors {errors})'}."
+        inside = sum(covers(f.low, f.high, f.where["analytic"]) for f in readings)
+        words = f"There r90 is right to half an octave in {right} of {len(readings)} cases{errors and f' (errors {errors})'}"
+        yield f"{words}, and its interval over seeds holds the analytic value in {inside}."
     own = [f"{span} at {grid}" for grid in ("every rank", "powers of two") if (span := _span(found, "floor_r90_error", grid=grid))]
     if own:
         yield f"The estimator alone, on exact floors, errs by {' and by '.join(own)}."

@@ -144,13 +144,9 @@ def r90_against_strength(found: Sequence[Finding]) -> Figure:
     if not broken:
         return style.sentence("No rank was planted at several strengths, or its students have not finished: there is nothing to compare.")
     with style.context():
-        figure = style.blank(3.6 * len(broken) + 0.4, 3.9)
+        figure = style.blank(3.8 * len(broken) + 0.2, 4.2)
         for axes, case in zip(figure.subplots(1, len(broken), squeeze=False)[0], broken, strict=True):
             _strengths(axes, found, case.where["spectrum"], case.where["planted_rank"])
-        figure.supxlabel(
-            "nats a token that a component costs, and the gain of the same matrices trained themselves (bits/byte)", fontsize=9
-        )
-        figure.supylabel("rank", fontsize=9)
         style.legend_below(figure, [style.handle(look, words) for look, words in READ_LOOKS.values()])
         return figure
 
@@ -179,6 +175,8 @@ def _strengths(axes: Axes, found: Sequence[Finding], kind: str, planted: int) ->
     axes.set_xticks(range(len(strengths)), words)
     axes.set_ylim(0, top + 0.5)
     axes.set_yticks([*range(1, planted + 3), top], [*map(str, range(1, planted + 3)), "not\nreached"])
+    axes.set_xlabel("nats a token that a component costs;\nbelow, the gain of matched training (bits/byte)")
+    axes.set_ylabel("rank")
     axes.set_title(f"k = {planted}, {kind}", fontsize=9)
 
 

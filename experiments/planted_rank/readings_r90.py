@@ -116,7 +116,7 @@ def breaks(found: Sequence[Finding]) -> Iterator[Finding]:
         for f in found:
             if f.name == name and f.where["decoy"] == "none" and f.where.get("reference") in (None, "matched"):
                 cases.setdefault((f.where["spectrum"], f.where["planted_rank"]), []).append(f)
-        for (kind, planted), own in cases.items():
+        for (kind, planted), own in sorted(cases.items()):
             if len(own) > 1:
                 ascending = sorted(own, key=lambda f: f.where["strength"])
                 first = next((f for f in ascending if not right(f)), None)
