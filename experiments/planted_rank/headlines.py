@@ -35,6 +35,10 @@ def _of_r90(found: Sequence[Finding], weakest: float) -> Iterator[str]:
         inside = sum(covers(f.low, f.high, f.where["analytic"]) for f in readings)
         words = f"There r90 is right to half an octave in {right} of {len(readings)} cases{errors and f' (errors {errors})'}"
         yield f"{words}, and its interval over seeds holds the analytic value in {inside}."
+    decoys = [f for f in found if f.name == "planted_r90" and f.where["decoy"] != "none"]
+    names, wrong = ({f.where["decoy"] for f in some} for some in (decoys, (f for f in decoys if not agrees(f))))
+    if names:
+        yield f"Of {len(names)} decoys {len(names - wrong)} have no r90, as they should."
     own = [f"{span} at {grid}" for grid in ("every rank", "powers of two") if (span := _span(found, "floor_r90_error", grid=grid))]
     if own:
         yield f"The estimator alone, on exact floors, errs by {' and by '.join(own)}."
@@ -54,7 +58,7 @@ def _span(found: Sequence[Finding], name: str, **where: Any) -> str:
 
 
 def _broken(f: Finding) -> str:
-    at = f.note if f.value is None else f"from {f.value:g} nats on, {f.note}"
+    at = f.note if f.value is None else f"from {f.value:g} nats on, {f.note}".rstrip(", ")
     return f"for {f.where['spectrum']} rank {f.where['planted_rank']} {at}"
 
 

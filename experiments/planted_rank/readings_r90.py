@@ -108,7 +108,8 @@ def recovers(estimated: Finding) -> bool:
 def breaks(found: Sequence[Finding]) -> Iterator[Finding]:
     """Yields the smallest strength at which r90, and the estimated rank, is wrong, for what is planted at several; null where at none.
 
-    found: findings named estimated_rank, planted_r90 and planted_gain. The note has the gain there, or up to which all is right.
+    found: findings named estimated_rank, planted_r90 and planted_gain. The note has the gain of matched training there, or up to which
+    all is right.
     """
     gains = {_key(f): f.value for f in found if f.name == "planted_gain" and f.where["reference"] == "matched"}
     for of, name, right in (("r90", "planted_r90", agrees), ("estimated_rank", "estimated_rank", recovers)):
@@ -121,7 +122,7 @@ def breaks(found: Sequence[Finding]) -> Iterator[Finding]:
                 ascending = sorted(own, key=lambda f: f.where["strength"])
                 first = next((f for f in ascending if not right(f)), None)
                 gain = gains.get(_key(first or ascending[-1]))
-                note = "" if gain is None else f"{'where' if first else 'at none up to where'} full training gains {gain:.2g} bits/byte"
+                note = "" if gain is None else f"{'at' if first else 'nowhere up to'} a matched gain of {gain:.2g} bits/byte"
                 where = {"of": of, "planted_rank": planted, "spectrum": kind}
                 estimate = Estimate(first.where["strength"] if first else None, None, None, len(own), BREAKS[of], note)
                 yield finding("breaks_at", where, estimate, "nats")

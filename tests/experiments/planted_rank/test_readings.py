@@ -68,7 +68,7 @@ def test_findings_state_values_intervals_and_what_was_not_reached() -> None:
     words = answer(found)
     assert words.startswith("The planted rank is recovered by every seed in 1 of 1 cases at 0.0001 nats, 2 of 2 decoys are told apart")
     assert "There r90 is right to half an octave in 1 of 1 cases (errors -17.0% to -17.0%)" in words
-    assert "its interval over seeds holds the analytic value in 1." in words
+    assert "its interval over seeds holds the analytic value in 1. Of 2 decoys 2 have no r90, as they should." in words
     assert "breaks" not in words and "exact floors" not in words
 
 
@@ -99,7 +99,7 @@ def test_an_answer_says_where_strength_breaks_the_rulers() -> None:
     strong = [{**row, "strength": 1e-2, "value": row["value"] * scaled.get(row["phase"], 1)} for row in weak]
     words = answer(findings(pd.DataFrame([*weak, *strong])))
     assert "in 1 of 1 cases at 0.0001 nats" in words
-    assert "r90 breaks for flat rank 2 from 0.01 nats on, where full training gains 4e+02 bits/byte." in words
+    assert "r90 breaks for flat rank 2 from 0.01 nats on, at a matched gain of 4e+02 bits/byte." in words
     assert "The estimated rank breaks for flat rank 2 from 0.01 nats on" in words
 
 
@@ -114,4 +114,4 @@ def test_an_answer_counts_what_is_wrong() -> None:
     wrong.loc[(wrong["phase"] == "result") & (wrong["decoy"] == "none") & (wrong["seed"] == 1), "value"] = 0.5
     wrong.loc[(wrong["phase"] == "result") & (wrong["decoy"] == "full_rank") & (wrong["rank"] == 3), "value"] = np.float64(0.1)
     words = answer(findings(wrong))
-    assert "in 0 of 1 cases" in words and "1 of 2 decoys" in words
+    assert "in 0 of 1 cases" in words and "1 of 2 decoys" in words and "Of 2 decoys 1 have no r90" in words

@@ -87,7 +87,7 @@ def test_the_smallest_strength_at_which_it_is_wrong_is_told_with_the_gain_there(
     assert {f.where["of"]: f.value for f in found} == {"r90": 1e-2, "estimated_rank": 1e-2}
     assert all("0.16 bits/byte" in f.note and f.n == 3 for f in found)
     (whole,) = breaks(planted_findings(pd.DataFrame(rows[:-18])))
-    assert whole.value is None and whole.note.startswith("at none up to where full training gains 0.01")
+    assert whole.value is None and whole.note.startswith("nowhere up to a matched gain of 0.01")
 
 
 def _estimated(planted: int, strength: float, value: float | None) -> Finding:
