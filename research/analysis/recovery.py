@@ -67,7 +67,8 @@ def guard(reading: Estimate, gain: Estimate, least: float = LEAST_HEADROOM) -> E
     bound = gain.low if gain.low is not None else gain.value
     if bound is not None and bound >= least:
         return reading
-    shown = "unknown" if gain.value is None else f"{gain.value:#.3g}" + ("" if gain.low is None else f" [{gain.low:#.3g}, {gain.high:#.3g}]")
+    interval = "" if gain.low is None else f" [{gain.low:#.3g}, {gain.high:#.3g}]"
+    shown = "unknown" if gain.value is None else f"{gain.value:#.3g}{interval}"
     note = f"undefined: full training gains {shown} bits, not clearly above {least:g}"
     return Estimate(None, None, None, reading.n, reading.method, join_notes(note, gain.note))
 
