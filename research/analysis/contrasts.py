@@ -59,7 +59,7 @@ def contrast(
     (groups,) the bytes of the groups (None: equal). With `factor`, values and replicates are natural logarithms and the estimate is a
     factor. `n` counts bases; the note tells both half-widths, and which of them is missing and why. One base: over documents alone.
     """
-    means = base_means(values, bases)
+    means = base_means(values, bases) if len(values) else np.empty(0)
     means, lost = means[np.isfinite(means)], int((~np.isfinite(np.asarray(values, dtype=float))).sum())
     missing = f"{lost} of {len(values)} seeds without a value (diverged), left out" if lost else ""
     method = BOTH.format(mean="geometric mean" if factor else "mean", level=level)
