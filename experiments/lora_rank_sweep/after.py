@@ -32,16 +32,16 @@ class Cut(NamedTuple):
 
 
 def spectra(runner: Runner, cells: Sequence[Cell], scanned: bool) -> Rows:
-    """Returns the spectra of what training everything changed, whole at the last budget, the first values at each."""
-    workdir, budgets = runner.workdir, runner.setting.budgets
+    """Returns the spectra of what training everything changed, whole at the end, the first values at each step that is kept."""
+    workdir, kept = runner.workdir, runner.setting.kept_at
     full = (
-        ({**each.coordinates, "step": step}, each.base, workdir.load_artifact(kept_as(each, step, budgets[-1])))
+        ({**each.coordinates, "step": step}, each.base, workdir.load_artifact(kept_as(each, step, kept[-1])))
         for each in cells
-        if each.shape == "full" and each.coordinates["chosen_for"] == budgets[-1]
-        for step in budgets
+        if each.shape == "full" and each.coordinates["chosen_for"] == kept[-1]
+        for step in kept
     )
     with timed("spectra", workdir.timings.append):
-        return spectrum_records(runner.setting.experiment, full, runner.setting.bases, scanned, budgets[-1])
+        return spectrum_records(runner.setting.experiment, full, runner.setting.bases, scanned, kept[-1])
 
 
 def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:

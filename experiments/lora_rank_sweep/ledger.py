@@ -132,11 +132,12 @@ def fraction(factor: float) -> str:
 
 
 def table(found: Sequence[Finding]) -> Table:
-    """Returns the ledger's quantities, a row for each line, each with its factor over pretraining."""
+    """Returns the ledger's quantities, a row for each line of the first arm, each with its factor over pretraining."""
     columns = {"tokens": "tokens", "flops_per_token": "FLOPs a token", "flops": "FLOPs", "trainable_parameters": "trained parameters"}
     columns |= {"optimizer_bytes": "optimizer bytes", "checkpoint_bytes": "bytes to store"}
     keys = dict.fromkeys((f.where["of"], f.where["arm"]) for f in found if f.name == "ledger")
-    several = len({arm for _, arm in keys} - {None}) > 1
+    first = next((arm for _, arm in keys if arm), None)
+    keys = {key: None for key in keys if key[1] in (None, first)}
 
     def cell(of: str, arm: str | None, quantity: str) -> str:
         where = {"quantity": quantity, "of": of, "arm": arm}
@@ -144,7 +145,7 @@ def table(found: Sequence[Finding]) -> Table:
         factored = "" if factor is None or factor.value is None else f" ({factor.value:.3g})"
         return "–" if count is None or count.value is None else f"{compact(count.value)}{factored}"
 
-    rows = tuple((f"{of}, {arm}" if several and arm else of, *(cell(of, arm, quantity) for quantity in columns)) for of, arm in keys)
+    rows = tuple((of, *(cell(of, arm, quantity) for quantity in columns)) for of, arm in keys)
     return Table(
         ("what is trained", *columns.values()),
         rows,
