@@ -9,9 +9,9 @@ from scipy.special import stdtrit
 
 from research.findings import Finding
 
-TEXT = ("phase", "model", "init", "arm", "trains", "metric", "note", "null")
-NUMBERS = ("rank", "dimension", "parameters", "learning_rate", "seed", "step", "value", "index")
-INITS = ("pretrained", "shuffled", "random")
+TEXT = ("phase", "target", "model", "init", "arm", "trains", "metric", "note", "null", "directions")
+NUMBERS = ("rank", "dimension", "parameters", "learning_rate", "chosen_for", "seed", "base", "step", "value", "index")
+INITS = ("pretrained", "shuffled", "rotated", "random")
 ARMS = ("block", "all", "block+norms", "block+ends")
 
 
@@ -37,20 +37,32 @@ def select(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
     return frame[keep]
 
 
+def of_last_choice(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of runs whose learning rate was chosen for the last step, where rates were chosen for several."""
+    return frame[frame["chosen_for"].isna() | (frame["chosen_for"] == frame["chosen_for"].max())]
+
+
 def at_last_step(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows at the sweep's last step, so that members still under way are not compared with finished ones."""
-    return frame[frame["step"] == frame["step"].max()]
+    return of_last_choice(frame[frame["step"] == frame["step"].max()])
 
 
 def over_seeds(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Returns one row per group of `by`: mean, low and high (95 % Student t interval), n finite seeds, lost (diverged) seeds.
+    """Returns one row per group of `by`: mean, low and high (95 % Student t interval), n, finite seeds, lost (diverged) seeds.
 
-    low and high are NaN for a single seed; mean is NaN where every seed diverged.
+    Seeds that share a base are averaged first: n counts bases, or seeds where the frame names no base. low and high are NaN for n = 1; mean
+    is NaN where every seed diverged.
     """
-    groups = frame.groupby(by, dropna=False, sort=True)["value"]
-    table = groups.agg(mean="mean", sd="std", n="count", size="size").reset_index()
+    alone = pd.Series(-1.0 - np.arange(len(frame)), frame.index)
+    base = frame["base"].fillna(alone) if "base" in frame else alone
+    units = frame[[*by, "value"]].assign(base=base).groupby([*by, "base"], dropna=False, sort=True)["value"]
+    units = units.agg(value="mean", kept="count", size="size").reset_index()
+    groups = units.groupby(by, dropna=False, sort=True)
+    table = groups.agg(mean=("value", "mean"), sd=("value", "std"), n=("value", "count"), seeds=("kept", "sum"), size=("size", "sum"))
+    table = table.reset_index()
     half = stdtrit(np.maximum(table["n"] - 1, 1), 0.975) * table["sd"] / np.sqrt(np.maximum(table["n"], 1))
-    return table.assign(low=table["mean"] - half, high=table["mean"] + half, lost=table["size"] - table["n"]).drop(columns=["sd", "size"])
+    table = table.assign(low=table["mean"] - half, high=table["mean"] + half, lost=table["size"] - table["seeds"])
+    return table.drop(columns=["sd", "size"])
 
 
 def spread(table: pd.DataFrame) -> np.ndarray:
@@ -60,7 +72,7 @@ def spread(table: pd.DataFrame) -> np.ndarray:
 
 def around(found: Sequence[Finding], places: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns places, values and (2, n) distances to low and high, 0 where an interval is open, of findings that have a value."""
-    rows = [(f.value, f.low or f.value, f.high or f.value) for f in found if f.value is not None]
+    rows = [(f.value, *(f.value if end is None else end for end in (f.low, f.high))) for f in found if f.value is not None]
     value, low, high = np.array(rows, float).reshape(-1, 3).T
     return np.asarray(places, float), value, np.stack([value - low, high - value])
 
@@ -81,30 +93,85 @@ def arms_of(frame: pd.DataFrame) -> list[str]:
     return ordered(frame["arm"], ARMS) or [""]
 
 
+def targets_of(frame: pd.DataFrame) -> list[str]:
+    """Returns the targets on which something was trained, in the order of the records, or [""] where they name none."""
+    return list(dict.fromkeys(frame.loc[frame["target"] != "", "target"])) or [""]
+
+
+def places_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Returns the (target, arm) that were trained, arm by arm; the arm is "" on a target where nothing but full training is there."""
+    targets = targets_of(frame)
+    arms = {target: arms_of(select(frame, target=target)) for target in targets}
+    order = [*ARMS, *sorted({arm for some in arms.values() for arm in some} - set(ARMS))]
+    return [(target, arm) for arm in order for target in targets if arm in arms[target]]
+
+
+def keys_of(frame: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Returns the (target, arm, initialization) that were trained; where only full training is there, it is shown with the first arm."""
+    keys: list[tuple[str, str, str]] = []
+    for target, arm in places_of(frame):
+        first = target not in {key[0] for key in keys}
+        inits = inits_of(at_place(frame, target, arm) if first else select(frame, target=target, arm=arm))
+        keys += [(target, arm, init) for init in inits]
+    return keys
+
+
+def at_place(frame: pd.DataFrame, target: str, arm: str, init: str | None = None) -> pd.DataFrame:
+    """Returns the rows of an arm on a target, of one initialization if asked; what trains everything belongs to every arm."""
+    rows = frame[(frame["target"] == target) & frame["arm"].isin([arm, ""])]
+    return rows if init is None else rows[rows["init"] == init]
+
+
 def ranks_of(frame: pd.DataFrame) -> list[int]:
     """Returns the ranks of the low-rank rows in `frame`, ascending."""
     return sorted({int(rank) for rank in frame.loc[frame["trains"] == "lora", "rank"].dropna()})
 
 
-def entropies_of(frame: pd.DataFrame) -> dict[str, float]:
-    """Returns the target's unigram and bigram entropy (bits/byte) by name, as far as they were measured."""
-    means = {name: select(frame, phase="reference", metric=f"{name}_loss")["value"].mean() for name in ("unigram", "bigram")}
+def entropies_of(frame: pd.DataFrame, target: str) -> dict[str, float]:
+    """Returns what is known of a target's text (bits/byte) by name: unigram and bigram entropy, and the floor where one is known."""
+    rows = select(frame, phase="reference", target=target)
+    means = {name: select(rows, metric=f"{name}_loss")["value"].mean() for name in ("unigram", "bigram", "floor")}
     return {name: float(value) for name, value in means.items() if np.isfinite(value)}
 
 
-def seeds_sentence(frame: pd.DataFrame, by: list[str], bases: int = 1) -> str:
-    """Returns the sentences a caption owes its reader: n, what the interval covers, what it leaves out, how many members diverged."""
-    table = over_seeds(frame, by) if len(frame) else pd.DataFrame({"n": [0], "lost": [0]})
-    fewest, most, lost = int(table["n"].min()), int(table["n"].max()), int(table["lost"].sum())
-    left_out = f"{'one pretrained base' if bases == 1 else f'{bases} pretrained bases'} and the same test text throughout"
-    if most <= 1:
-        text = f"n = 1 seed, so no interval is drawn; {left_out}."
+def seeds_sentence(frame: pd.DataFrame, by: list[str], text: str = "the same held-out documents throughout") -> str:
+    """Returns the sentences a caption owes its reader: n, what the intervals hold, what they leave out, how many members diverged.
+
+    `text` is what was read of a text, said to be left out; "" where the numbers depend on none.
+    """
+    table = over_seeds(frame, by) if len(frame) else pd.DataFrame({"n": [0], "seeds": [0], "lost": [0]})
+    lost, bases = int(table["lost"].sum()), _pretrained_bases(frame)
+    left_out = [*["one pretrained base"] * (bases == 1), *filter(None, [text])]
+    if table["n"].max() <= 1:
+        said = f"{_of_one(table)}, so no interval is drawn{': ' if left_out else ''}{' and '.join(left_out)}."
     else:
-        count = f"{most}" if fewest == most else f"{fewest} to {most}"
-        text = (
-            f"Mean over n = {count} seeds; intervals are 95 % t intervals over seeds, which redraw the adapter's initialization, the data "
-            f"order, and the shuffled and random bases. They leave out other pretrained bases and other text: {left_out}."
-        )
+        said = f"{_counted(table, bases)} {_held(bases)}" + (f"; they leave out the rest: {' and '.join(left_out)}." if left_out else ".")
     if lost:
-        text += f" {lost} {'value' if lost == 1 else 'values'} of diverged members left out of the means."
-    return text
+        said += f" {lost} {'value' if lost == 1 else 'values'} of diverged members left out of the means."
+    return said
+
+
+def _pretrained_bases(frame: pd.DataFrame) -> int:
+    """How many pretrained bases the rows start from; 0 where they start from none or do not tell."""
+    return frame.loc[(frame["init"] != "random") & frame["base"].notna(), "base"].nunique() if len(frame) else 0
+
+
+def _of_one(table: pd.DataFrame) -> str:
+    """What n = 1 is: a seed, or one base that several seeds share."""
+    seeds = int(table["seeds"].max())
+    return "n = 1 seed" if seeds <= 1 else f"n = 1 base, the mean of {seeds} seeds"
+
+
+def _counted(table: pd.DataFrame, bases: int) -> str:
+    """What the means are over."""
+    fewest, most = int(table["n"].min()), int(table["n"].max())
+    count = f"{most}" if fewest == most else f"{fewest} to {most}"
+    if (table["seeds"] > table["n"]).any():
+        return f"Mean over n = {count} bases, over the seeds that start from each first."
+    return f"Mean over n = {count} seeds{', each from a base of its own' if bases > 1 else ''}."
+
+
+def _held(bases: int) -> str:
+    """What the intervals are over."""
+    base = "other pretrained bases, other random weights" if bases > 1 else "other random weights"
+    return f"Intervals are 95 % t intervals over these and hold {base} and another order of the data"

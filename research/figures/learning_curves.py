@@ -1,5 +1,6 @@
 """Figure (c): the loss at every budget."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,63 +11,99 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from research.figures import style
-from research.figures.intervals import arms_of, entropies_of, inits_of, over_seeds, ranks_of, seeds_sentence, select, tidy
+from research.figures.intervals import (
+    at_place,
+    entropies_of,
+    keys_of,
+    of_last_choice,
+    over_seeds,
+    places_of,
+    ranks_of,
+    seeds_sentence,
+    select,
+    tidy,
+)
 
 HEADROOM = 2.0
 
 
 def learning_curves(results: pd.DataFrame) -> Figure:
-    """Returns target loss (bits/byte) against steps (log): smallest and largest rank, full-rank references; a panel per init and arm."""
+    """Returns target loss (bits/byte) against steps (log): smallest and largest rank, full-rank references.
+
+    A panel for each initialization, arm and target; the panels of a target share their vertical axis.
+    """
     frame = tidy(results)
     trained = _trained(frame)
     if trained.empty:
         return style.sentence("No learning curves yet: this figure needs target losses of the phase 'result'.")
-    ranks = ranks_of(trained)
-    shown = sorted({ranks[0], ranks[-1]}) if ranks else []
-    kinds = _kinds(shown, set(trained["trains"]))
-    entropies = entropies_of(frame)
-    top = _top(entropies, trained)
+    shown = {rank for target, arm in places_of(trained) for rank in _ends(at_place(trained, target, arm))}
+    kinds = _kinds(sorted(shown), set(trained["trains"]))
     with style.context():
-        figure, cells = style.panels(arms_of(trained), inits_of(trained), sharey=True)
+        figure, cells = style.panels(keys_of(trained))
         for cell in cells:
-            rows = trained[(trained["init"] == cell.init) & trained["arm"].isin([cell.arm, ""])]
-            for (trains, rank), (look, _) in kinds.items():
-                same = rows["rank"].isna() if rank is None else rows["rank"] == rank
-                _curve(cell.axes, rows[same & (rows["trains"] == trains)], look)
-            for value in entropies.values():
-                cell.axes.axhline(value, color=style.GRAY, linewidth=1.1, zorder=0.9)
+            _panel(cell.axes, at_place(trained, cell.target, cell.arm, cell.init), kinds)
             _steps(cell.axes, trained)
-        cells[0].axes.set_ylim(top=top)
+        style.align(cells)
+        for cell in cells:
+            entropies = entropies_of(frame, cell.target)
+            _known(cell.axes, entropies, _top(entropies, select(trained, target=cell.target)))
+        for cell in style.last_of_rows(cells):
+            for name, value in entropies_of(frame, cell.target).items():
+                style.name_line(cell.axes, value, name)
         style.label_outer(cells, "training steps (log scale)", f"target loss ({style.BITS})")
-        for name, value in entropies.items():
-            style.name_line(cells[-1].axes, value, name)
         style.legend_below(figure, [style.handle(look, name) for look, name in kinds.values()])
         return figure
 
 
-def caption(results: pd.DataFrame, bases: int = 1) -> str:
+def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals cover and leave out."""
     trained = _trained(tidy(results))
     budgets = ", ".join(str(int(step)) for step in sorted(trained["step"].dropna().unique()))
+    last = trained["chosen_for"].max()
+    rates = "" if np.isnan(last) else f" and was chosen for the loss after {last:.0f} steps: earlier losses are not the best that could be"
     return (
-        f"Loss on the target's test text at the budgets read off each run ({budgets or 'none'} steps; the learning rate is constant "
-        "after warm-up). " + seeds_sentence(trained, ["init", "arm", "trains", "rank", "step"], bases)
+        f"Loss on a fixed piece of the target's test text at the budgets read off each run ({budgets or 'none'} steps); the learning "
+        f"rate is constant after warm-up{rates}. Vertical axes differ between targets and end two bits above the unigram entropy. "
+        + seeds_sentence(trained, ["target", "init", "arm", "trains", "rank", "step"])
     )
 
 
 def _trained(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the target losses after at least one step: step 0 has no place on a log axis."""
-    rows = select(frame, phase="result", metric="target_loss")
+    rows = of_last_choice(select(frame, phase="result", metric="budget_loss"))
     return rows[rows["step"] > 0]
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, kinds: Mapping[tuple[str, int | None], tuple[style.Look, str]]) -> None:
+    """Draws the lines of an initialization: its own smallest and largest rank, and the references."""
+    ends = _ends(rows)
+    for (trains, rank), (look, _) in kinds.items():
+        same = rows["rank"].isna() if rank is None else rows["rank"] == rank
+        if rank is None or rank in ends:
+            _curve(axes, rows[same & (rows["trains"] == trains)], look)
+
+
+def _ends(rows: pd.DataFrame) -> set[int]:
+    """Returns the smallest and the largest rank of an adapter; 0 is none, unless nothing else was trained."""
+    ranks = [rank for rank in ranks_of(rows) if rank] or ranks_of(rows)
+    return {ranks[0], ranks[-1]} if ranks else set()
+
+
+def _known(axes: Axes, entropies: Mapping[str, float], top: float | None) -> None:
+    """Draws what is known of the target's text, within the axis; failed runs cannot stretch it."""
+    axes.set_ylim(top=top)
+    for value in entropies.values():
+        axes.axhline(value, color=style.GRAY, linewidth=1.1, zorder=0.9)
+    low, high = axes.get_ylim()
+    axes.set_ylim(bottom=min(low, *(value - 0.04 * (high - low) for value in entropies.values()), np.inf))
 
 
 def _kinds(ranks: list[int], trains: set[str]) -> dict[tuple[str, int | None], tuple[style.Look, str]]:
     """Returns the look and the name of each line."""
-    colors = style.rank_colors([1, 2] if len(ranks) == 2 else ranks)
-    markers = ("o", "s")
+    colors = style.rank_colors(ranks)
     looks: dict[tuple[str, int | None], Any] = {
         ("lora", rank): (style.Look(color, marker, "-"), f"rank {rank}")
-        for rank, color, marker in zip(ranks, colors.values(), markers, strict=False)
+        for (rank, color), marker in zip(colors.items(), itertools.cycle("osv^"), strict=False)
     }
     return looks | {(name, None): (look, style.TRAINS_NAMES[name]) for name, look in style.TRAINS_LOOKS.items() if name in trains}
 

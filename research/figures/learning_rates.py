@@ -10,8 +10,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from research.figures import style
-from research.figures.intervals import arms_of, at_last_step, inits_of, over_seeds, ranks_of, seeds_sentence, select, spread, tidy
+from research.figures.intervals import (
+    at_last_step,
+    at_place,
+    keys_of,
+    over_seeds,
+    ranks_of,
+    seeds_sentence,
+    select,
+    spread,
+    tidy,
+)
 
+BY = ["target", "init", "arm", "trains", "rank", "learning_rate"]
 HEADROOM = 2.0
 RING = "#222222"
 EDGE = "#D55E00"
@@ -28,7 +39,7 @@ class Curve(NamedTuple):
 
 
 def loss_against_learning_rate(results: pd.DataFrame) -> Figure:
-    """Returns validation loss (bits/byte) against learning rate, a panel per initialization and arm, a line per rank.
+    """Returns validation loss (bits/byte) against learning rate, a panel per initialization, arm and target, a line per rank.
 
     Chosen rates are ringed; a choice on the grid's edge has a square in another color; diverged members are crosses at the top.
     """
@@ -38,18 +49,17 @@ def loss_against_learning_rate(results: pd.DataFrame) -> Figure:
         return style.sentence("No learning rates were tried: this figure needs records of the phase 'select'.")
     choice = select(frame, phase="choice", metric="best_learning_rate")
     with style.context():
-        inits, ranks = inits_of(tried), ranks_of(tried)
-        figure, cells = style.panels(arms_of(tried), inits)
-        table = over_seeds(tried, ["init", "arm", "trains", "rank", "learning_rate"])
+        ranks, table = ranks_of(tried), over_seeds(tried, BY)
+        figure, cells = style.panels(keys_of(tried))
         for cell in cells:
-            rows = table[(table["init"] == cell.init) & table["arm"].isin([cell.arm, ""])]
-            _panel(cell.axes, _curves(rows, choice[choice["init"] == cell.init], style.rank_colors(ranks)))
+            rows, chosen = (at_place(some, cell.target, cell.arm, cell.init) for some in (table, choice))
+            _panel(cell.axes, _curves(rows, chosen, style.rank_colors(ranks)))
         style.label_outer(cells, "learning rate", f"validation loss ({style.BITS})")
         style.legend_below(figure, _handles(tried, choice, ranks))
         return figure
 
 
-def caption(results: pd.DataFrame, bases: int = 1) -> str:
+def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, how many seeds the choice rests on, and how many choices lie on an edge."""
     frame = tidy(results)
     tried = at_last_step(select(frame, phase="select", metric="validation_loss"))
@@ -58,10 +68,13 @@ def caption(results: pd.DataFrame, bases: int = 1) -> str:
         f"{edges} of them on the grid's edge (squares), where a better one may lie outside" if edges else "none of them on the grid's edge"
     )
     seeds = int(tried["seed"].nunique())
+    between = sorted(set(ranks_of(frame)) - set(ranks_of(tried)) - {0})
+    anchors = " LoRA's rates were tried at the ranks shown; other ranks take theirs from these." if between else ""
     return (
-        f"Loss on the target's validation part against learning rate; ringed: the chosen ones, {found}. Crosses: diverged. Vertical axes "
-        f"differ between panels. The choice has {seeds} {'seed' if seeds == 1 else 'seeds'} of its own, apart from those of the results. "
-        + seeds_sentence(tried, ["init", "arm", "trains", "rank", "learning_rate"], bases)
+        f"Loss on the target's validation part against learning rate; ringed: the chosen ones, {found}. A ring between points is the "
+        f"lowest point of a parabola through them. Crosses: diverged. Vertical axes differ between panels.{anchors} The choice has {seeds} "
+        f"{'seed' if seeds == 1 else 'seeds'} of its own, apart from those of the results. "
+        + seeds_sentence(tried, BY, "the same validation text throughout")
     )
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research.figures import style
-from research.figures.intervals import inits_of, over_seeds, seeds_sentence, select, tidy
+from research.figures.intervals import inits_of, over_seeds, seeds_sentence, select, targets_of, tidy
 
 NOISE = "noise"
 BY = ["target", "init", "null", "index"]
@@ -20,40 +20,38 @@ def update_spectra(results: pd.DataFrame) -> Figure:
     rows = _spectrum(results)
     if rows.empty:
         return style.sentence("No spectra yet: this figure needs singular values of the phase 'spectrum'.")
-    inits = inits_of(rows)
-    words = style.looks(inits)
+    words = style.looks(inits_of(rows))
     table = over_seeds(rows, BY)
     with style.context():
-        figure, cells = style.panels(list(dict.fromkeys(rows["target"])), inits, sharex=True, sharey=True)
+        keys = [(target, "", init) for target in targets_of(rows) for init in inits_of(select(rows, target=target))]
+        figure, cells = style.panels(keys, sharex=True, sharey=True)
         for cell in cells:
-            _panel(cell.axes, table[table["target"] == cell.arm], cell.init, words[cell.init].color)
+            _panel(cell.axes, table[table["target"] == cell.target], cell.init, words[cell.init].color)
         cells[0].axes.set_ylim(*_range(table))
         style.label_outer(cells, "index of the singular value", "singular value /\nFrobenius norm")
         handles = [
             style.handle(style.Look("#333333", "", "-"), "update (in color)", linewidth=1.8),
             style.handle(style.Look("#333333", "", (0, (4, 2))), "noise of the same norm"),
         ]
-        if len(inits) > 1:
-            handles.append(style.handle(style.Look("#b5b5b5", "", "-"), "updates from the other initializations"))
+        if len(words) > 1:
+            handles.append(style.handle(style.Look("#b5b5b5", "", "-"), "updates of the other panels"))
         style.legend_below(figure, handles)
         return figure
 
 
-def caption(results: pd.DataFrame, bases: int = 1) -> str:
+def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals cover and leave out."""
     rows = _spectrum(results)
     return (
         "Singular values of the update that training everything makes to the adapted matrices, each divided by the update's Frobenius "
         "norm, mean over those matrices; dashed: Gaussian noise of the same norm. Below a ten-thousandth of the largest they are cut off. "
-        + seeds_sentence(rows, BY, bases)
+        + seeds_sentence(rows, BY, text="")
     )
 
 
 def _spectrum(results: pd.DataFrame) -> pd.DataFrame:
     """Returns the singular values with a known place in their spectrum, at the last step that has one."""
-    frame = tidy(results)
-    frame["target"] = results["target"].fillna("").to_numpy() if "target" in results else ""
-    rows = select(frame, phase="spectrum", metric="singular_value", trains="full")
+    rows = select(tidy(results), phase="spectrum", metric="singular_value", trains="full")
     return rows[(rows["index"] > 0) & (rows["step"].isna() | (rows["step"] == rows["step"].max()))]
 
 

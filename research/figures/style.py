@@ -46,11 +46,12 @@ class Captioned(NamedTuple):
 INIT_LOOKS = {
     "pretrained": Look("#0072B2", "o", "-"),
     "shuffled": Look("#D55E00", "s", (0, (6, 2))),
+    "rotated": Look("#CC79A7", "D", (0, (1.2, 1.2))),
     "random": Look("#009E73", "^", (0, (4, 1.5, 1, 1.5))),
 }
-NEXT_COLORS = ("#CC79A7", "#E69F00", "#56B4E9")
-NEXT_MARKERS = ("D", "v", "P", "X")
-NEXT_LINES = ((0, (1, 1)), (0, (8, 2, 2, 2)))
+NEXT_COLORS = ("#E69F00", "#56B4E9", "#000000")
+NEXT_MARKERS = ("v", "P", "X", "<")
+NEXT_LINES = ((0, (8, 2, 2, 2)), (0, (3, 1, 1, 1, 1, 1)))
 FULL = Look("#000000", "*", (0, (5, 2)))
 MATCHED = Look("#7a7a7a", "D", (0, (5, 1.5, 1, 1.5)))
 TRAINS_NAMES = {"full": "everything trained", "matched": "same matrices, full rank"}
@@ -60,7 +61,7 @@ _DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
 
 
 def looks(words: Iterable[str]) -> dict[str, Look]:
-    """Returns the look of each word: the fixed one of the three default initializations, for others the next free one by name."""
+    """Returns the look of each word: the fixed one of the default's initializations, for others the next free one by name."""
     words = set(words)
     chosen = {word: look for word, look in INIT_LOOKS.items() if word in words}
     for i, word in enumerate(sorted(words - set(INIT_LOOKS))):
@@ -98,27 +99,62 @@ def sentence(text: str) -> Figure:
 
 
 class Panel(NamedTuple):
-    """One small plot of a figure: the arm and the initialization it shows, and its axes."""
+    """One small plot of a figure: the target, the arm and the initialization it shows, "" for what all have in common, and its axes."""
 
+    target: str
     arm: str
     init: str
     axes: Axes
 
 
-def panels(arms: Sequence[str], inits: Sequence[str], height: float = 2.7, **shared: Any) -> tuple[Figure, list[Panel]]:
-    """Returns a figure with one panel per (arm, initialization), arm by arm, titled in the initialization's color; at most 4 a row."""
-    keys = [(arm, init) for arm in arms for init in inits]
-    columns = min(len(inits), 4 if len(inits) == 4 else 3)
-    rows = math.ceil(len(keys) / columns)
-    figure = blank(max(2.5 * columns + 0.2, 5.0), height * rows + 0.7)
-    grid = figure.subplots(rows, columns, squeeze=False, **shared).ravel()
-    look = looks(inits)
-    for (arm, init), axes in zip(keys, grid, strict=False):
-        lines = [init] if len(arms) == 1 else [init, arm]
-        axes.set_title("\n".join(textwrap.fill(line, 24) for line in lines), color=look[init].color)
+def panels(keys: Sequence[tuple[str, str, str]], height: float = 2.7, **shared: Any) -> tuple[Figure, list[Panel]]:
+    """Returns a figure with one panel for each (target, arm, initialization), in this order, in rows of at most 4.
+
+    A title names the initialization, in whose color it is, then what else is told apart.
+    """
+    inits = dict.fromkeys(init for _, _, init in keys)
+    columns = min(len(keys), {1: 3, 2: 2 if len(keys) <= 4 else 4, 3: 3}.get(len(inits), 4))
+    figure = blank(max(2.5 * columns + 0.2, 5.0), (height + 0.1) * math.ceil(len(keys) / columns) + 0.6)
+    grid = figure.subplots(math.ceil(len(keys) / columns), columns, squeeze=False, **shared).ravel()
+    look, words = looks(inits), titles([key[:2] for key in keys])
+    for (target, arm, init), axes in zip(keys, grid, strict=False):
+        lines = [init, *filter(None, [words[target, arm]])]
+        axes.set_title("\n".join(textwrap.fill(line, 30) for line in lines), color=look[init].color, fontsize=9)
     for axes in grid[len(keys) :]:
         axes.set_visible(False)
-    return figure, [Panel(arm, init, axes) for (arm, init), axes in zip(keys, grid, strict=False)]
+    return figure, [Panel(*key, axes) for key, axes in zip(keys, grid, strict=False)]
+
+
+def subtitled(axes: Axes, title: str, below: str) -> None:
+    """Puts a title left above a panel, and a smaller line below it."""
+    axes.set_title(title, loc="left", pad=16 if below else 6)
+    axes.annotate(below, (0, 1), xytext=(0, 4), xycoords="axes fraction", textcoords="offset points", color=GRAY, fontsize=8.5)
+
+
+def grid(count: int, width: float, height: float, least: float = 0.0, **shared: Any) -> tuple[Figure, list[Axes]]:
+    """Returns a figure with so many panels of this size in inches, two a row; `least` is the width of one that is alone."""
+    columns = min(count, 2)
+    rows = math.ceil(count / columns)
+    figure = blank(max(width * columns, least), height * rows + 0.3)
+    panels = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    return figure, panels[:count]
+
+
+def titles(places: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Returns what tells each (target, arm) from the others: the target, the arm, both, or nothing."""
+    apart = [len({place[i] for place in places}) > 1 for i in (1, 0)]
+    return {place: " · ".join(word for word, told in zip(place[::-1], apart, strict=True) if told and word) for place in places}
+
+
+def align(cells: Sequence[Panel]) -> None:
+    """Gives the panels of each target one y range, so that they can be compared."""
+    for target in {cell.target for cell in cells}:
+        own = [cell.axes for cell in cells if cell.target == target]
+        lows, tops = zip(*(axes.get_ylim() for axes in own), strict=True)
+        for axes in own:
+            axes.set_ylim(min(lows), max(tops))
 
 
 def label_outer(cells: Sequence[Panel], x: str, y: str) -> None:
@@ -130,6 +166,26 @@ def label_outer(cells: Sequence[Panel], x: str, y: str) -> None:
         columns = place.get_gridspec().ncols if place else 1
         if i + columns >= len(cells):
             cell.axes.set_xlabel(x)
+
+
+def last_of_rows(cells: Sequence[Panel]) -> list[Panel]:
+    """Returns the panels of the last column, beside which there is room, and the very last one where its target has none of these."""
+    places = [cell.axes.get_subplotspec() for cell in cells]
+    last = [cell for cell, place in zip(cells, places, strict=True) if place is not None and place.is_last_col()]
+    return last if cells[-1].target in {cell.target for cell in last} else [*last, cells[-1]]
+
+
+def label_rows(grid: Sequence[Axes], x: str, y: str) -> None:
+    """Names the axes of a grid: x below the lowest panel of each column, y left of the first panel of each row."""
+    label_outer([Panel("", "", "", axes) for axes in grid], x, y)
+
+
+def off_axis(axes: Axes, x: float, value: float, color: str, above: int) -> None:
+    """Writes a value that lies above the axis, or a diverged one, at the top of its column; `above` counts those already there."""
+    text = f"{value:.1f} ↑" if math.isfinite(value) else "div. ×"
+    spot = (x, 0.985 - 0.055 * above)
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+    axes.annotate(text, spot, xycoords=axes.get_xaxis_transform(), ha="center", va="top", color=color, fontsize=8.5, bbox=paper, zorder=4)
 
 
 def name_line(axes: Axes, y: float, name: str) -> None:
@@ -146,6 +202,14 @@ def legend_below(figure: Figure, handles: Sequence[Line2D]) -> None:
     names = [str(handle.get_label()) for handle in handles]
     columns = next((n for n in range(min(len(names), 5), 1, -1) if _legend_width(names, n) < figure.get_figwidth() - 0.3), 1)
     figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+
+
+def legend_above(figure: Figure, inits: Sequence[str], solid: bool = True) -> None:
+    """Puts the initializations' looks above the panels."""
+    words = looks(inits)
+    handles = [handle(words[init], init, linestyle="-" if solid else words[init].line) for init in inits]
+    named = [Line2D([], [], linestyle="none", label="from weights:"), *handles]
+    figure.legend(handles=named, loc="outside upper center", ncols=min(len(named), 5))
 
 
 def _legend_width(names: Sequence[str], columns: int) -> float:

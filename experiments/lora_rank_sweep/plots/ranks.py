@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 
 from research.figures import style
 from research.figures.intervals import (
-    arms_of,
     at_last_step,
+    at_place,
     entropies_of,
     inits_of,
+    keys_of,
     over_seeds,
+    places_of,
     ranks_of,
     seeds_sentence,
     select,
@@ -22,6 +24,7 @@ from research.figures.intervals import (
     tidy,
 )
 
+BY = ["target", "init", "arm", "trains", "rank"]
 COLUMNS = {"nothing": "untouched", "matched": "same\nmatrices", "full": "everything"}
 LINES = {"nothing": (0, (1, 2)), "matched": style.MATCHED.line, "full": style.FULL.line}
 HEADROOM = 1.5
@@ -36,53 +39,53 @@ class Scale(NamedTuple):
 
 
 def loss_against_rank(results: pd.DataFrame) -> Figure:
-    """Returns target loss (bits/byte) at the last step against rank, a panel per arm: low rank, the nulls, and full-rank references.
+    """Returns target loss (bits/byte) at the last step against rank, a panel per arm and target: low rank, the nulls, full-rank references.
 
     What is untouched stands left of rank 1, full-rank training of the same matrices and of everything right of the last rank; each
     has a thin horizontal line. A point above the axis is written at its top as a number with an arrow.
     """
     frame = tidy(results)
     trained = at_last_step(select(frame, phase="result", metric="target_loss"))
-    inits, ranks = inits_of(trained), ranks_of(trained)
+    inits = inits_of(trained)
     if not inits:
         return style.sentence("No target losses of trained cells yet: this figure needs records of the phase 'result'.")
-    (table, untouched), entropies = _tables(frame), entropies_of(frame)
+    tables, keys, places = _tables(frame), keys_of(trained), places_of(trained)
     with style.context():
-        arms = arms_of(trained)
-        figure = style.blank(6.4, 3.9 * len(arms) + 0.3)
-        scale = _scale(table, untouched, entropies, ranks)
-        for axes, arm in zip(figure.subplots(len(arms), 1, squeeze=False, sharex=True).ravel(), arms, strict=True):
-            rows = pd.concat([table[table["arm"].isin([arm, ""])], untouched])
-            _panel(axes, rows, inits, scale)
+        figure, grid = style.grid(len(places), 5.6, 3.6, least=6.4)
+        titles = style.titles(places)
+        for axes, (target, arm) in zip(grid, places, strict=True):
+            shown = [key[2] for key in keys if key[:2] == (target, arm)]
+            table, untouched = (some[some["init"].isin(shown)] for some in (at_place(each, target, arm) for each in tables))
+            entropies = entropies_of(frame, target)
+            scale = _scale(table, untouched, entropies, ranks_of(table))
+            _panel(axes, pd.concat([table, untouched]), shown, scale)
             _axes(axes, scale)
             for name, value in entropies.items():
                 axes.axhline(value, color=style.GRAY, linewidth=1.1, zorder=0.9)
                 style.name_line(axes, value, name)
-            if len(arms) > 1:
-                axes.set_title(f"adapters: {arm}", loc="left")
-        axes.set_xlabel("rank of the update (log scale); left: no training, right: full-rank training")
-        words = style.looks(inits)
-        handles = [style.handle(words[init], init, linestyle="-") for init in inits]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(inits), 5))
+            axes.set_title(titles[target, arm], loc="left")
+        style.label_rows(
+            grid, "rank of the update (log scale); left: no training, right: full-rank training", f"target loss ({style.BITS})"
+        )
+        style.legend_above(figure, inits)
         return figure
 
 
-def caption(results: pd.DataFrame, bases: int = 1) -> str:
+def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals cover and leave out."""
     trained = at_last_step(select(tidy(results), phase="result", metric="target_loss"))
     step = f" after {int(trained['step'].max())} steps" if len(trained) else ""
     return (
         f"Loss on the target's test text{step} against the rank of the update, learning rate tuned per arm. Left: untouched; right: "
-        "full-rank training of the same matrices and of everything. Gray: the target's unigram and bigram entropy. "
-        + seeds_sentence(trained, ["init", "arm", "trains", "rank"], bases)
+        "full-rank training of the same matrices and of everything. Gray: unigram and bigram entropy of the target's text, and the entropy "
+        "of its grammar where that is known. Vertical axes differ between targets. " + seeds_sentence(trained, BY)
     )
 
 
 def _tables(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Returns means over seeds of what was trained and of what was untouched."""
-    by = ["init", "arm", "trains", "rank"]
-    trained = over_seeds(at_last_step(select(frame, phase="result", metric="target_loss")), by)
-    untouched = over_seeds(select(frame, phase="reference", metric="target_loss"), by)
+    trained = over_seeds(at_last_step(select(frame, phase="result", metric="target_loss")), BY)
+    untouched = over_seeds(select(frame, phase="reference", metric="target_loss"), BY)
     return trained, untouched[untouched["init"] != ""]
 
 
@@ -117,7 +120,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, inits: list[str], scale: Scale) -> No
                 )
         for _, row in own[~(own["mean"] <= scale.top)].iterrows():
             place = int(row["rank"]) if row["trains"] == "lora" else row["trains"]
-            _off_axis(axes, scale.places[place], row["mean"], words[init].color, marks[place])
+            style.off_axis(axes, scale.places[place], row["mean"], words[init].color, marks[place])
             marks[place] += 1
 
 
@@ -137,13 +140,6 @@ def _points(axes: Axes, table: pd.DataFrame, x: list[float], look: style.Look, l
     )
 
 
-def _off_axis(axes: Axes, x: float, value: float, color: str, above: int) -> None:
-    """Writes a value that lies above the axis, or a diverged one, at the top of its column; `above` counts those already there."""
-    text = f"{value:.1f} ↑" if np.isfinite(value) else "div. ×"
-    spot = (x, 0.985 - 0.055 * above)
-    axes.annotate(text, spot, xycoords=axes.get_xaxis_transform(), ha="center", va="top", color=color, fontsize=8.5)
-
-
 def _axes(axes: Axes, scale: Scale) -> None:
     """Names the places on the x axis, parts the references from the ranks, and leaves room for the off-axis marks."""
     span = max(scale.top - scale.low, 0.1)
@@ -155,4 +151,3 @@ def _axes(axes: Axes, scale: Scale) -> None:
     if ranks:
         for edge in ((min(ranks) + scale.places["nothing"]) / 2, (max(ranks) + scale.places["matched"]) / 2):
             axes.axvline(edge, color="#bbbbbb", linewidth=0.8)
-    axes.set_ylabel(f"target loss ({style.BITS})")

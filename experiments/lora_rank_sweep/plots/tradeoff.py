@@ -9,14 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research.figures import style
-from research.figures.intervals import arms_of, at_last_step, inits_of, over_seeds, ranks_of, seeds_sentence, select, spread, tidy
+from research.figures.intervals import at_last_step, at_place, keys_of, over_seeds, ranks_of, seeds_sentence, select, spread, tidy
 
-BY = ["init", "arm", "trains", "rank"]
+BY = ["target", "init", "arm", "trains", "rank"]
 REACH = 1.5
 
 
 def source_against_target(results: pd.DataFrame) -> Figure:
-    """Returns source loss against target loss (bits/byte) after training: a panel per initialization and arm, a point per rank.
+    """Returns source loss against target loss (bits/byte) after training: a panel per initialization, arm and
+    target, a point per rank.
 
     The untouched model is a hollow circle; where it lies too far off, its coordinates are written with an arrow instead.
     """
@@ -26,13 +27,13 @@ def source_against_target(results: pd.DataFrame) -> Figure:
         return style.sentence("No source losses yet: this figure needs source and target losses of the phase 'result'.")
     untouched = _pairs(frame, "reference")
     with style.context():
-        ranks, arms = ranks_of(pairs), arms_of(pairs)
+        ranks, keys = ranks_of(pairs), keys_of(select(frame, phase="result", metric="source_loss"))
         colors = style.rank_colors(ranks)
-        figure, cells = style.panels(arms, inits_of(pairs), height=2.8)
+        figure, cells = style.panels([key for key in keys if len(at_place(pairs, *key))], height=2.8)
         for cell in cells:
-            rows = pairs[(pairs["init"] == cell.init) & pairs["arm"].isin([cell.arm, ""])]
+            rows, start = (at_place(some, cell.target, cell.arm, cell.init) for some in (pairs, untouched))
             _points(cell.axes, rows, colors)
-            _untouched(cell.axes, rows, untouched[untouched["init"] == cell.init])
+            _untouched(cell.axes, rows, start)
         style.label_outer(cells, f"target loss ({style.BITS})", f"source loss ({style.BITS})")
         handles = [style.handle(style.Look(colors[rank], "o", "none"), f"rank {rank}") for rank in ranks]
         handles += [
@@ -46,14 +47,14 @@ def source_against_target(results: pd.DataFrame) -> Figure:
         return figure
 
 
-def caption(results: pd.DataFrame, bases: int = 1) -> str:
+def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals cover and leave out."""
     frame = tidy(results)
     rows = at_last_step(select(frame, phase="result", metric="source_loss"))
     return (
         "Loss on the source's test text against loss on the target's, after training; down and left is better. Learning rates were "
-        "chosen on the target alone, so what is forgotten depends on them too. Axes differ between panels. "
-        + seeds_sentence(rows, BY, bases)
+        "chosen on the target alone, and what learned more of the target has moved further: the figure source_at_equal_loss compares at "
+        "one target loss. Axes differ between panels. " + seeds_sentence(rows, BY)
     )
 
 

@@ -1,0 +1,120 @@
+"""Figure: how what a rank costs differs between initializations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.lora_rank_sweep.plots.places import ENDS, arm_words, interval_sentence, of_panel, panels_of
+from research.figures import style
+from research.figures.intervals import INITS, around
+from research.findings import Finding
+
+FIRST, OF = "pretrained", "gap to matched"
+SPREAD = 0.26  # between the marks of a row
+
+
+def gap_contrasts(found: Sequence[Finding]) -> Figure:
+    """Returns what a rank costs from pretrained weights minus what it costs from others (bits/byte): a row per arm, target and rank.
+
+    A mark with its interval for each other initialization, and a line at no difference; what lies off the axis is written at its side.
+    """
+    contrasts = _contrasts(found)
+    if not any(f.value is not None for f in contrasts):
+        return style.sentence(f"Nothing to compare yet: this figure needs {FIRST} and other weights in the phase 'result'.")
+    places, others = panels_of(contrasts), _others(contrasts)
+    rows = _rows(contrasts, places)
+    words = style.looks(others)
+    with style.context():
+        figure = style.blank(8.5, 0.3 * (max(rows.values()) + 1) + 1.5)
+        axes = figure.subplots()
+        limit = _limit(contrasts)
+        axes.axvline(0.0, color="#333333", linewidth=1.1, zorder=1)
+        for key, height in rows.items():
+            own = [f for f in contrasts if (f.where["target"], f.where["arm"], f.where["rank"]) == key]
+            for i, other in enumerate(_others(own)):
+                turn = i - (len(_others(own)) - 1) / 2
+                _mark(axes, next(f for f in own if _other(f) == other), words[other], (limit, height + SPREAD * turn, i))
+        _rows_named(axes, rows, places)
+        axes.set_xlim(-1.12 * limit, 1.12 * limit)
+        axes.set_xlabel(f"← less from {FIRST} weights    what a rank costs, difference ({style.BITS})    more from {FIRST} weights →")
+        named = [style.handle(words[other], f"{FIRST} minus {other}", linestyle="-") for other in others]
+        figure.legend(handles=named, loc="outside upper center", ncols=min(len(named), 4))
+        return figure
+
+
+def caption(found: Sequence[Finding]) -> str:
+    """Returns what the figure shows, n, and what its intervals hold and leave out."""
+    contrasts = _contrasts(found)
+    ends = ENDS if "block+ends" in {arm for _, arm in panels_of(contrasts)} else ""
+    return (
+        f"What a rank costs (LoRA's loss minus that of the same matrices at full rank) from {FIRST} weights minus what it costs from "
+        "others, paired by seed. An interval that holds 0 does not tell them apart. Rank 0 is the model without an adapter; numbers with "
+        f"an arrow lie off the axis. {ends}{interval_sentence(contrasts)}"
+    )
+
+
+def _contrasts(found: Sequence[Finding]) -> list[Finding]:
+    return [f for f in found if f.name == "contrast" and f.where["of"] == OF and f.where["between"].startswith(f"{FIRST} - ")]
+
+
+def _others(contrasts: Sequence[Finding]) -> list[str]:
+    words = {_other(f) for f in contrasts}
+    return [word for word in INITS if word in words] + sorted(words - set(INITS))
+
+
+def _other(f: Finding) -> str:
+    return str(f.where["between"]).removeprefix(f"{FIRST} - ")
+
+
+def _rows(contrasts: Sequence[Finding], places: Sequence[tuple[str, str]]) -> dict[tuple[str, str, int | None], int]:
+    """Returns the height of each row, counted from the top: a heading (no rank) for each arm and target, then its ranks."""
+    rows: dict[tuple[str, str, int | None], int] = {}
+    for target, arm in places:
+        for rank in [None, *sorted({f.where["rank"] for f in of_panel(contrasts, (target, arm))})]:
+            rows[target, arm, rank] = len(rows)
+    return rows
+
+
+def _limit(contrasts: Sequence[Finding]) -> float:
+    """Returns how far the axis reaches: fitted to the ranks above 0, and to no interval that dwarfs them."""
+    read = [f for f in contrasts if f.value is not None]
+    read = [f for f in read if f.where["rank"]] or read
+    values = max([abs(f.value) for f in read if f.value is not None] + [0.01])
+    ends = max([abs(end) for f in read for end in (f.low, f.high) if end is not None] + [values])
+    return min(ends, 2.5 * values)
+
+
+def _mark(axes: Axes, f: Finding, look: style.Look, at: tuple[float, float, int]) -> None:
+    """Draws a contrast with its interval; `at`: up to where the axis goes, the height, and its turn among what lies off the axis."""
+    limit, height, turn = at
+    if f.value is None:
+        return
+    if abs(f.value) <= limit:
+        places, values, spread = around([f], [height])
+        mark: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none"}
+        axes.errorbar(values, places, xerr=spread, elinewidth=1.3, capsize=2.5, zorder=3, **mark)
+        return
+    arrow, side = ("← ", -1) if f.value < 0 else ("→ ", 1)
+    text = f"{arrow}{f.value:.1f}".replace("-", "−")
+    spot: dict[str, Any] = {"xytext": (-side * 42 * turn, 0), "textcoords": "offset points", "ha": "left" if side < 0 else "right"}
+    axes.annotate(text, (side * 1.1 * limit, round(height)), va="center", fontsize=8, color=look.color, **spot)
+
+
+def _rows_named(axes: Axes, rows: Mapping[tuple[str, str, int | None], int], places: Sequence[tuple[str, str]]) -> None:
+    """Names the ranks left of the axis and the arms and targets above their rows."""
+    ranks = {key[2]: height for key, height in rows.items()}
+    named = [(height, f"rank {rank}") for (_, _, rank), height in rows.items() if rank is not None]
+    axes.set_yticks([height for height, _ in named], [name for _, name in named])
+    axes.set_ylim(max(ranks.values()) + 0.6, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    for target, arm in places:
+        height = rows[target, arm, None]
+        if height:
+            axes.axhline(height - 0.45, color="#bbbbbb", linewidth=0.8)
+        text = f"{target} · {arm_words(arm)}"
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        spot: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center", "bbox": paper, "zorder": 4}
+        axes.annotate(text, (0.01, height), fontsize=9, color=style.GRAY, **spot)
