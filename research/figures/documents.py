@@ -1,7 +1,8 @@
 """Marked blocks of Markdown pages: what they show is made from a run's summary and tables, and nothing else on a page is measured.
 
 A block begins with `<!-- begin NAME[:VARIANT] KIND ... -->` and ends with `<!-- end -->`. Kinds: answer; headline; cost; table FINDING
-[KEY=VALUE ...], all findings of that name, or those with these coordinates, in which _ stands for a blank. `<!-- begin gallery -->` has a line for every experiment.
+[KEY=VALUE ...], all findings of that name, or those with these coordinates, in which _ stands for a blank. `<!-- begin gallery -->` has a
+line for every experiment.
 """
 
 import re
