@@ -7,7 +7,7 @@
 
 Any value of the config is set by its name, several in a row separated by commas:
 
-  --config.ranks=1,4,16 --config.seeds=5 --config.model.d_model=128 --config.target='text:notes/*.txt'
+  --config.ranks=1,4,16 --config.seeds=5 --config.model.d_model=128 --config.targets='text:notes/*.txt,'
 
 Results stand in --workdir (by default runs/<name>-<fingerprint of the config>): report.html, report.md, summary.json, records.jsonl,
 figures/, tensorboard/. The same command continues a stopped or killed run; with --workdir named, more ranks, seeds or draws extend it.

@@ -1,19 +1,25 @@
 """Does the ruler of lora_rank_sweep measure the rank that is there?
 
-    python launch.py --config=configs/planted_rank.py            about 4 minutes on 2 CPU cores
+    python launch.py --config=configs/planted_rank.py            about 5 minutes on 2 CPU cores
     python launch.py --config=configs/planted_rank.py:smoke      about a minute, to see that everything works
 
 A teacher is a base model with an update of known rank k planted into chosen matrices. Students of every rank learn from its outputs, with
-the populations, the learning rate choice and the records of lora_rank_sweep. The estimated rank is the smallest whose divergence from the
-teacher lies below half of what leaving out the k-th component costs. Decoys must be told apart: nothing planted is rank 0; a full-rank
-plant, and one in matrices that the adapter may not touch, are not reached. Two more rulers are checked beside it: the loss floors of linear
-students (Eckart & Young 1936), and the coverage of r90's interval on simulated curves.
+the populations, the learning rate choice and the records of lora_rank_sweep. Two rulers are read. The estimated rank is the smallest whose
+divergence from the teacher lies below half of what leaving out the k-th component costs; it needs the answer. r90 does not: it is read by
+lora_rank_sweep's own estimator, between the untouched divergence and that of the same matrices trained themselves, and held to its
+analytic value, the smallest real rank at which the floor curve, linear between whole ranks, recovers 0.9 (flat spectra: 0.9 k).
+Decoys must be told apart: nothing planted is rank 0; a full-rank plant, and one in matrices that the adapter may not touch, are not
+reached.
+Flat plants of `strength_ranks` are planted at all `strengths` (nats a token that the first component costs in each matrix), up to gains
+of full training as lora_rank_sweep has them; the rest at the weakest. Beside it: the loss floors of linear students (Eckart & Young 1936)
+with r90 read on them, and the coverage of r90's interval on simulated curves.
 
-Expect the estimated rank to be the planted one (rank 8, decaying, is near the tolerance: with more seeds, one misses it now and then), and
-no learning rate but the idle decoy's on an edge.
-Keys to change: planted_ranks (up to the matrices' size), spectra (flat, decaying), decoys, strength, learning_rates.lora, seeds, steps,
-simulations, target (the text that students see), source (of a pretrained init), model.*, adapter.targets; more
-planted_ranks or seeds extend a run
+Expect the estimated rank of weak plants to be the planted one; r90 of weak plants a fifth below its analytic value (part of it the
+interpolation in log rank, part the reference, which is not trained to the end); both to fall with strength, and break where full training
+gains some tenths of a bit; and no learning rate but the idle decoy's on an edge.
+Keys to change: planted_ranks, strength_ranks (up to the matrices' size), spectra (flat, decaying), decoys, strengths, learning_rates.lora,
+learning_rates.matched, seeds, steps, simulations, target (the text that students see), source (of a pretrained init), model.*,
+adapter.targets; more planted_ranks, strengths, strength_ranks or seeds extend a run
 """
 
 from ml_collections import ConfigDict
@@ -21,8 +27,8 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "ranks 1, 2, 4, 8 in two spectra, three decoys, 3 seeds; about 4 minutes on 2 CPU cores",
-    "smoke": "ranks 1 and 2, two seeds; about a minute",
+    "": "ranks 1, 2, 4, 8 in two spectra, five strengths of ranks 2 and 8, three decoys, 3 seeds; about 5 minutes on 2 CPU cores",
+    "smoke": "ranks 1 and 2, two strengths, two seeds; about a minute",
 }
 
 
@@ -41,8 +47,9 @@ def default() -> dict[str, object]:
         "spectra": ("flat", "decaying"),
         "decoys": ("zero", "full_rank", "out_of_reach"),
         "out_of_reach": ("attention/(query|key)",),
-        "strength": 1e-4,
-        "learning_rates": {"lora": (6e-3, 2e-2, 8e-2)},
+        "strengths": (1e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+        "strength_ranks": (2, 8),
+        "learning_rates": {"lora": (6e-3, 2e-2, 8e-2, 2.5e-1), "matched": (1e-3, 3e-3, 1e-2, 4e-2, 1.6e-1)},
         "seeds": 3,
         "selection_seeds": 1,
         "steps": 310,
@@ -54,7 +61,16 @@ def default() -> dict[str, object]:
 
 CHANGES: dict[str, dict[str, object]] = {
     "": {},
-    "smoke": {"planted_ranks": (1, 2), "spectra": ("flat",), "seeds": 2, "steps": 160, "pretraining": {"steps": 100}, "simulations": 50},
+    "smoke": {
+        "planted_ranks": (1, 2),
+        "strength_ranks": (2,),
+        "strengths": (1e-4, 1e-2),
+        "spectra": ("flat",),
+        "seeds": 2,
+        "steps": 160,
+        "pretraining": {"steps": 100},
+        "simulations": 50,
+    },
 }
 
 

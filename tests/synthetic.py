@@ -162,13 +162,18 @@ def _spectrum(where: Record, rng: np.random.Generator) -> Iterator[Record]:
 
 def _costs(arm: str, ranks: tuple[int, ...]) -> Iterator[Record]:
     kinds = [("lora", rank, 1024 * rank * (2 if arm == "all" else 1)) for rank in ranks]
-    for trains, rank, count in [*kinds, ("matched", None, 98_304), ("full", None, 140_544)]:
-        row = {"phase": "cost", "arm": None if trains == "full" else arm, "trains": trains, "rank": rank, "init": None}
+    for trains, rank, count in [*kinds, ("matched", None, 98_304), ("full", None, 140_544), ("pretraining", None, 140_544)]:
+        row = {"phase": "cost", "arm": None if count == 140_544 else arm, "trains": trains, "rank": rank, "init": None}
         flops = 4 * 115_000 + 6 * count if trains == "lora" else 6 * 115_000
+        steps, size = (2000, 32) if trains == "pretraining" else (600, 4)
+        yield {**row, "metric": "steps", "value": steps, "unit": "steps"}
+        yield {**row, "metric": "tokens", "value": steps * size * 64, "unit": "tokens"}
         yield {**row, "metric": "trainable_parameters", "value": count, "unit": "count"}
         yield {**row, "metric": "optimizer_bytes", "value": 8 * count + 4, "unit": "bytes"}
+        yield {**row, "metric": "checkpoint_bytes", "value": 4 * count, "unit": "bytes"}
         yield {**row, "metric": "flops_per_token_formula", "value": flops, "unit": "FLOPs/token"}
-        yield {**row, "metric": "flops_per_token_compiled", "value": 1.13 * flops, "unit": "FLOPs/token"}
+        if trains != "pretraining":
+            yield {**row, "metric": "flops_per_token_compiled", "value": 1.13 * flops, "unit": "FLOPs/token"}
 
 
 def _of_seed(where: Record, what: list[tuple[str | None, str, int | None]], offset: float, rng: np.random.Generator) -> Iterator[Record]:

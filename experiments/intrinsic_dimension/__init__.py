@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.intrinsic_dimension import headlines, readings
+from experiments.intrinsic_dimension import answers, comparisons, headlines, readings
 from experiments.intrinsic_dimension.images import KINDS, image_subject
 from experiments.intrinsic_dimension.known_dimensions import known_records
 from experiments.intrinsic_dimension.languages import NAME as LANGUAGE
@@ -54,8 +54,8 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milest
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns d90 by every definition, accuracies and losses, known dimensions, and what each projection costs."""
-    return readings.findings(results)
+    """Returns d90 by every definition and how it compares, accuracies and losses, known dimensions, and what each projection costs."""
+    return [*readings.findings(results), *comparisons.findings(results)]
 
 
 def headline(findings: Sequence[Finding]) -> Sequence[Table]:
@@ -65,7 +65,7 @@ def headline(findings: Sequence[Finding]) -> Sequence[Table]:
 
 def answer(findings: Sequence[Finding]) -> str:
     """Returns the answer in one sentence, generated from the findings."""
-    return readings.answer(findings)
+    return answers.answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:

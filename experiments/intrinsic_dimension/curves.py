@@ -24,14 +24,19 @@ Reader = Callable[[np.ndarray, np.ndarray, float], Estimate]
 def band(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estimate:
     """Returns where the mean over draws of increasing curves reaches `level`; `values` is (draws, dimensions).
 
-    d = 0 has no logarithm and is left out; where the curve starts above the level, the note says "at or below the smallest dimension".
+    0 is an answer where the untouched models, at d = 0, reach it already.
     """
     return crossing(dimensions, values, level, what=WHAT, confidence=CONFIDENCE)
 
 
+def point(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estimate:
+    """Returns the value of `band` without its interval: where the mean over draws reaches `level`."""
+    return band(dimensions, values.mean(axis=0, keepdims=True) if len(values) else values, level)
+
+
 def bootstrap(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estimate:
     """Returns the same with the percentile interval of whole draws resampled; a bound is None where it lies outside the dimensions."""
-    order = np.argsort(dimensions)[np.sort(dimensions) > 0]
+    order = np.argsort(dimensions)
     x, rows = np.asarray(dimensions, float)[order], values[np.isfinite(values).all(axis=1)][:, order]
     method = f"isotonic fit of the mean in log {WHAT}; percentile bootstrap over draws ({CONFIDENCE:.0%})"
     if not rows.size:
@@ -42,13 +47,16 @@ def bootstrap(dimensions: np.ndarray, values: np.ndarray, level: float) -> Estim
     drawn = np.random.default_rng(0).integers(0, len(rows), (RESAMPLES, len(rows)))
     found = [_inverted(x, rows[index].mean(axis=0), level) for index in drawn]
     low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
-    inside = [float(end) if 0 < end < np.inf else None for end in (low, high)]
+    inside = [float(end) if np.isfinite(end) else None for end in (low, high)]
     return Estimate(value, inside[0], inside[1], len(rows), method, note)
 
 
 def _inverted(x: np.ndarray, mean: np.ndarray, level: float) -> float:
+    """Where the mean reaches the level: inf beyond the largest dimension; at or below the smallest positive one 0, if 0 was tried."""
     value, note = invert(x, isotonic_curve(x, mean), level, WHAT)
-    return value if value is not None else (0.0 if note.startswith("at or below") else np.inf)
+    if value is not None:
+        return value
+    return np.inf if note.startswith("not reached") else 0.0 if x[0] == 0 else -np.inf
 
 
 def absolute(dimensions: np.ndarray, accuracy: np.ndarray, full: np.ndarray, level: float, read: Reader = band) -> Estimate:

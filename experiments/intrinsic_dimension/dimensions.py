@@ -29,8 +29,8 @@ class DimensionSweep(Runs):
     A draw, a seed, redraws P, the order of the data, and the weights where they are random or shuffled. Learning rates are given as the
     norm of a step: Adam moves each of d coordinates by about the rate, and P's columns are orthonormal (Fastfood's in expectation), so the
     rate is the norm over sqrt(d), whatever P, and in the full space too; the learned scales of layers are not counted in it. They are
-    chosen at `rates_at` of the dimensions (0: at each), spread evenly; another dimension takes the norm of the nearest one, in log
-    dimension.
+    chosen at `rates_at` of the dimensions (0, or as many as there are: at each), spread evenly; another dimension takes the norm of the
+    nearest one, in log dimension.
     """
 
     inits: tuple[str, ...]
@@ -69,10 +69,8 @@ class DimensionSweep(Runs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.rates_at <= len(self.dimensions):
-            raise UsageError(
-                f"rates_at = {self.rates_at}: at most one for each of {len(self.dimensions)} dimensions, or 0 for each of them"
-            )
+        if self.rates_at < 0:
+            raise UsageError(f"rates_at = {self.rates_at}: at how many dimensions learning rates are chosen, or 0 for each of them")
 
     def tasks(self, model: Model, params: Variables, optimizer: OptimizerSpec, to_batch: Callable[..., Any], row: int) -> dict[str, Task]:
         """Returns what is trained, by shape: 'full' and each projection, padded to the largest dimension. `params` may be shapes.
@@ -91,7 +89,7 @@ class DimensionSweep(Runs):
     def anchors(self) -> tuple[int, ...]:
         """Returns the dimensions at which learning rates are chosen; at 0 there is nothing to choose."""
         moving = [d for d in self.dimensions if d > 0]
-        if not self.rates_at or not moving:
+        if not 0 < self.rates_at < len(moving):
             return tuple(moving)
         places = np.linspace(0, len(moving) - 1, self.rates_at + 2)[1:-1]
         return tuple(dict.fromkeys(moving[round(place)] for place in places))

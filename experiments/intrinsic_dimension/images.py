@@ -12,8 +12,8 @@ from experiments.intrinsic_dimension.references import Fact, references
 from experiments.intrinsic_dimension.step_times import step_costs
 from research.analysis.ngrams import majority_share
 from research.cells.layout import lay_out, stacked_shapes, tally
-from research.cells.pretraining import check_batch
 from research.cells.measures import Measure
+from research.cells.pretraining import check_batch
 from research.cells.study import population_mesh
 from research.cells.subject import Prepared, Subject
 from research.data.batches import in_batches
@@ -85,8 +85,8 @@ def image_subject(config: Mapping[str, Any], name: str) -> Subject:
         share,
         layout.cells * sweep.steps * 6.0 * size * sweep.batch_size,
         prepare,
-        READ_AT,
-        LONGEST,
+        read_at=READ_AT,
+        longest=LONGEST,
         unit="bits/image",
         name=f"{name} ({size:,} parameters)",
         described=described,

@@ -9,10 +9,12 @@ from experiments.intrinsic_dimension.step_times import step_costs
 from research.analysis.ngrams import unigram_bits
 from research.cells import initializations
 from research.cells.layout import lay_out, stacked_shapes, tally
+from research.cells.measures import Measure
 from research.cells.pretraining import parameter_shapes
 from research.cells.study import Study, bases, corpora, early, model_of, text_subject, whole
 from research.cells.subject import Prepared, Subject
 from research.data.batches import batch, windows
+from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.models.model import count
 from research.runtime.progress import Progress
@@ -63,13 +65,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         return Prepared(
             bases(study, index, (source, target), workdir, progress),
             windows(target.parts["train"], length),
-            {
-                "select": (whole(target, "validation", length, "validation_loss")._replace(groups=None),),
-                "result": (
-                    whole(target, target.read, length, "target_loss", early="budget_loss"),
-                    early(target, "validation", length, "validation_loss"),
-                ),
-            },
+            _measures(target, length),
             (source.fingerprint, target.fingerprint, sweep.width()),
             lambda c: made(c, sweep, described, index),
             before=lambda runner: references(runner, described, index, sweep.bases, facts),
@@ -88,3 +84,12 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         name=f"{NAME} ({size:,} parameters)",
         described=described,
     )
+
+
+def _measures(target: Corpus, length: int) -> dict[str, tuple[Measure, ...]]:
+    """Selection reads the validation part; results the test part whole at the end, and at each budget a first chunk of either."""
+    results = (
+        whole(target, target.read, length, "target_loss", early="budget_loss"),
+        early(target, "validation", length, "validation_loss"),
+    )
+    return {"select": (whole(target, "validation", length, "validation_loss")._replace(groups=None),), "result": results}

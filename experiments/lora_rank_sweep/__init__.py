@@ -1,4 +1,4 @@
-"""Quality against rank, from pretrained, shuffled and random weights, learning rate tuned per arm: composition only."""
+"""What a rank costs, from pretrained and from null weights, on several targets, learning rates tuned per arm: composition only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from experiments.lora_rank_sweep.plots import contrasts as contrast_plot
 from experiments.lora_rank_sweep.plots import costs as cost_plot
 from experiments.lora_rank_sweep.plots import cuts, gaps, ranks, tradeoff
 from experiments.lora_rank_sweep.plots import forgetting as forgetting_plot
+from experiments.lora_rank_sweep.plots import ledger as ledger_plot
 from experiments.lora_rank_sweep.subject import rank_subjects
 from research.cells.phases import measured
 from research.cells.subject import planned
@@ -69,6 +70,7 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
         "update_spectra": Captioned(spectra_figure.update_spectra(results), spectra_figure.caption(results)),
         "learning_rates": Captioned(rate_figure.loss_against_learning_rate(results), rate_figure.caption(results)),
         "learning_curves": Captioned(learning_curves.learning_curves(results), learning_curves.caption(results)),
+        "ledger": Captioned(ledger_plot.ledger(results), ledger_plot.caption(results)),
         "cost_per_arm": Captioned(cost_plot.cost_per_arm(results), cost_plot.caption(results)),
         "source_against_target": Captioned(tradeoff.source_against_target(results), tradeoff.caption(results)),
         "source_at_equal_loss": Captioned(forgetting_plot.source_at_equal_loss(results, found), forgetting_plot.caption(found)),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.lora_rank_sweep.arm_costs import arm_costs
+from experiments.lora_rank_sweep.arm_costs import Budget, arm_costs
 from experiments.lora_rank_sweep.arms import RankSweep, Spoke
 from research import tree
 from research.analysis.truncation import randomly_truncated, truncated
@@ -32,16 +32,16 @@ class Cut(NamedTuple):
 
 
 def spectra(runner: Runner, cells: Sequence[Cell], scanned: bool) -> Rows:
-    """Returns the spectra of what training everything changed, whole at the last budget, the first values at each."""
-    workdir, budgets = runner.workdir, runner.setting.budgets
+    """Returns the spectra of what training everything changed, whole at the end, the first values at each step that is kept."""
+    workdir, kept = runner.workdir, runner.setting.kept_at
     full = (
-        ({**each.coordinates, "step": step}, each.base, workdir.load_artifact(kept_as(each, step, budgets[-1])))
+        ({**each.coordinates, "step": step}, each.base, workdir.load_artifact(kept_as(each, step, kept[-1])))
         for each in cells
-        if each.shape == "full" and each.coordinates["chosen_for"] == budgets[-1]
-        for step in budgets
+        if each.shape == "full" and each.coordinates["chosen_for"] == kept[-1]
+        for step in kept
     )
     with timed("spectra", workdir.timings.append):
-        return spectrum_records(runner.setting.experiment, full, runner.setting.bases, scanned, budgets[-1])
+        return spectrum_records(runner.setting.experiment, full, runner.setting.bases, scanned, kept[-1])
 
 
 def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:
@@ -63,7 +63,8 @@ def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: St
     """Returns what each arm costs, as far as that does not stand yet."""
     experiment, workdir = runner.setting.experiment, runner.workdir
     with timed("costs", workdir.timings.append):
-        return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks, study.model, sweep.batch_size))
+        tuning, pretraining = Budget(sweep.steps, sweep.batch_size), Budget(study.pretraining["steps"], study.pretraining["batch_size"])
+        return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks_of(sweep.arms[0], ""), study.model, tuning, pretraining))
 
 
 def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int]) -> Iterator[Cut]:

@@ -1,4 +1,4 @@
-"""What each arm costs: trained parameters, optimizer bytes, FLOPs per token by formula and in the compiled program."""
+"""What pretraining and each arm cost: steps, tokens, trained parameters, bytes, FLOPs per token by formula and in the compiled program."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from research import tree
 from research.adapters.lora import LoRA
-from research.analysis.costs import Moves, compiled_flops, flops_per_token, optimizer_bytes, trainable_count
+from research.analysis.costs import Moves, compiled_flops, flops_per_token, trainable_count, tree_bytes
 from research.models.decoder import DecoderConfig
 from research.optimizers import adamw
 from research.training.mesh import P, jit_step, own_device
@@ -18,6 +18,13 @@ from research.training.population import Members, Task, split
 from research.training.step import TrainState, init_state, make_train_step
 
 Cost = tuple[str, float, str]
+
+
+class Budget(NamedTuple):
+    """How long training lasts: steps, and windows of `max_length` tokens in a batch."""
+
+    steps: int
+    batch_size: int
 
 
 class _Arm(NamedTuple):
@@ -29,23 +36,29 @@ class _Arm(NamedTuple):
 
 
 def arm_costs(
-    experiment: str, tasks: Mapping[str, Task], ranks: Sequence[int], config: DecoderConfig, batch_size: int
+    experiment: str, tasks: Mapping[str, Task], ranks: Sequence[int], config: DecoderConfig, tuning: Budget, pretraining: Budget
 ) -> list[dict[str, Any]]:
-    """Returns the cost records of each shape of `tasks`; LoRA at each rank, unpadded and in the form that runs.
+    """Returns the cost records of pretraining one base and of each shape of `tasks`; LoRA at each rank, unpadded, in the form that runs.
 
-    One step is compiled for each shape, LoRA's at the largest rank, with layers unrolled: XLA counts the body of a scan once.
+    One step is compiled for everything and for the first arm, LoRA's at the smallest rank above 0 and at the largest, with layers
+    unrolled: XLA counts the body of a scan once. The fused form takes a gradient that the formula does not: of the lowest adapted layer's
+    input, which nothing needs. Pretraining trains what the shape 'full' does.
     """
-    windows = jax.ShapeDtypeStruct((batch_size, config.max_length + 1), jnp.int32)
+    windows = jax.ShapeDtypeStruct((tuning.batch_size, config.max_length + 1), jnp.int32)
+    compiled = {None, max(ranks), min((rank for rank in ranks if rank), default=0)}
+    first = next((shape.rpartition("/")[0] for shape in tasks if "/" in shape), None)
     rows: list[tuple[dict[str, Any], list[Cost]]] = []
     counting: list[tuple[list[Cost], Future[float]]] = []
     with ThreadPoolExecutor() as pool:  # the compiler does not hold Python's lock: it works while the next step is traced
         for arm in _arms(tasks, ranks, windows):
-            costs = _counted(arm, config)
+            costs = _counted(arm, config, tuning)
+            if arm.coordinates["trains"] == "full":
+                rows.append(({**arm.coordinates, "trains": "pretraining"}, _counted(arm, config, pretraining)))
             rows.append((arm.coordinates, costs))
-            if arm.coordinates["rank"] in (None, max(ranks)) and not config.scan:
+            if arm.coordinates["rank"] in compiled and arm.coordinates["arm"] in (None, first) and not config.scan:
                 counting.append((costs, pool.submit(compiled_flops, _lowered(arm, windows))))
         for costs, flops in counting:
-            costs.append(("flops_per_token_compiled", flops.result() / (batch_size * config.max_length), "FLOPs/token"))
+            costs.append(("flops_per_token_compiled", flops.result() / (tuning.batch_size * config.max_length), "FLOPs/token"))
     start = {"experiment": experiment, "cell": "", "phase": "cost", "init": None}
     return [{**start, **where, "metric": metric, "value": value, "unit": unit} for where, costs in rows for metric, value, unit in costs]
 
@@ -68,14 +81,17 @@ def _state(task: Task, rank: int, windows: jax.ShapeDtypeStruct) -> TrainState:
     return jax.eval_shape(lambda m, s: init_state(m, s, adamw(task.optimizer, 0.0)), moves, tree.unflatten(stays))
 
 
-def _counted(arm: _Arm, config: DecoderConfig) -> list[Cost]:
-    """Trained parameters, bytes of the optimizer's state, and FLOPs per token by the ledger's formula."""
+def _counted(arm: _Arm, config: DecoderConfig, budget: Budget) -> list[Cost]:
+    """Steps and tokens, trained parameters, what has to be stored of them, the optimizer's state, and FLOPs per token by formula."""
     adapter, rank = arm.task.adapter, arm.coordinates["rank"]
     trained = tuple(f"^{path}$" for path in tree.flatten(arm.state.trainable) if path.startswith("params/"))
     moves = Moves(trained, adapter.targets if adapter and rank else (), rank or 0)
     return [
+        ("steps", budget.steps, "steps"),
+        ("tokens", budget.steps * budget.batch_size * config.max_length, "tokens"),
         ("trainable_parameters", trainable_count(arm.state.trainable), "count"),
-        ("optimizer_bytes", optimizer_bytes(arm.state.opt_state), "bytes"),
+        ("optimizer_bytes", tree_bytes(arm.state.opt_state), "bytes"),
+        ("checkpoint_bytes", tree_bytes(arm.state.trainable), "bytes"),
         ("flops_per_token_formula", flops_per_token(config, config.max_length, moves), "FLOPs/token"),
     ]
 

@@ -39,8 +39,8 @@ ARMS = {
 class RankSweep(LoRARuns):
     """The axes of a sweep over ranks: target x initialization x arm x (rank | matched | full) x learning rate x seed.
 
-    Crossed, or as a star: the first arm on every target, at all ranks from `star["inits"]` and at `star["ranks"]` from the others; the other
-    arms on the first target, from `star["inits"]` at `star["arm_ranks"]`. LoRA's rates are chosen at `rate_ranks` (none: at each rank).
+    Crossed, or as a star: the first arm on every target, at all ranks from `star["inits"]` and at `star["ranks"]` from the others; the
+    other arms on the first target, from `star["inits"]` at `star["arm_ranks"]`. LoRA's rates are chosen at `rate_ranks` (none: each rank).
     """
 
     targets: tuple[str, ...]

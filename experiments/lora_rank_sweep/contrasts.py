@@ -1,5 +1,6 @@
 """Contrasts: what a rank costs, and how that differs between initializations, with intervals over bases and documents."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,25 +25,23 @@ def gaps(own: Measured) -> Iterator[Finding]:
                 continue
             for reference, rank in _pairs(found):
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
-                yield finding("gap", where, own.estimate(found.gap(rank, reference), found.bases), "bits/byte")
+                yield finding("gap", where, own.over(found.gap(rank, reference), found.bases), "bits/byte")
 
 
 def between_inits(own: Measured) -> Iterator[Finding]:
     """Yields how the gap at each rank, r90, and the loss before any training differ between pretrained and other initializations."""
-    for arm in own.arms():
-        for other in own.inits():
-            first, second = curve(own, FIRST, arm), curve(own, other, arm)
-            if other == FIRST or first is None or second is None:
-                continue
-            where = {"between": f"{FIRST} - {other}", "target": own.target, "arm": arm}
-            for reference, rank in _pairs(first):
-                if rank in second.ranks and (reference, rank) in _pairs(second):
-                    gap = _paired(own, first, second, _gap(rank, reference))
-                    yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
-            before = _paired(own, first, second, lambda one: one.untouched)
-            yield finding("contrast", {"of": "untouched loss", **where, "rank": None}, before, "bits/byte")
-            where = {**where, "between": f"{FIRST} / {other}"}
-            yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
+    for arm, other in itertools.product(own.arms(), own.inits()):
+        first, second = curve(own, FIRST, arm), curve(own, other, arm)
+        if other == FIRST or first is None or second is None:
+            continue
+        where = {"between": f"{FIRST} - {other}", "target": own.target, "arm": arm}
+        for reference, rank in (pair for pair in _pairs(first) if pair in _pairs(second)):
+            gap = _paired(own, first, second, _gap(rank, reference))
+            yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
+        before = _paired(own, first, second, lambda one: one.untouched)
+        yield finding("contrast", {"of": "untouched loss", **where, "rank": None}, before, "bits/byte")
+        where = {**where, "between": f"{FIRST} / {other}"}
+        yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
 
 
 def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
@@ -78,18 +77,17 @@ def _pairs(found: Curve) -> list[tuple[str, float]]:
 
 def _paired(own: Measured, first: Curve, second: Curve, reading: Callable[[Curve], np.ndarray]) -> Estimate:
     """A reading of one curve minus that of another, paired by seed; seeds count as one where they share a base of either."""
-    tables = [pd.DataFrame(reading(one), one.seeds) for one in (first, second)]
-    seeds = tables[0].index.intersection(tables[1].index)
-    bases = [one.bases[np.isin(one.seeds, seeds)] for one in (first, second)]
-    values = tables[0].loc[seeds].to_numpy() - tables[1].loc[seeds].to_numpy()
-    return own.estimate(values, min(bases, key=lambda some: len(set(some))))
+    kept = [np.isin(one.seeds, other.seeds) for one, other in ((first, second), (second, first))]
+    values = reading(first)[kept[0]] - reading(second)[kept[1]]
+    bases = first.bases[kept[0]], second.bases[kept[1]]
+    return own.over(values, min(bases, key=lambda some: len(set(some))))
 
 
 def _of_r90(own: Measured, first: Curve, second: Curve) -> Estimate:
     """r90 of one curve over that of another."""
 
     def reading(found: Curve) -> Estimate:
-        start = start_loss(found.untouched, own.entropies["unigram_loss"])
+        start = start_loss(found.untouched, own.known["unigram_loss"])
         return relative_r90(found.ranks, start, found.reached, found.matched)
 
     groups = range(1, 1 + (0 if own.weights is None else len(own.weights)))

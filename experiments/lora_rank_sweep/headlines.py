@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from experiments.lora_rank_sweep import ledger
 from research.findings import Finding, Table, find, shown
 
 FIRST, NULL = "pretrained", "random"
@@ -15,9 +16,9 @@ COSTS = (
     "and random weights [95 % interval over bases and documents]."
 )
 DIRECTIONS = (
-    "The rank at which LoRA gains 90 % of what the same matrices gain at full rank, counted from the untouched loss or the unigram entropy, "
-    "the lower of both; what is lost of the full-rank update by cutting it to its best and to random directions of the same norm, bits "
-    "per byte; and the first singular value of what training everything changed, as a share of its norm, read at one norm for all."
+    "The rank at which LoRA gains 90 % of what the same matrices gain at full rank, counted from the untouched loss or the unigram "
+    "entropy, the lower of both; what is lost of the full-rank update by cutting it to its best and to random directions of the same "
+    "norm, bits per byte; and the first singular value of what training everything changed, over its norm, read at one norm for all."
 )
 
 
@@ -41,12 +42,15 @@ def answer(found: Sequence[Finding]) -> str:
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
-    """Returns three tables: losses by what is trained; what a rank costs; how many directions there are."""
+    """Returns four tables: losses by what is trained; what a rank costs; how many directions there are; the ledger."""
     losses = [f for f in found if f.name == "target_loss"]
     rows = list(dict.fromkeys((f.where["target"], f.where["arm"], f.where["init"]) for f in losses if f.where["arm"]))
     if not rows:
         return ()
-    return _of_losses(found, rows), _of_costs(found, rows), _of_directions(found, rows)
+    costs = ledger.table(found)
+    costs = costs._replace(caption=f"{costs.caption} {ledger.sentence(found)}")
+    made = (_of_losses(found, rows), _of_costs(found, rows), _of_directions(found, rows), costs)
+    return tuple(table for table in made if table.rows)
 
 
 def _tally(costs: Sequence[Finding]) -> str:

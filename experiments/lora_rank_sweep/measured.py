@@ -1,6 +1,6 @@
 """Records of one target as curves of loss against rank, whole and without each group of its documents."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,45 +9,67 @@ import pandas as pd
 from research.analysis.contrasts import base_means, contrast, without_each
 from research.findings import Estimate
 
-Key = tuple[str, str | None, str, int | None, int]  # init, arm, trains, rank, seed
+What = tuple[str, str | None, str, int | None]  # init, arm, trains, rank
 UNTOUCHED = "nothing"
 COLUMNS = ["init", "arm", "trains", "rank", "seed"]
+KNOWN = ("unigram_loss", "bigram_loss", "floor_loss", "width")
+
+
+class Runs(NamedTuple):
+    """Losses by seed: seeds (seeds,) ascending, losses (seeds, 1 + groups) of the whole part and without each group of documents."""
+
+    seeds: np.ndarray
+    losses: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, np.ndarray]]) -> "Runs":
+        """Returns what (seed, losses) say, without runs that diverged."""
+        kept = {seed: losses for seed, losses in rows if np.isfinite(losses).all()}
+        order = np.array(sorted(kept), int)
+        return cls(order, np.stack([kept[seed] for seed in order]) if kept else np.empty((0, 1)))
+
+    def at(self, seeds: np.ndarray) -> np.ndarray:
+        """Returns the losses of these seeds, which must be among its own."""
+        return self.losses[np.searchsorted(self.seeds, seeds)]
 
 
 class Measured(NamedTuple):
     """Losses of one target (bits/byte).
 
-    losses: by key (1 + groups,), of the whole part and without each group of documents. weights: the groups' bytes (groups,), None where
-    losses were not read by document. bases: of each (init, seed). entropies: what is known without training: of the text, and the model's width.
+    runs: by what was trained. weights: the bytes of the groups of documents (groups,), None where losses were not read by document.
+    bases: of each (init, seed). known: what is known without training: of the text, and the model's width.
     """
 
     target: str
-    losses: Mapping[Key, np.ndarray]
+    runs: Mapping[What, Runs]
     weights: np.ndarray | None
     bases: Mapping[tuple[str, int], int]
-    entropies: Mapping[str, float]
+    known: Mapping[str, float]
 
     def inits(self) -> list[str]:
         """Returns the initializations from which something was trained."""
-        return list(dict.fromkeys(key[0] for key in self.losses if key[2] != UNTOUCHED))
+        return list(dict.fromkeys(what[0] for what in self.trained()))
 
     def arms(self) -> list[str]:
         """Returns the arms that were trained."""
-        return [arm for arm in dict.fromkeys(key[1] for key in self.losses) if arm is not None]
+        return [arm for arm in dict.fromkeys(what[1] for what in self.runs) if arm is not None]
 
-    def trained(self) -> list[tuple[str, str | None, str, int | None]]:
-        """Returns (init, arm, trains, rank) of everything that was trained."""
-        return list(dict.fromkeys(key[:4] for key in self.losses if key[2] != UNTOUCHED))
+    def trained(self) -> list[What]:
+        """Returns everything that was trained."""
+        return [what for what in self.runs if what[2] != UNTOUCHED]
 
-    def table(self, init: str, arm: str | None, trains: str, rank: int | None = None) -> pd.DataFrame:
-        """Returns losses (seeds, 1 + groups) with the seeds as index; diverged runs are left out."""
-        found = {key[4]: values for key, values in self.losses.items() if key[:4] == (init, arm, trains, rank)}
-        return pd.DataFrame.from_dict(found, orient="index", dtype=float).dropna().sort_index()
+    def of(self, init: str, arm: str | None, trains: str, rank: int | None = None) -> Runs:
+        """Returns the runs of what was trained, none where it was not."""
+        return self.runs.get((init, arm, trains, rank), Runs.of(()))
 
-    def estimate(self, values: np.ndarray, bases: np.ndarray, factor: bool = False) -> Estimate:
-        """Returns the mean over bases of a contrast (seeds, 1 + groups), with its interval over bases and documents."""
-        replicates = None if self.weights is None else base_means(values[:, 1:], bases).mean(axis=0)
-        return contrast(values[:, 0], bases, replicates, self.weights, factor=factor)
+    def estimate(self, losses: np.ndarray, init: str, seeds: np.ndarray) -> Estimate:
+        """Returns the mean over the bases of an initialization of (seeds, 1 + groups), with its interval over bases and documents."""
+        return self.over(losses, np.array([self.bases[init, seed] for seed in seeds]))
+
+    def over(self, losses: np.ndarray, bases: np.ndarray) -> Estimate:
+        """Returns the same over these bases (seeds,)."""
+        replicates = None if self.weights is None else base_means(losses[:, 1:], bases).mean(axis=0)
+        return contrast(losses[:, 0], bases, replicates, self.weights)
 
 
 class Curve(NamedTuple):
@@ -69,16 +91,15 @@ class Curve(NamedTuple):
         """Returns LoRA's loss minus that of a reference, 'matched' or 'full', (seeds, 1 + groups)."""
         return np.asarray(self.reached[:, list(self.ranks).index(rank)] - getattr(self, reference))
 
-    def without(self, group: int) -> "Curve":
-        """Returns the curve with one group of documents left out (0: none), its last axis gone."""
-        reached, *others = (values[..., group] for values in (self.reached, self.matched, self.full, self.untouched))
-        return Curve(self.ranks, reached, *others, self.seeds, self.bases)
-
     def by_base(self, group: int = 0) -> "Curve":
-        """Returns the curve without a group of documents (0: none), seeds that share a base averaged: bases are what is independent."""
-        one = self.without(group)
-        means = (base_means(values, self.bases) for values in (one.reached, one.matched, one.full, one.untouched))
-        return Curve(self.ranks, *means, np.unique(self.bases), np.unique(self.bases))
+        """Returns the curve without one group of documents (0: none) and the last axis, seeds that share a base averaged.
+
+        Bases are what is independent: an interval over them counts each once.
+        """
+        whole = (values[..., group] for values in (self.reached, self.matched, self.full, self.untouched))
+        reached, matched, full, untouched = (base_means(values, self.bases) for values in whole)
+        bases = np.unique(self.bases)
+        return Curve(self.ranks, reached, matched, full, untouched, bases, bases)
 
 
 def measured(results: pd.DataFrame, target: str, step: int | None = None) -> Measured:
@@ -87,15 +108,25 @@ def measured(results: pd.DataFrame, target: str, step: int | None = None) -> Mea
     at = own["step"].max() if step is None else step
     chosen = own["chosen_for"].dropna().unique()
     rows = own[(own["phase"] == "reference") | ((own["step"] == at) & (own["chosen_for"] == (at if at in chosen else max(chosen))))]
-    metric = "target_loss" if step is None else "budget_loss"
-    whole = {key: np.array([value]) for key, value in _by_key(rows[rows["metric"] == metric])}
     sizes = rows[rows["metric"] == "document_bytes"].sort_values("document")["value"].to_numpy(float)
-    documents = dict(_by_document(rows[rows["metric"] == "document_loss"], len(sizes))) if step is None else {}
-    if whole.keys() <= documents.keys():
-        whole = {key: np.append(value, without_each(documents[key], sizes)) for key, value in whole.items()}
-    facts = rows[rows["metric"].isin(["unigram_loss", "bigram_loss", "floor_loss", "width"])].set_index("metric")["value"].astype(float)
+    runs, by_document = losses(rows, "target_loss" if step is None else "budget_loss", sizes if step is None else sizes[:0])
+    known = rows[rows["metric"].isin(KNOWN)].set_index("metric")["value"].astype(float).to_dict()
     bases = {(row.init, int(row.seed)): int(row.base) for row in rows.dropna(subset=["seed", "base"]).itertuples()}
-    return Measured(target, whole, sizes if whole.keys() <= documents.keys() else None, bases, facts.to_dict())
+    return Measured(target, runs, sizes if by_document else None, bases, known)
+
+
+def losses(rows: pd.DataFrame, metric: str, sizes: np.ndarray) -> tuple[dict[What, Runs], bool]:
+    """Returns the runs in some records, and whether each of them was read by document, in groups of these `sizes` (groups,)."""
+    whole = {_key(values[:5]): np.array([values[5]], float) for values in _values(rows[rows["metric"] == metric])}
+    grouped = rows[rows["metric"] == "document_loss"].sort_values("document").groupby(COLUMNS, dropna=False, sort=False)["value"]
+    documents = {_key(key): some.astype(float).to_numpy() for key, some in grouped} if len(sizes) > 1 else {}
+    complete = whole.keys() <= {key for key, some in documents.items() if len(some) == len(sizes)}
+    if complete:
+        whole = {key: np.append(value, without_each(documents[key], sizes)) for key, value in whole.items()}
+    by_what: dict[What, list[tuple[int, np.ndarray]]] = {}
+    for (init, arm, trains, rank, seed), value in whole.items():
+        by_what.setdefault((init, arm, trains, rank), []).append((seed, value))
+    return {what: Runs.of(some) for what, some in by_what.items()}, complete
 
 
 def targets(results: pd.DataFrame) -> list[str]:
@@ -108,32 +139,23 @@ def curve(own: Measured, init: str, arm: str) -> Curve | None:
 
     Training everything may be absent: it belongs to one part of a sweep; its losses are then null.
     """
-    ranks = sorted({key[3] for key in own.losses if key[:3] == (init, arm, "lora") and key[3] is not None})
-    untouched, matched, full = (own.table(init, *what) for what in ((None, UNTOUCHED), (arm, "matched"), (None, "full")))
-    tables = {rank: own.table(init, arm, "lora", rank) for rank in ranks}
-    tables = tables if 0 in tables else {0: untouched, **tables}
-    seeds = sorted(set.intersection(*(set(table.index) for table in (*tables.values(), matched, untouched))))
-    if not seeds or not ranks:
+    ranks = sorted(what[3] for what in own.runs if what[:3] == (init, arm, "lora") and what[3] is not None)
+    untouched, matched, full = own.of(init, None, UNTOUCHED), own.of(init, arm, "matched"), own.of(init, None, "full")
+    runs = {rank: own.of(init, arm, "lora", rank) for rank in ranks}
+    runs = runs if 0 in runs else {0: untouched, **runs}
+    seeds = np.array(sorted(set.intersection(*(set(some.seeds) for some in (*runs.values(), matched, untouched)))), int)
+    if not len(seeds) or not ranks:
         return None
-    reached = np.stack([table.loc[seeds].to_numpy() for table in tables.values()], axis=1)
-    first, second = matched.loc[seeds].to_numpy(), untouched.loc[seeds].to_numpy()
-    everything = full.reindex(seeds).to_numpy(float) if len(full.columns) else np.full(first.shape, np.nan)
+    reached = np.stack([some.at(seeds) for some in runs.values()], axis=1)
+    everything = full.at(seeds) if set(seeds) <= set(full.seeds) else np.full(reached[:, 0].shape, np.nan)
     bases = np.array([own.bases[init, seed] for seed in seeds])
-    return Curve(np.array(list(tables), float), reached, first, everything, second, np.array(seeds), bases)
+    return Curve(np.array(list(runs), float), reached, matched.at(seeds), everything, untouched.at(seeds), seeds, bases)
 
 
-def _by_key(rows: pd.DataFrame) -> Iterator[tuple[Key, float]]:
-    for values in rows[[*COLUMNS, "value"]].itertuples(index=False):
-        yield _key(values[:5]), float("nan" if values[5] is None else values[5])
+def _values(rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    return rows[[*COLUMNS, "value"]].itertuples(index=False, name=None)
 
 
-def _by_document(rows: pd.DataFrame, count: int) -> Iterator[tuple[Key, np.ndarray]]:
-    for key, own in rows.groupby(COLUMNS, dropna=False, sort=False):
-        losses = own.sort_values("document")["value"].astype(float).to_numpy()
-        if len(losses) == count > 1:
-            yield _key(key), losses
-
-
-def _key(values: Sequence[Any]) -> Key:
-    init, arm, trains, rank, seed = (None if pd.isna(value) else value for value in values)
-    return str(init), arm, str(trains), None if rank is None else int(rank), int(seed)
+def _key(values: Sequence[Any]) -> tuple[str, str | None, str, int | None, int]:
+    init, arm, trains, rank, seed = values
+    return str(init), None if pd.isna(arm) else str(arm), str(trains), None if pd.isna(rank) else int(rank), int(seed)

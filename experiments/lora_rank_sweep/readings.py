@@ -1,19 +1,22 @@
 """What a sweep over ranks says: findings from the records alone."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.lora_rank_sweep import updates
+from experiments.lora_rank_sweep import ledger, updates
 from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, rates
 from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
-from experiments.lora_rank_sweep.measured import UNTOUCHED, Measured, curve, measured, targets
-from research.analysis.intervals import t_interval
+from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve, measured, targets
+from research.analysis.intervals import join_notes, t_interval
 from research.analysis.learning_rates import lr_ratio
-from research.analysis.recovery import definitions, rank_needed, relative_r90, shared_targets, start_loss, steps_needed
+from research.analysis.recovery import definitions, rank_needed, relative_r90, sensitivity, shared_targets, start_loss, steps_needed
 from research.findings import Estimate, Finding, finding
+
+METHODS = {"unigram_loss": "of the text that is read", "bigram_loss": "of the text that is read", "floor_loss": "exact, of the grammar"}
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
@@ -24,9 +27,9 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     found: list[Finding] = []
     for target in targets(results):
         own = measured(results, target)
-        if "unigram_loss" not in own.entropies:
+        if "unigram_loss" not in own.known:
             continue
-        found += [*_losses(own), *_entropies(own), *gaps(own), *between_inits(own)]
+        found += [*_losses(own), *_known(own), *gaps(own), *between_inits(own)]
         for arm in own.arms():
             for init in own.inits():
                 found += _relative(own, init, arm)
@@ -35,29 +38,25 @@ def findings(results: pd.DataFrame) -> list[Finding]:
         found += [*_source(results, target), *source_at_equal_loss(results, target, FIRST)]
         chosen = results[(results["target"] == target) & (results["phase"] == "select")]
         found += [*_ratios(chosen, target), *rates(chosen, target)]
-    return found
+    return [*found, *ledger.findings(results)]
 
 
 def _losses(own: Measured) -> Iterator[Finding]:
     """The loss of everything that was trained, and of untouched weights, with intervals over bases and documents."""
     untouched = [(init, None, UNTOUCHED, None) for init in own.inits()]
     for init, arm, trains, rank in (*untouched, *own.trained()):
-        table = own.table(init, arm, trains, rank)
+        runs = own.of(init, arm, trains, rank)
         where = {"target": own.target, "init": init} | ({} if trains == UNTOUCHED else {"arm": arm, "trains": trains, "rank": rank})
-        if len(table):
-            bases = np.array([own.bases[init, seed] for seed in table.index])
-            estimate = own.estimate(table.to_numpy(), bases)
-        else:
-            estimate = Estimate(None, None, None, 0, "mean", "diverged in every seed")
+        diverged = Estimate(None, None, None, 0, "mean", "diverged in every seed")
+        estimate = own.estimate(runs.losses, init, runs.seeds) if len(runs.seeds) else diverged
         yield finding("untouched_loss" if trains == UNTOUCHED else "target_loss", where, estimate, "bits/byte")
 
 
-def _entropies(own: Measured) -> Iterator[Finding]:
-    for name, value in own.entropies.items():
-        if name == "width":
+def _known(own: Measured) -> Iterator[Finding]:
+    for name, value in own.known.items():
+        if name not in METHODS:
             continue
-        method = "exact entropy of the grammar" if name == "floor_loss" else "entropy of the test text"
-        yield finding(name, {"target": own.target}, Estimate(float(value), None, None, 1, method), "bits/byte")
+        yield finding(name, {"target": own.target}, Estimate(float(value), None, None, 1, METHODS[name]), "bits/byte")
 
 
 def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
@@ -67,11 +66,11 @@ def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
         nothing = Estimate(None, None, None, 0, "isotonic inversion", "too few finished runs or ranks for a rank curve")
         return [finding("r90", {**where, "reading": "relative"}, nothing, "rank")]
     one = found.by_base()
-    unigram = own.entropies["unigram_loss"]
+    unigram = own.known["unigram_loss"]
     start = start_loss(one.untouched, unigram)
     reading = relative_r90(one.ranks, start, one.reached, one.matched)
     made = [finding("r90", {**where, "reading": "relative"}, reading, "rank")]
-    width = own.entropies["width"]
+    width = own.known["width"]
     value, low, high = (None if end is None else end / width for end in reading[:3])
     share = reading._replace(value=value, low=low, high=high)
     made.append(finding("r90_over_width", {**where, "width": int(width)}, share, "1"))
@@ -84,8 +83,9 @@ def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
             made.append(finding("recovered", {**at, "rank": _whole(row.rank)}, estimate, "1"))
         else:
             made.append(finding("r90_by_definition", at, estimate, "rank"))
-    for change, estimate in sensitivity(one.ranks, start, one.reached, one.matched):
-        made.append(finding("r90_sensitivity", {**where, "changed": change}, estimate, "rank"))
+    for row in sensitivity(one.ranks, start, one.reached, one.matched).itertuples():
+        estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
+        made.append(finding("r90_sensitivity", {**where, "changed": row.changed}, estimate, "rank"))
     return made
 
 
@@ -96,32 +96,32 @@ def _absolute(results: pd.DataFrame, own: Measured, arm: str) -> Iterator[Findin
     last = runs[(runs["step"] == runs["step"].max()) & (runs["trains"] != "full")]
     reached = {init: some.groupby(["trains", "rank"], dropna=False)["value"].mean().to_numpy() for init, some in last.groupby("init")}
     steps = sorted(rows["step"].dropna().astype(int).unique())
+    chosen = set(rows["chosen_for"].dropna().astype(int))
     at_steps = {step: measured(results, own.target, step) for step in steps}
-    for name, target in shared_targets(reached, own.entropies["unigram_loss"]).items():
-        for init in reached:
-            where = {"target": own.target, "init": init, "arm": arm, "reading": "absolute", "loss": name, "bits": round(target, 4)}
-            for step, at in ((None, own), *((step, at_steps[step]) for step in steps[:-1])):
-                found = curve(at, str(init), arm)
-                if found is not None and len(found.ranks) > 2:
-                    one = found.by_base()
-                    estimate = rank_needed(one.ranks, one.reached, target)
-                    note = "" if step is None else f"rates chosen for step {_chosen_for(rows, step)}"
-                    note = "; ".join(filter(None, [estimate.note, note]))
-                    yield finding("r90", {**where, "step": step or steps[-1]}, estimate._replace(note=note), "rank")
-            yield from _steps(at_steps, str(init), target, {**where, "trains": "full"})
+    losses = shared_targets(reached, own.known["unigram_loss"])
+    for (name, bits), init in itertools.product(losses.items(), map(str, reached)):
+        where = {"target": own.target, "init": init, "arm": arm, "reading": "absolute", "loss": name, "bits": round(bits, 4)}
+        yield from _needed(curve(own, init, arm), bits, {**where, "step": steps[-1]}, "")
+        for step in steps[:-1]:
+            note = f"rates chosen for step {step if step in chosen else max(chosen)}"
+            yield from _needed(curve(at_steps[step], init, arm), bits, {**where, "step": step}, note)
+        yield from _steps(at_steps, init, bits, {**where, "trains": "full"})
+
+
+def _needed(found: Curve | None, bits: float, where: dict[str, Any], note: str) -> Iterator[Finding]:
+    if found is not None and len(found.ranks) > 2:
+        one = found.by_base()
+        estimate = rank_needed(one.ranks, one.reached, bits)
+        yield finding("r90", where, estimate._replace(note=join_notes(estimate.note, note)), "rank")
 
 
 def _steps(at_steps: dict[int, Measured], init: str, target: float, where: dict[str, Any]) -> Iterator[Finding]:
-    tables = {step: own.table(init, None, "full") for step, own in at_steps.items()}
-    if all(len(table) for table in tables.values()) and len(tables) > 1:
-        curves = pd.concat({step: table[0] for step, table in tables.items()}, axis=1).dropna()
-        estimate = steps_needed(curves.columns.to_numpy(float), curves.to_numpy(), target)
+    runs = [own.of(init, None, "full") for own in at_steps.values()]
+    seeds = np.array(sorted(set.intersection(*(set(one.seeds) for one in runs))), int)
+    if len(seeds) and len(runs) > 1:
+        curves = np.stack([one.at(seeds)[:, 0] for one in runs], axis=1)
+        estimate = steps_needed(np.array(list(at_steps), float), curves, target)
         yield finding("steps_needed", where, estimate, "steps")
-
-
-def _chosen_for(rows: pd.DataFrame, step: int) -> int:
-    chosen = set(rows["chosen_for"].dropna().astype(int))
-    return step if step in chosen else max(chosen)
 
 
 def _source(results: pd.DataFrame, target: str) -> Iterator[Finding]:
@@ -144,7 +144,3 @@ def _none(value: Any) -> Any:
 
 def _whole(value: Any) -> int | None:
     return None if _none(value) is None else int(float(str(value)))
-
-
-def sensitivity(*a):
-    return ()

@@ -18,17 +18,13 @@ from research.cells.study import Study, bases, corpora, early, text_subject, who
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
 from research.data.corpus import Corpus
-
-
-def floor_bits(_):
-    return None
-
-
+from research.data.sources import floor_bits
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 from research.training.memory import decoder_activations
 
 READ_AT = (0.1, 0.4)
+KEPT_AT = (0.01, 0.05, 0.1, 0.4)  # rates, and with them norms, differ several times: early steps of one run are late ones of another
 NGRAMS = {"unigram_loss": unigram_bits, "bigram_loss": bigram_bits}
 APART = (
     "targets",
@@ -134,6 +130,7 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
         share=share,
         prepare=prepare,
         read_at=READ_AT,
+        kept_at=KEPT_AT,
         rates_per_budget=config["rates_per_budget"],
         flops=study.flops(sequences, sweep.inits if first else ()),
         name=spoke.name,

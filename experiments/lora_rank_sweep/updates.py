@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.lora_rank_sweep.contrasts import FIRST
-from experiments.lora_rank_sweep.measured import Measured
-from research.analysis.contrasts import contrast, without_each
+from experiments.lora_rank_sweep.measured import Measured, Runs, losses
+from research.analysis.contrasts import contrast
 from research.analysis.intervals import t_interval
 from research.analysis.matched_norm import at_norm, common_norm
 from research.findings import Estimate, Finding, finding
@@ -49,8 +49,9 @@ def cut(results: pd.DataFrame, own: Measured) -> Iterator[Finding]:
     """
     rows = results[(results["phase"] == "truncation") & (results["target"] == own.target)]
     for (init, arm, rank), some in rows.groupby(["init", "arm", "rank"], sort=False):
-        tables = {which: _losses(one, own) for which, one in some.groupby("directions", sort=False)}
-        whole = own.table(init, arm, "matched")
+        sizes = np.empty(0) if own.weights is None else own.weights
+        tables = {which: next(iter(losses(one, "target_loss", sizes)[0].values())) for which, one in some.groupby("directions", sort=False)}
+        whole = own.of(init, arm, "matched")
         where = {"target": own.target, "init": init, "arm": arm, "rank": int(rank)}
         for which, table in tables.items():
             yield finding("cut_update", {**where, "directions": which}, _difference(own, init, table, whole), "bits/byte")
@@ -67,16 +68,6 @@ def _grown(rows: pd.DataFrame) -> tuple[list[float], list[float]]:
     return norms.to_list(), values.astype(float).reindex(norms.index).to_list()
 
 
-def _losses(rows: pd.DataFrame, own: Measured) -> pd.DataFrame:
-    """Losses (seeds, 1 + groups), the part whole and without each group of its documents."""
-    found = {}
-    for seed, some in rows.groupby("seed"):
-        total = some[some["metric"] == "target_loss"]["value"].astype(float).to_numpy()
-        by_document = some[some["metric"] == "document_loss"].sort_values("document")["value"].astype(float).to_numpy()
-        found[int(seed)] = total if own.weights is None else np.append(total, without_each(by_document, own.weights))
-    return pd.DataFrame.from_dict(found, orient="index").dropna()
-
-
-def _difference(own: Measured, init: str, first: pd.DataFrame, second: pd.DataFrame) -> Estimate:
-    seeds = first.index.intersection(second.index)
-    return own.estimate((first.loc[seeds] - second.loc[seeds]).to_numpy(), np.array([own.bases[init, int(seed)] for seed in seeds]))
+def _difference(own: Measured, init: str, first: Runs, second: Runs) -> Estimate:
+    seeds = np.intersect1d(first.seeds, second.seeds)
+    return own.estimate(first.at(seeds) - second.at(seeds), init, seeds)

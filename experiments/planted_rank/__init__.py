@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.planted_rank import plots, readings
+from experiments.planted_rank import headlines, plots, readings
 from experiments.planted_rank.linear_floors import floor_records
 from experiments.planted_rank.subject import planted_subject
 from research.analysis.simulated_curves import coverage_records
@@ -22,7 +22,7 @@ from research.sweeps import Plan
 NAME = "planted_rank"
 QUESTION = "Does the ruler of lora_rank_sweep measure the rank that is there?"
 STAGE = 1  # raise by hand when the meaning of a cell changes
-EXTENDABLE = ("planted_ranks", "seeds")
+EXTENDABLE = ("planted_ranks", "strengths", "strength_ranks", "seeds")
 SECONDS_OF_A_SIMULATION = 0.04
 
 
@@ -50,24 +50,25 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milest
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns estimated ranks, overlaps, errors of linear floors, and coverage."""
+    """Returns estimated ranks, r90 beside its analytic value, where both break, overlaps, errors of linear floors, and coverage."""
     return readings.findings(results)
 
 
 def headline(findings: Sequence[Finding]) -> Sequence[Table]:
     """Returns the tables with which the report begins."""
-    return readings.headline(findings)
+    return headlines.headline(findings)
 
 
 def answer(findings: Sequence[Finding]) -> str:
-    """Returns the answer in one sentence, generated from the findings."""
-    return readings.answer(findings)
+    """Returns the answer, generated from the findings."""
+    return headlines.answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption."""
-    estimates = readings.estimates(results)
+    estimates, found = readings.estimates(results), readings.findings(results)
     return {
         "estimated_against_planted": Captioned(plots.estimated_against_planted(estimates), plots.estimated_caption(estimates)),
+        "r90_against_strength": Captioned(plots.r90_against_strength(found), plots.r90_caption(found)),
         "divergence_against_rank": Captioned(plots.divergence_against_rank(results, estimates), plots.divergence_caption(results)),
     }

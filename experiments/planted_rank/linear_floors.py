@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.planted_rank.updates import spectrum
+from experiments.planted_rank.spectra import exact_floor, spectrum
 from research import tree
 from research.adapters.adapt import adapt, attach
 from research.adapters.lora import LoRA
@@ -33,11 +33,6 @@ def _squared_error(apply: Apply, variables: Variables, batch: Batch, reference: 
     """The squared error, summed over outputs and averaged over examples."""
     error = ((apply(variables, batch).logits - batch["targets"]) ** 2).sum(-1).mean()
     return error, {"weight": jnp.ones(())}
-
-
-def exact_floor(values: np.ndarray, rank: int) -> float:
-    """Returns the least squared error of rank `rank` where the update has these singular values (Eckart & Young 1936)."""
-    return float((values[rank:] ** 2).sum())
 
 
 @functools.cache

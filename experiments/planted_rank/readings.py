@@ -1,18 +1,17 @@
 """What students of every rank say about the rank that was planted: estimates, findings and the answer, from the records alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from experiments.planted_rank.readings_r90 import CASE, breaks, case_of, floor_findings, planted_findings
 from research.analysis.intervals import join_notes, t_interval
-from research.findings import Estimate, Finding, Table, find, finding, shown
+from research.findings import Estimate, Finding, finding
 
-CASE = ["decoy", "spectrum", "planted_rank"]
 SHARE = 0.5
 ROUNDING = 1e-6
-WORDS = {"none": "rank {}", "zero": "nothing", "full_rank": "full rank ({})", "out_of_reach": "rank {}, where the adapter is not"}
 MARGINS = {"less": -1, "planted": 0}
 METHOD = "smallest rank with a divergence below half of what the last component costs; mean and t interval over seeds (95%)"
 
@@ -31,11 +30,11 @@ def estimated_rank(divergence: pd.Series, below: float) -> int | None:
 def estimates(results: pd.DataFrame) -> pd.DataFrame:
     """Returns the estimated rank of every teacher, null where it is not reached.
 
-    Columns decoy, spectrum, planted_rank, seed, tolerance (bits), largest (rank of a student), value; and less, planted: the divergence
-    of a student of one rank less than planted, and of the planted rank, over what the last component costs (null where nothing is to be
-    left out, and where no student has the rank).
+    Columns decoy, spectrum, planted_rank, strength, seed, tolerance (bits), largest (rank of a student), value; and less, planted: the
+    divergence of a student of one rank less than planted, and of the planted rank, over what the last component costs (null where
+    nothing is to be left out, and where no student has the rank).
     """
-    last = results.query("phase == 'result' and metric == 'kl'")
+    last = results.query("phase == 'result' and metric == 'kl' and trains == 'lora'")
     last = last[last["step"] == last["step"].max()]
     start = results.query("phase == 'reference' and metric == 'kl'")
     costs = results.query("phase == 'reference' and metric == 'kl_without_last'").set_index([*CASE, "seed"])["value"].astype(float)
@@ -50,52 +49,26 @@ def estimates(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns estimated ranks with their margins, subspace overlaps beside their null, errors of the linear floors, and coverage."""
+    """Returns estimated ranks with their margins, r90 with its errors, subspace overlaps beside their null, linear floors, coverage."""
     estimated = estimates(results)
-    return [*_ranks(estimated), *_margins(estimated), *_overlaps(results), *_floors(results), *_coverage(results)]
-
-
-def answer(found: Sequence[Finding]) -> str:
-    """Returns one sentence: how many planted ranks were recovered, how many decoys were told apart, what r90's interval covers."""
-    ranks = [f for f in found if f.name == "estimated_rank"]
-    planted, decoys = ([f for f in ranks if (f.where["decoy"] == "none") is kind] for kind in (True, False))
-    right = [f for f in planted if f.value == f.where["planted_rank"] and f.low == f.high]  # no interval: one seed
-    refused = [f for f in decoys if f.value == 0 or (f.where["decoy"] != "zero" and f.value is None)]
-    covered = [f.value for f in found if f.name == "coverage" and f.where["estimator"] == "r90" and f.value is not None]
-    parts = [f"The planted rank is recovered by every seed in {len(right)} of {len(planted)} cases"]
-    parts += [f"{len(refused)} of {len(decoys)} decoys are told apart"] if decoys else []
-    parts += [f"the 95 % interval of r90 covers the truth in {min(covered):.1%} or more of simulations"] if covered else []
-    return ", ".join(parts) + "."
-
-
-def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
-    """Returns one table with a row for each case: what was planted, what was estimated, and by what margins."""
-    rows = []
-    for f in found:
-        if f.name == "estimated_rank":
-            planted, decoy, spectrum = f.where["planted_rank"], f.where["decoy"], f.where["spectrum"]
-            words = WORDS[decoy].format(planted) + (f", {spectrum}" if decoy == "none" else "")
-            margins = (find(found, "margin", **f.where, student=planted + offset) for offset in MARGINS.values())
-            rows.append((words, shown(f, ".3g"), *(shown(margin, "#.2g") for margin in margins)))
-    caption = (
-        f"The estimated rank is the smallest whose divergence from the teacher is below {SHARE:g} of what leaving out the last planted "
-        "component costs; beside it that share at one rank less than planted (k) and at k. Mean over seeds [95 % interval]."
-    )
-    return (Table(("planted", "estimated rank", "share at k - 1", "share at k"), tuple(rows), caption),) if rows else ()
+    ranks, rulers = list(_ranks(estimated)), planted_findings(results)
+    planted = [*ranks, *_margins(estimated), *rulers, *breaks([*ranks, *rulers]), *_overlaps(results)]
+    return [*planted, *_floors(results), *floor_findings(results), *_coverage(results)]
 
 
 def _margins(estimated: pd.DataFrame) -> Iterator[Finding]:
     """How far the divergences beside the planted rank lie from the tolerance, for what is planted within reach."""
     method = "divergence over what the last component costs; mean and t interval over seeds (95%)"
-    for (decoy, spectrum, planted), rows in estimated[estimated["decoy"] == "none"].groupby(CASE, sort=False):
+    for key, rows in estimated[estimated["decoy"] == "none"].groupby(CASE, sort=False):
         for margin, offset in MARGINS.items():
-            where = {"planted_rank": int(planted), "decoy": decoy, "spectrum": spectrum, "student": int(planted) + offset}
+            where = case_of(key)
+            where["student"] = where["planted_rank"] + offset
             yield finding("margin", where, t_interval(rows[margin].astype(float))._replace(method=method), "1")
 
 
 def _ranks(estimated: pd.DataFrame) -> Iterator[Finding]:
-    for (decoy, spectrum, planted), rows in estimated.groupby(CASE, sort=False):
-        where = {"planted_rank": int(planted), "decoy": decoy, "spectrum": spectrum}
+    for key, rows in estimated.groupby(CASE, sort=False):
+        where = case_of(key)
         missing, largest = int(rows["value"].isna().sum()), int(rows["largest"].max())
         note = f"not reached at the largest rank ({largest}) in {missing} of {len(rows)} seeds" if missing else ""
         if missing:
@@ -108,8 +81,8 @@ def _ranks(estimated: pd.DataFrame) -> Iterator[Finding]:
 
 def _overlaps(results: pd.DataFrame) -> Iterator[Finding]:
     rows = results.query("phase == 'subspace'")
-    for (decoy, spectrum, planted, side, null), some in rows.groupby([*CASE, "side", "null"], sort=False):
-        where = {"planted_rank": int(planted), "decoy": decoy, "spectrum": spectrum, "side": side, "null": null}
+    for (*key, side, null), some in rows.groupby([*CASE, "side", "null"], sort=False):
+        where = {**case_of(key), "side": side, "null": null}
         yield finding("overlap", where, t_interval(some["value"].astype(float)), "1")
 
 

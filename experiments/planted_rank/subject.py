@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from experiments.planted_rank.cases import SHAPE, Case, PlantedSweep, case_of, described
+from experiments.planted_rank.cases import Case, PlantedSweep, case_of, described
 from experiments.planted_rank.overlaps import subspace_records
 from research.cells import initializations
 from research.cells.layout import lay_out, stacked_shapes, tally
@@ -23,7 +23,8 @@ from research.runtime.workdir import Workdir
 from research.training.memory import decoder_activations
 
 METRIC_WINDOWS = 256
-APART = ("planted_ranks", "spectra", "decoys", "seeds", "selection_seeds", "learning_rates", "mesh", "members", "simulations")
+PLANTED = ("planted_ranks", "spectra", "decoys", "strengths", "strength_ranks")
+APART = (*PLANTED, "seeds", "selection_seeds", "learning_rates", "mesh", "members", "simulations")
 
 
 def planted_subject(config: Mapping[str, Any]) -> Subject:
@@ -33,14 +34,14 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
     study.check_batches(sweep.batch_size)
     for decoy in ("none", *sweep.decoys):
         sweep.sites(decoy)
-    task, length = sweep.task(), study.model.max_length
-    counts = tally(lambda coordinates: SHAPE, sweep.selection(), sweep.results())
-    stacked = stacked_shapes(parameter_shapes(task.model), 1 + 2 * len(places))
+    tasks, length = sweep.tasks(), study.model.max_length
+    counts = tally(lambda coordinates: coordinates["trains"], sweep.selection(), sweep.results())
+    stacked = stacked_shapes(parameter_shapes(tasks["lora"].model), 1 + 2 * len(places))
     activations = 2 * decoder_activations(study.model, sweep.batch_size)
-    layout = lay_out(study.make_mesh(), {SHAPE: task}, counts, stacked, activations, sweep.members)
+    layout = lay_out(study.make_mesh(), tasks, counts, stacked, activations, sweep.members)
 
     def cell(c: Mapping[str, Any]) -> Cell:
-        return Cell("", c, SHAPE, 0, c["rank"], c["learning_rate"], c["seed"], places[case_of(c), c["seed"]])
+        return Cell("", c, c["trains"], 0, c["rank"] or 0, c["learning_rate"], c["seed"], places[case_of(c), c["seed"]])
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study.source, (study.target,), workdir)
@@ -100,7 +101,7 @@ def _references(runner: Runner, sweep: PlantedSweep) -> Rows:
     places = {key: place for key, place in sweep.places().items() if key[1] < sweep.seeds and not stands(*key)}
     teachers, found = list(places.values()), []
     for metric, starts in (("kl", [0] * len(teachers)), ("kl_without_last", [place + 1 for place in teachers])):
-        values = runner.untouched(SHAPE, "result", starts, teachers)["kl"]
+        values = runner.untouched("lora", "result", starts, teachers)["kl"]
         for (case, seed), value in zip(places, values, strict=True):
             where = {"init": sweep.init, **described(case), "rank": 0, "seed": seed}
             found.append(reference(runner.setting.experiment, metric, float(value), "bits/byte", **where))

@@ -11,9 +11,6 @@ from research import tree
 from research.adapters.sites import Site
 from research.errors import UsageError
 
-SPECTRA = ("flat", "decaying")
-DECAY = 0.9
-
 
 class Planted(NamedTuple):
     """One planted update, L diag(s) R^T: left (inputs, rank), values (rank,) descending, right (outputs, rank)."""
@@ -26,13 +23,6 @@ class Planted(NamedTuple):
         """Returns the update (inputs, outputs), or its first `rank` components."""
         kept = slice(rank)
         return (self.left[:, kept] * self.values[kept]) @ self.right[:, kept].T
-
-
-def spectrum(kind: str, rank: int) -> np.ndarray:
-    """Returns the singular values (rank,) of an update, the first 1: 'flat', or 'decaying' by DECAY from one to the next."""
-    if kind not in SPECTRA:
-        raise UsageError(f"spectra has {kind!r}: choose among {', '.join(SPECTRA)}")
-    return np.ones(rank) if kind == "flat" else DECAY ** np.arange(rank)
 
 
 def chosen(sites: Mapping[str, Site], patterns: Sequence[str], what: str) -> list[Site]:

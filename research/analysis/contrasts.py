@@ -1,9 +1,9 @@
 """Contrasts between arms with intervals over bases (seeds) *and* documents: the two half-widths, added in squares.
 
 Seeds that start from one pretrained base share its luck, and all seeds are scored on the same documents, so neither can stand in for the
-other. Over bases the half-width is Student's t of the bases' means; over documents it is the delete-one-group jackknife's, with as many
-degrees of freedom as there are groups of equal weight that vary as much, less one. Both are conservative where the other source dominates.
-Measured coverage, beside what seeds alone and a two-way percentile bootstrap cover: tests/ground_truth/test_contrasts.py.
+other. Over bases the half-width is Student's t of the bases' means; over documents it is the delete-one-group jackknife's, with the
+effective number of groups (Kish's, for unequal bytes) less one as degrees of freedom. Measured coverage, beside what seeds alone and a
+two-way percentile bootstrap cover: tests/ground_truth/test_contrasts.py.
 """
 
 import math
@@ -59,7 +59,7 @@ def contrast(
     (groups,) the bytes of the groups (None: equal). With `factor`, values and replicates are natural logarithms and the estimate is a
     factor. `n` counts bases; the note tells both half-widths, and which of them is missing and why. One base: over documents alone.
     """
-    means = base_means(values, bases)
+    means = base_means(values, bases) if len(values) else np.empty(0)
     means, lost = means[np.isfinite(means)], int((~np.isfinite(np.asarray(values, dtype=float))).sum())
     missing = f"{lost} of {len(values)} seeds without a value (diverged), left out" if lost else ""
     method = BOTH.format(mean="geometric mean" if factor else "mean", level=level)

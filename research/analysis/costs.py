@@ -144,9 +144,9 @@ def trainable_count(tree: Any) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
 
 
-def optimizer_bytes(opt_state: Any) -> int:
-    """Returns the bytes of an optimizer's state, a tree of arrays or shapes."""
-    return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(opt_state))
+def tree_bytes(tree: Any) -> int:
+    """Returns the bytes of a tree of arrays or shapes, such as an optimizer's state or what a checkpoint has to hold."""
+    return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _linear_products(site: Linear, is_active: bool, is_trained: bool, rank: int) -> Iterator[Product]:

@@ -20,6 +20,7 @@ __all__ = [
     "rank_needed",
     "recovered",
     "relative_r90",
+    "sensitivity",
     "shared_targets",
     "start_loss",
     "steps_needed",
@@ -27,6 +28,15 @@ __all__ = [
 
 LEAST_HEADROOM = 0.1
 DEFINITION_COLUMNS = ["start", "reference", "metric", "rank", "value", "low", "high", "n", "method", "note"]
+LEVEL = 0.9
+# What may have been chosen a little otherwise: what is added to the reference's loss (bits/byte), and the share that counts.
+CHANGES = {
+    "reference 0.01 bits better": (-0.01, LEVEL),
+    "reference 0.01 bits worse": (0.01, LEVEL),
+    "level 0.85": (0.0, 0.85),
+    "level 0.95": (0.0, 0.95),
+}
+SENSITIVITY_COLUMNS = ["changed", *Estimate._fields]
 
 
 def start_loss(untouched: np.ndarray | float, unigram: float) -> np.ndarray:
@@ -57,25 +67,37 @@ def guard(reading: Estimate, gain: Estimate, least: float = LEAST_HEADROOM) -> E
     bound = gain.low if gain.low is not None else gain.value
     if bound is not None and bound >= least:
         return reading
-    shown = "unknown" if gain.value is None else f"{gain.value:.3f}" + ("" if gain.low is None else f" [{gain.low:.3f}, {gain.high:.3f}]")
+    interval = "" if gain.low is None else f" [{gain.low:#.3g}, {gain.high:#.3g}]"
+    shown = "unknown" if gain.value is None else f"{gain.value:#.3g}{interval}"
     note = f"undefined: full training gains {shown} bits, not clearly above {least:g}"
     return Estimate(None, None, None, reading.n, reading.method, join_notes(note, gain.note))
 
 
-def r90(ranks: np.ndarray, recovered_by_seed: np.ndarray, level: float = 0.9) -> Estimate:
+def r90(ranks: np.ndarray, recovered_by_seed: np.ndarray, level: float = LEVEL) -> Estimate:
     """Returns the rank at which `level` of full training's gain is recovered, from `recovered_by_seed` (seeds, ranks).
 
     Value and interval as in `research/analysis/inversion.py`; censored answers are None with the note "not reached ..." or
-    "at or below the smallest rank ...". Where the answer lies outside the ranks tried, the bound that is known is still given.
+    "at or below the smallest rank ...". Where the answer lies outside the ranks tried, the bound that is known is still given. With a
+    column of rank 0 (what is reached without a trained adapter) the answer may be 0.
     """
     return crossing(ranks, recovered_by_seed, level)
 
 
-def relative_r90(ranks: np.ndarray, start: np.ndarray, reached: np.ndarray, full: np.ndarray, level: float = 0.9) -> Estimate:
+def relative_r90(ranks: np.ndarray, start: np.ndarray, reached: np.ndarray, full: np.ndarray, level: float = LEVEL) -> Estimate:
     """Returns the guarded r90 of `reached` (seeds, ranks) between `start` and `full` (seeds,), losses in bits/byte, paired by seed."""
     start, full = np.asarray(start, dtype=float), np.asarray(full, dtype=float)
     shares = recovered(start[:, None], reached, full[:, None])
     return guard(r90(ranks, shares, level), headroom(start, full))
+
+
+def sensitivity(ranks: np.ndarray, start: np.ndarray, reached: np.ndarray, full: np.ndarray) -> pd.DataFrame:
+    """Returns `relative_r90` with one choice changed at a time, a row for each of `CHANGES`; losses as there.
+
+    Columns changed, value, low, high, n, method, note.
+    """
+    full = np.asarray(full, dtype=float)
+    rows = [(changed, *relative_r90(ranks, start, reached, full + bits, level)) for changed, (bits, level) in CHANGES.items()]
+    return pd.DataFrame(rows, columns=SENSITIVITY_COLUMNS)
 
 
 def absolute_gap(lora: Samples, full: Samples) -> Estimate:

@@ -43,8 +43,8 @@ class Cell(NamedTuple):
 class Setting:
     """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
 
-    widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become artifacts, one a budget.
-    unit: of the training loss.
+    widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become artifacts, one at each of
+    the steps `kept_at`, which the end is among. unit: of the training loss.
     """
 
     experiment: str
@@ -57,6 +57,7 @@ class Setting:
     measures: Mapping[str, tuple[Measure, ...]]
     widths: Mapping[str, int]
     keep: Callable[[Mapping[str, Any]], bool] = lambda coordinates: False
+    kept_at: tuple[int, ...] = ()
     unit: str = "bits/byte"
 
 
@@ -202,7 +203,7 @@ class _InFlight:
             self.by_document = found.pop(BY_DOCUMENT, self.by_document)
             for name, values in found.items():
                 self.measured[name][:, setting.budgets.index(done)] = values
-        if done in setting.budgets:
+        if done in setting.kept_at or done == setting.budgets[-1]:
             self._keep(states, done)
         return states
 

@@ -45,7 +45,7 @@ class Prepared:
 
     bases: stacked. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell: coordinates with their
     learning rate -> the cell, its name left "". before: records that need no training. after: records that need the trained cells.
-    keep: whether the final weights of a cell with these coordinates become an artifact.
+    keep: whether the weights of a cell with these coordinates become artifacts.
     """
 
     bases: Any
@@ -63,7 +63,8 @@ class Subject:
     """What is swept: its axes, its layout, the sizes of its data, and how it is prepared.
 
     row: numbers in a row of data. evaluation: (batches, rows) of one. share: of the config, what its cells depend on. flops: of all its
-    runs, roughly. read_at: shares of the steps at which results are measured, beside the end. longest: most steps of one call.
+    runs, roughly. read_at, kept_at: shares of the steps at which results are measured, and weights kept, beside the end. longest: most
+    steps of one call.
     rates_per_budget: whether learning rates are chosen, and results trained, for each of these steps apart. unit: of the training loss.
     name, described: in the progress and in the records, where an experiment has several; these may share one layout.
     """
@@ -77,6 +78,7 @@ class Subject:
     flops: float
     prepare: Callable[[Workdir, Progress], Prepared]
     read_at: tuple[float, ...] = ()
+    kept_at: tuple[float, ...] = ()
     longest: int | None = None
     rates_per_budget: bool = False
     unit: str = "bits/byte"
@@ -107,12 +109,13 @@ class Subject:
             prepared.measures,
             self.layout.widths,
             prepared.keep,
+            budgets_of(self.sweep.steps, self.chunk, self.kept_at),
             self.unit,
         )
 
 
 def budgets_of(steps: int, chunk: int, shares: Iterable[float]) -> tuple[int, ...]:
-    """Returns the steps at which results are measured: these shares of all steps, to whole chunks, and the end."""
+    """Returns the steps at which results are measured, or weights kept: these shares of all steps, to whole chunks, and the end."""
     rounded = (max(1, round(share * steps / chunk)) * chunk for share in shares)
     return tuple(sorted({min(steps, budget) for budget in rounded} | {steps}))
 

@@ -133,4 +133,4 @@ def _without(documents: list[bytes], held: Collection[bytes], cut: list[bytes]) 
     """Returns the documents that are not held out, nor hold a block that is, nor are blocks of a document in `cut` that is."""
     blocks = (block for document in cut if texts.digest(document) in held for block in texts.blocks(document))
     barred = frozenset(held).union(map(texts.digest, blocks))
-    return [document for document in documents if barred.isdisjoint(map(texts.digest, (document, *texts.blocks(document))))]
+    return [document for document in documents if barred.isdisjoint(map(texts.digest, {document, *texts.blocks(document)}))]

@@ -1,14 +1,12 @@
 """Documents: distinct texts in an order that depends on their content and a seed, their excerpts and blocks."""
 
 import hashlib
-import itertools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 _MARK = b"\xef\xbb\xbf"
-_BLANK_LINES = re.compile(rb"\n[ \t]*\n\s*")
-_GLUES = (b"\n\n", b"\n", b" ")  # between paragraphs, lines and words
+_BREAKS = tuple(map(re.compile, (rb"\n(?:[ \t]*\n)+", rb"\n", rb" ")))  # between paragraphs, lines and words
 _FULL = 0.9
 _BLOCK = 512
 
@@ -67,39 +65,37 @@ def excerpt(document: bytes, most: int, seed: int) -> bytes:
     Lines take the place of paragraphs where a document has no blank line, and inside a paragraph that does not fit; words inside such a
     line. Where the excerpt lies is decided by a hash of seed and content. Empty where a single word does not fit.
     """
+    if len(document) <= most:
+        return document
     place = int.from_bytes(digest(b"place\0" + document, seed)[:8])
-    for glue in _GLUES:
+    for between in _BREAKS:
+        spans = _spans(document, between)
+        # The first piece stands for the `most` bytes before the document, so that its beginning is read as often as any other place.
+        offset = max(0, place % (len(document) + most) - most)
+        start, end = _around(spans, next(at for at, (_, end) in enumerate(spans) if offset < end), most)
+        document = document[start:end]
         if len(document) <= most:
             return document
-        pieces = _pieces(document, glue)
-        at = _start(pieces, len(glue), place, most)
-        if len(pieces[at]) <= most:
-            return glue.join(_around(pieces, at, most, len(glue)))
-        document = pieces[at]
     return b""
 
 
-def _pieces(document: bytes, glue: bytes) -> list[bytes]:
-    return _BLANK_LINES.split(document) if glue == _GLUES[0] else document.split(glue)
+def _spans(document: bytes, between: re.Pattern[bytes]) -> list[tuple[int, int]]:
+    """Returns where the pieces of a document begin and end."""
+    breaks = [found.span() for found in between.finditer(document)]
+    return list(zip([0, *(end for _, end in breaks)], [*(start for start, _ in breaks), len(document)], strict=True))
 
 
-def _start(pieces: list[bytes], gap: int, place: int, most: int) -> int:
-    """Returns the piece at which an excerpt begins; the first one stands for all `most` bytes before it, so that it is read as often."""
-    lengths = [len(piece) + gap for piece in pieces]
-    rest = max(0, place % (sum(lengths) + most) - most)
-    return next(at for at, end in enumerate(itertools.accumulate(lengths)) if rest < end)
+def _around(spans: list[tuple[int, int]], at: int, most: int) -> tuple[int, int]:
+    """Returns where a run of pieces of at most `most` bytes lies: from piece `at` on, and before it where the document ends too early.
 
-
-def _around(pieces: list[bytes], at: int, most: int, gap: int) -> list[bytes]:
-    """Returns a run of pieces in a row of at most `most` bytes: from piece `at` on, and before it where the document ends too early."""
-    first, last, used = at, at + 1, len(pieces[at])
-    while last < len(pieces) and used + gap + len(pieces[last]) <= most:
-        used += gap + len(pieces[last])
+    It is piece `at` alone if that has more bytes.
+    """
+    first = last = at
+    while last + 1 < len(spans) and spans[last + 1][1] - spans[first][0] <= most:
         last += 1
-    while last == len(pieces) and first > 0 and used + gap + len(pieces[first - 1]) <= most:
+    while last + 1 == len(spans) and first > 0 and spans[last][1] - spans[first - 1][0] <= most:
         first -= 1
-        used += gap + len(pieces[first])
-    return pieces[first:last]
+    return spans[first][0], spans[last][1]
 
 
 def blocks(document: bytes) -> list[bytes]:
@@ -110,10 +106,10 @@ def blocks(document: bytes) -> list[bytes]:
     """
     if len(document) <= _BLOCK:
         return [document]
-    glue = _GLUES[0] if _BLANK_LINES.search(document) else _GLUES[1]
-    found: list[list[bytes]] = [[]]
-    for piece in _pieces(document, glue):
-        if sum(len(each) + len(glue) for each in found[-1]) >= _BLOCK:
-            found.append([])
-        found[-1].append(piece)
-    return [content for block in found if (content := _content(glue.join(block)))]
+    spans = _spans(document, _BREAKS[0])
+    found, start = [], 0
+    for _, end in spans if len(spans) > 1 else _spans(document, _BREAKS[1]):
+        if end - start >= _BLOCK or end == len(document):
+            found.append(_content(document[start:end]))
+            start = end
+    return [block for block in found if block]

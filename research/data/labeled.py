@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from research.data.batches import order
-from research.data.corpus import PARTS
 from research.data.tensorflow_datasets_source import data_folder, find_prepared, reading, serialized_rows
 from research.errors import UsageError
 
@@ -133,7 +132,7 @@ def _rows(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _fingerprint(parts: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
-    for part in PARTS:
-        digest.update(f"{part}:{parts[part].nbytes}:".encode())
-        digest.update(parts[part].tobytes())
+    for part, rows in parts.items():
+        digest.update(f"{part}:{rows.nbytes}:".encode())
+        digest.update(rows.tobytes())
     return digest.hexdigest()

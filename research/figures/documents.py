@@ -1,7 +1,8 @@
 """Marked blocks of Markdown pages: what they show is made from a run's summary and tables, and nothing else on a page is measured.
 
 A block begins with `<!-- begin NAME[:VARIANT] KIND ... -->` and ends with `<!-- end -->`. Kinds: answer; headline; cost; table FINDING
-[KEY=VALUE ...], all findings of that name, or those with these coordinates. `<!-- begin gallery -->` has a line for every experiment.
+[KEY=VALUE ...], all findings of that name, or those with these coordinates, in which _ stands for a blank. `<!-- begin gallery -->` has a
+line for every experiment.
 """
 
 import re
@@ -97,7 +98,7 @@ def _costs(run: Shown) -> str:
 def _table(run: Shown, rest: list[str]) -> str:
     """All findings of a name: a column for each coordinate in which they differ, the value with its interval, the number of draws."""
     name, wanted = (rest or [""])[0], [word.partition("=")[::2] for word in rest[1:]]
-    found = [f for f in run.findings if f.name == name and all(str(f.where.get(key)) == value for key, value in wanted)]
+    found = [f for f in run.findings if f.name == name and all(str(f.where.get(key)).replace(" ", "_") == value for key, value in wanted)]
     if not found:
         known = ", ".join(dict.fromkeys(f.name for f in run.findings))
         raise UsageError(f"a table is of findings {' '.join(rest)!r}, and {run.summary['experiment']} has none (it has: {known})")

@@ -3,8 +3,8 @@
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 

@@ -139,3 +139,8 @@ def test_single_seeds_have_the_interval_of_documents_alone() -> None:
     assert ratio(*one)[:3] == (pytest.approx(3.0), None, None)
     found = ratio(*one, np.log([3.0, 3.2, 2.9, 3.1]), WEIGHTS)
     assert 0 < found.low < 3 < found.high and found.note.startswith("no interval over one base, x/÷")
+
+
+def test_of_no_seeds_there_is_no_contrast() -> None:
+    nothing = contrast(np.empty(0), np.empty(0, int))
+    assert (nothing.value, nothing.low, nothing.n, nothing.note) == (None, None, 0, "no seeds")

@@ -15,8 +15,8 @@ from research.analysis.costs import (
     compiled_flops,
     flops_per_token,
     ledger,
-    optimizer_bytes,
     trainable_count,
+    tree_bytes,
 )
 from research.data.batches import batch
 from research.errors import UsageError
@@ -171,5 +171,6 @@ def test_rank_zero_moves_nothing_and_unknown_patterns_are_refused() -> None:
 def test_counts_and_bytes() -> None:
     params = {"a": jnp.ones((3, 4)), "b": jnp.ones(5, jnp.bfloat16)}
     assert trainable_count(params) == trainable_count(jax.eval_shape(lambda: params)) == 17
+    assert tree_bytes(params) == 12 * 4 + 5 * 2
     state = optax.adam(1e-3).init(params)
-    assert optimizer_bytes(state) == 2 * (12 * 4 + 5 * 2) + 4
+    assert tree_bytes(state) == 2 * (12 * 4 + 5 * 2) + 4

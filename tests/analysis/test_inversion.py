@@ -39,12 +39,54 @@ def test_value_lies_in_its_interval_and_the_interval_in_the_cell() -> None:
     assert found.note == ""
 
 
-def test_order_of_points_and_rank_zero_do_not_matter() -> None:
+def with_zero(first: list[float], curve: list[float], spread: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    return np.append(0, RANKS), np.hstack([np.array(first)[:, None], noisy(curve, spread, len(first))])
+
+
+def test_order_of_points_and_a_low_rank_zero_do_not_matter() -> None:
     values = noisy([0.1, 0.4, 0.8, 1.0], 0.01)
     shuffled = [2, 0, 3, 1]
     expected = crossing(RANKS, values, 0.6)
     assert crossing(RANKS[shuffled], values[:, shuffled], 0.6) == expected
-    assert crossing(np.append(0, RANKS), np.hstack([np.zeros((4, 1)), values]), 0.6) == expected
+    assert crossing(*with_zero([0.0] * 4, [0.1, 0.4, 0.8, 1.0]), 0.6) == expected
+
+
+def test_zero_is_the_answer_of_a_curve_that_starts_at_the_level() -> None:
+    surely = crossing(*with_zero([0.93, 0.94, 0.95], [0.95, 0.97, 0.98, 1.0]), 0.9)
+    assert surely[:3] == (0.0, 0.0, 0.0) and surely.note == "3 of 3 seeds at rank 0"
+    perhaps = crossing(*with_zero([0.85, 0.92, 0.97], [0.95, 0.97, 0.98, 1.0]), 0.9)
+    assert perhaps[:3] == (0.0, 0.0, 1.0) and "2 of 3 seeds at rank 0" in perhaps.note
+    flat = crossing(*with_zero([0.88, 0.92, 0.96], [0.93, 0.93, 0.93, 0.93], 0.06), 0.9)
+    assert (flat.value, flat.low, flat.high) == (0.0, 0.0, None) and "open above" in flat.note
+
+
+def test_an_answer_between_zero_and_the_smallest_rank_is_censored_from_both_sides() -> None:
+    found = crossing(*with_zero([0.1, 0.12, 0.11], [0.95, 0.97, 0.98, 1.0]), 0.9)
+    assert found[:3] == (None, 0.0, 1.0) and found.note == "above 0, at or below the smallest rank (1)"
+    noisier = crossing(*with_zero([0.1, 0.12, 0.11], [0.94, 0.95, 0.96, 1.0], 0.03), 0.9)
+    assert (noisier.value, noisier.low) == (None, 0.0) and 1 < noisier.high < 8
+    assert invert(np.append(0, RANKS), [0.1, 0.9, 0.95, 0.97, 1.0], 0.9)[0] == pytest.approx(1.0)
+
+
+def test_zero_that_the_band_cannot_exclude_is_the_low_bound() -> None:
+    x, curves = with_zero([0.2, 0.8, 0.95], [0.7, 0.8, 0.95, 1.0])
+    found = crossing(x, curves, 0.9)
+    assert 2 < found.value < 4 and found.low == 0.0 and found.high < 4.5
+    above = crossing(x, curves - 0.3, 0.9)
+    assert (above.value, above.low, above.high) == (None, 8.0, None)
+    assert crossing(x, np.zeros((3, 5)), 0.9).note.startswith("not reached at the largest rank (8)")
+
+
+def test_a_zero_that_lies_higher_than_the_next_rank_is_pooled_with_it() -> None:
+    found = crossing(*with_zero([0.5, 0.5, 0.5], [0.3, 0.4, 0.8, 1.0], 0.001), 0.6)
+    pooled = crossing(*with_zero([0.4, 0.4, 0.4], [0.4, 0.4, 0.8, 1.0], 0.001), 0.6)
+    assert found.value == pytest.approx(pooled.value, rel=0.01)
+
+
+def test_x_below_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="not negative"):
+        crossing([-1.0, 1.0], np.zeros((3, 2)), 0.9)
+    assert crossing([0.0], np.ones((3, 1)), 0.9).note == "nothing to fit"
 
 
 def test_clear_censoring_still_bounds_the_answer() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.analysis.learning_rates import CHOICE_COLUMNS, choose, lr_ratio, parabola_optimum
+from research.analysis.learning_rates import CHOICE_COLUMNS, choose, lr_ratio, parabola_optimum, with_rates
 
 RATES = {"lora": [1e-3, 1e-2, 1e-1, 1e0], "full": [1e-4, 1e-3, 1e-2, 1e-1], "matched": [1e-4, 1e-3, 1e-2, 1e-1]}
 COORDINATES = [("block", "lora", 4), ("block", "matched", None), (None, "full", None)]
@@ -26,13 +26,34 @@ def bowl(trains: str, rate: float, seed: int = 0) -> float:
     return 2.0 + 0.1 * np.log(rate / OPTIMA[trains] / 1.1**seed) ** 2
 
 
-def test_the_lowest_mean_at_the_last_step_is_chosen() -> None:
+def test_the_vertex_around_the_lowest_mean_at_the_last_step_is_chosen() -> None:
     chosen = choose(table(bowl, seeds=2))
     assert list(chosen.columns) == CHOICE_COLUMNS
-    assert dict(zip(chosen["trains"], chosen["learning_rate"], strict=True)) == {"lora": 1e-2, "full": 1e-3, "matched": 1e-2}
+    between = {trains: float(f"{rate * 1.1**0.5:.3g}") for trains, rate in OPTIMA.items()}  # the seeds' optima are 1 and 1.1 times these
+    assert dict(zip(chosen["trains"], chosen["learning_rate"], strict=True)) == between
     assert not chosen["on_edge"].any() and (chosen["note"] == "").all()
     full = chosen[chosen["trains"] == "full"].iloc[0]
     assert pd.isna(full["arm"]) and pd.isna(full["rank"])
+
+
+def test_where_there_is_no_vertex_the_best_of_the_grid_is_taken() -> None:
+    losses = {1e-3: 3.0, 1e-2: 1.0, 1e-1: None, 1e0: None}
+    chosen = choose(table(lambda trains, rate, seed: losses.get(rate, 2.0 + rate)))
+    assert chosen[chosen["trains"] == "lora"]["learning_rate"].item() == 1e-2
+
+
+def test_a_rank_between_two_anchors_takes_a_rate_between_theirs_and_one_outside_its_nearest() -> None:
+    anchors = [
+        ("pretrained", "block", "lora", 2, 1e-2),
+        ("pretrained", "block", "lora", 32, 1e-3),
+        ("pretrained", None, "full", None, 5e-4),
+    ]
+    chosen = pd.DataFrame(anchors, columns=["init", "arm", "trains", "rank", "learning_rate"])
+    ranks = [{"init": "pretrained", "arm": "block", "trains": "lora", "rank": rank} for rank in (0, 1, 2, 8, 32, 64)]
+    full = {"init": "pretrained", "arm": None, "trains": "full", "rank": None}
+    made = with_rates([*ranks, full], chosen)
+    assert [c["learning_rate"] for c in made] == pytest.approx([1e-2, 1e-2, 1e-2, 10**-2.5, 1e-3, 1e-3, 5e-4], rel=5e-3)
+    assert with_rates([{**full, "init": "random"}], chosen) == []
 
 
 def test_another_step_may_choose_another_rate_and_edges_are_flagged() -> None:

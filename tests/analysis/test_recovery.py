@@ -78,3 +78,37 @@ def test_definitions_differ_as_they_should() -> None:
     shares = table[(table["metric"] == "recovered") & (table["start"] == "unigram") & (table["reference"] == "matched")]
     assert list(shares["rank"]) == list(RANKS)
     np.testing.assert_allclose(shares["value"].astype(float), ((4.8 - reached) / 1.3).mean(axis=0))
+
+
+def test_rank_zero_may_be_an_answer_of_every_reading() -> None:
+    ranks, untouched, full = np.append(0, RANKS), np.array([2.5, 2.52, 2.48]), np.array([2.0, 2.01, 1.99])
+    curve = np.column_stack([untouched, losses((2.04, 2.0))])
+    assert recovery.rank_needed(ranks, curve, 2.6)[:3] == (0.0, 0.0, 0.0)
+    assert recovery.rank_needed(ranks, curve, 2.2).note == "above 0, at or below the smallest rank (1)"
+    trained_ends = np.column_stack([losses((2.03, 2.03))[:, 0], losses((2.02, 2.0))])
+    found = recovery.relative_r90(ranks, untouched, trained_ends, full)
+    assert (found.value, found.low) == (0.0, 0.0) and "3 of 3 seeds at rank 0" in found.note
+    table = recovery.definitions(ranks, trained_ends, {"untouched": untouched}, {"full": full})
+    assert list(table["rank"][1:]) == [0, *RANKS] and table["value"][0] == 0.0
+
+
+def test_sensitivity_follows_a_line_of_known_slope() -> None:
+    """Losses fall by 0.1 bits an octave from 3.0 at rank 1 to 2.5 at 32; from a start of 3.5 to a reference of 2.5, r90 is where 2.6 is."""
+    start, full = np.array([3.5, 3.5, 3.5]), np.array([2.5, 2.5, 2.5])
+    reached = np.linspace(3.0, 2.5, 6) + np.array([-0.001, 0.0, 0.001])[:, None]
+    table = recovery.sensitivity(RANKS, start, reached, full).set_index("changed")
+    expected = {"reference 0.01 bits better": 2.591, "reference 0.01 bits worse": 2.609, "level 0.85": 2.65, "level 0.95": 2.55}
+    assert recovery.relative_r90(RANKS, start, reached, full).value == pytest.approx(16.0)
+    assert list(table.index) == list(expected)
+    for changed, loss in expected.items():
+        assert table.loc[changed, "value"] == pytest.approx(2 ** ((3.0 - loss) / 0.1))
+        assert table.loc[changed, "low"] < table.loc[changed, "value"] < table.loc[changed, "high"]
+
+
+def test_sensitivity_is_guarded_and_censored_as_the_reading_is() -> None:
+    start, reached = np.array([2.45, 2.46, 2.44]), losses((2.44, 2.38))
+    table = recovery.sensitivity(RANKS, start, reached, np.array([2.37, 2.39, 2.38]))
+    assert table["value"].isna().all() and table["note"].str.startswith("undefined").all()
+    above = recovery.sensitivity(RANKS, start + 1, reached, np.full(3, 2.2)).set_index("changed")
+    assert above.loc["level 0.95", "note"].startswith("not reached")
+    assert above.loc["level 0.85", "value"] == pytest.approx(2 ** (5 * (2.44 - 2.3875) / 0.06), rel=0.1)

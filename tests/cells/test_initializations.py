@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from research import tree
-from research.cells.initializations import Initialization, parse, places, shuffled, stack
+from research.cells.initializations import Initialization, base_of, parse, places, rotated, shuffled, stack
 from research.errors import UsageError
 
 VECTOR = np.arange(64, dtype=np.float32)
@@ -74,3 +74,38 @@ def test_seeds_draw_pretrained_bases_in_turn() -> None:
     index = places(["pretrained", "pretrained@100%", "pretrained@10%", "random"], [0, 1, 2], 2)
     assert index["pretrained", 0] == index["pretrained", 2] == index["pretrained@100%", 0] != index["pretrained", 1]
     assert len(set(index.values())) == 2 + 2 + 3
+
+
+def test_rotating_keeps_the_singular_values_of_each_matrix_and_layer_and_nothing_else() -> None:
+    generator = np.random.default_rng(1)
+    params = {
+        "embedding": {"embedding": generator.standard_normal((40, 6))},
+        "final_norm": {"scale": generator.standard_normal(6)},
+        "layers": {"attention": {"out": {"kernel": generator.standard_normal((2, 2, 3, 6))}, "query": {"bias": np.ones((2, 2, 3))}}},
+    }
+    made, again, other = (tree.flatten(rotated(params, seed)) for seed in (0, 0, 1))
+    for path, leaf in tree.flatten(params).items():
+        assert made[path].shape == leaf.shape and made[path].dtype == leaf.dtype
+        np.testing.assert_array_equal(made[path], again[path])
+        if not path.endswith(("kernel", "embedding")):
+            np.testing.assert_array_equal(made[path], leaf)
+            continue
+        matrices = [x.reshape(-1, 6) for x in (leaf if path.startswith("layers") else [leaf])]
+        turned = [x.reshape(-1, 6) for x in (made[path] if path.startswith("layers") else [made[path]])]
+        for before, after in zip(matrices, turned, strict=True):
+            np.testing.assert_allclose(np.linalg.svd(after)[1], np.linalg.svd(before)[1], rtol=1e-10)
+            assert np.abs(before - after).max() > 0.5
+        assert np.abs(made[path] - other[path]).max() > 0.5
+
+
+def test_rotations_are_uniform() -> None:
+    """A matrix of rank one turns into u v^T with u and v on the sphere: each square has the mean 1 / n, and signs are even."""
+    matrix = {"head": {"kernel": np.outer(np.eye(5)[0], np.eye(3)[0])}}
+    drawn = np.stack([rotated(matrix, seed)["head"]["kernel"] for seed in range(400)])
+    np.testing.assert_allclose((drawn**2).mean(axis=0), np.full((5, 3), 1 / 15), atol=0.02)
+    assert np.abs(drawn.mean(axis=0)).max() < 0.06
+
+
+def test_a_seed_knows_the_base_it_starts_from() -> None:
+    assert [base_of("pretrained@10%", seed, 3) for seed in (0, 1, 4, 1000)] == [0, 1, 1, 1]
+    assert base_of("shuffled", 4, 3) == base_of("rotated", 4, 3) == 1 and base_of("random", 4, 3) == 4

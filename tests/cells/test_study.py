@@ -2,12 +2,13 @@
 
 import pytest
 
-from configs.lora_rank_sweep import get_config
+from configs.intrinsic_dimension import get_config
 from research.cells.study import Study
 from research.errors import UsageError
 from research.runtime import devices
 
-CONFIG = get_config("smoke").to_dict()
+SMOKE = get_config("smoke").to_dict()
+CONFIG = {**SMOKE, "steps": SMOKE["steps"]["lm"]}
 
 
 @pytest.mark.parametrize("field", ["dtype", "param_dtype"])

@@ -40,12 +40,16 @@ def _study(tmp_path: Path, source: str, target: str) -> Study:
     return Study(*data, DecoderConfig(**MODEL), PRETRAINING, OptimizerSpec(steps=1), MeshSpec())
 
 
+def _corpora(study: Study, workdir: Workdir) -> tuple[Corpus, ...]:
+    return corpora(study.source, (study.target,), workdir)
+
+
 def _documents(corpus: Corpus, *parts: str) -> set[str]:
     return {document for part in parts for document in BYTES.decode(corpus.parts[part]).split("\0")}
 
 
 def test_the_source_lacks_what_the_target_holds_out_and_the_summary_says_so(tmp_path: Path, workdir: Workdir) -> None:
-    source, target = corpora(_study(tmp_path, "a/**/*.txt", "a/medical/*.txt"), workdir)
+    source, target = _corpora(_study(tmp_path, "a/**/*.txt", "a/medical/*.txt"), workdir)
     assert _documents(source, "train") & _documents(target, "train")
     assert not _documents(source, "train") & _documents(target, "validation", "test")
     texts = provenance({}, {}, [], workdir.timings.rows)["texts"]
@@ -53,8 +57,16 @@ def test_the_source_lacks_what_the_target_holds_out_and_the_summary_says_so(tmp_
     assert texts[source.source]["files_read"] == 160
 
 
+def test_a_source_lacks_what_any_of_several_targets_holds_out(tmp_path: Path, workdir: Workdir) -> None:
+    one, other = (_study(tmp_path, "a/**/*.txt", f"a/{folder}/*.txt") for folder in ("medical", "other"))
+    source, *targets = corpora(one.source, (one.target, other.target), workdir)
+    for target in targets:
+        assert not _documents(source, "train") & _documents(target, "validation", "test", "final")
+        assert _documents(source, "train") & _documents(target, "train")
+
+
 def test_one_text_is_source_and_target_alike(tmp_path: Path, workdir: Workdir) -> None:
-    source, target = corpora(_study(tmp_path, "a/**/*.txt", "a/**/*.txt"), workdir)
+    source, target = _corpora(_study(tmp_path, "a/**/*.txt", "a/**/*.txt"), workdir)
     assert source is target and source.provenance["dropped_held_out"] == 0
 
 
@@ -67,7 +79,7 @@ def test_a_text_that_an_initialization_names_is_a_source_too(tmp_path: Path, wor
         return Base({"w": np.zeros(1)}, "fingerprint", 0.0)
 
     monkeypatch.setattr(studies, "pretrain", pretrain)
-    source, target = corpora(study, workdir)
+    source, target = _corpora(study, workdir)
     index = {("pretrained", 0): 0, (f"pretrained:text:{tmp_path}/b/**/*.txt", 0): 1}
     bases(study, index, (source, target), workdir, Progress())
     assert pretrained_on[0] is source

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from experiments.intrinsic_dimension.arms import bases_of
 from research.figures import style
 from research.figures.intervals import around, over_seeds, spread
 from research.findings import Finding
@@ -58,16 +59,25 @@ def quality_caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals leave out."""
     tested = results.query("phase == 'result'")
     draws = "; ".join(f"{TITLES[model]}: {rows['seed'].nunique()}" for model, rows in tested.groupby("model", sort=False))
+    bases = "; ".join(f"{init} weights are of {n} bases" for init, n in _pretrained(tested).items())
     scales = " A learned scale for each layer counts among the dimensions (SAID)." if results.query(SCALED)["value"].any() else ""
     return (
         "What training within a random subspace of d dimensions reaches on the test part after the last step, learning rate chosen by "
         f"the validation part's loss. Mean over draws ({draws}) with 95 % t intervals; a draw redraws the projection, the order of the "
-        "data, and random or shuffled weights, not the test part nor, where there is one, the pretrained base. Solid lines without "
-        "markers: full-space training. Diamonds: d90 with its interval, at the share of full training (dashed) or the accuracy (dotted) "
+        "data, and random or shuffled weights, not the test part"
+        + (f"; {bases}, and draws that share one are averaged first" if bases else "")
+        + ". Solid lines without markers: full-space training. Diamonds: d90 with its interval, at the share of full training (dashed) or "
+        "the accuracy (dotted) "
         "that it is read at. "
         "Left: untouched, where it is on the axis. Light gray: chance. Of several projections of a language model the first is drawn."
         + scales
     )
+
+
+def _pretrained(tested: pd.DataFrame) -> dict[str, int]:
+    """How many bases stand behind the draws from each pretrained initialization."""
+    rows = tested[tested["init"].str.startswith("pretrained")]
+    return {init: int(bases_of(some).nunique()) for init, some in rows.groupby("init", sort=False)}
 
 
 def _accuracy(axes: Axes, own: pd.DataFrame, d90: Sequence[Finding]) -> None:
@@ -117,8 +127,10 @@ def _loss(axes: Axes, own: pd.DataFrame, d90: Sequence[Finding]) -> None:
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, untouched: float) -> None:
-    """Means with intervals by dimension; the untouched model is a hollow mark left of the smallest one."""
-    table = over_seeds(rows[rows["dimension"] > 0], ["dimension"])
+    """Means with intervals over bases by dimension; the untouched model is a hollow mark left of the smallest one."""
+    rows = rows[rows["dimension"] > 0]
+    by_base = rows.assign(base=rows["seed"].map(bases_of(rows))).groupby(["dimension", "base"], as_index=False)["value"].mean()
+    table = over_seeds(by_base, ["dimension"])
     style_: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": look.line, "elinewidth": 1, "zorder": 3}
     axes.errorbar(table["dimension"], table["mean"], yerr=spread(table), **style_)
     left = float(table["dimension"].min()) / 2 if len(table) else 1.0
@@ -126,8 +138,8 @@ def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, untouched: float) -
 
 
 def _marks(axes: Axes, d90: Sequence[Finding], levels: Mapping[str, float], color: str) -> None:
-    """Draws each d90 at its level; an interval that is open to a side ends in nothing there."""
-    read = [f for f in d90 if f.value is not None and f.where["threshold"] in levels]
+    """Draws each d90 at its level; an interval that is open to a side ends in nothing there, and 0 has no place on the axis."""
+    read = [f for f in d90 if f.value and f.where["threshold"] in levels]
     if read:
         y, x, spread = around(read, [levels[f.where["threshold"]] for f in read])
         axes.errorbar(x, y, xerr=spread, color=color, marker="D", markersize=5, capsize=3, linestyle="none", zorder=5)

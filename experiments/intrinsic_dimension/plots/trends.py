@@ -12,6 +12,7 @@ from research.findings import Finding
 
 LOOKS = {
     "relative": style.Look("#0072B2", "o", "-"),
+    "untouched": style.Look("#56B4E9", "v", (0, (3, 1, 1, 1, 1, 1))),
     "worst_best": style.Look("#D55E00", "s", (0, (6, 2))),
     "halfway": style.Look("#009E73", "^", (0, (4, 1.5, 1, 1.5))),
     "best_90": style.Look("#CC79A7", "D", (0, (1, 1))),
@@ -25,9 +26,10 @@ NULL = "shuffled"
 
 
 def against_pretraining(found: Sequence[Finding]) -> Figure:
-    """Returns d90 (log) against the steps of pretraining, for the arm's own target and for shared losses; shuffled weights are hollow.
+    """Returns d90 (log) against the steps of pretraining, by the arm's own gain from either start and for shared losses.
 
-    An arrow is a bound: up, not reached at the largest dimension; down, at or below the smallest; a cross, not read.
+    Shuffled weights are hollow. An arrow is a bound: up, not reached at the largest dimension; down, at or below the smallest; a cross, not
+    read; a 0 at the foot, read as 0.
     """
     own = _largest(found)
     if len({f.where["pretraining_steps"] for f in own}) < 2:
@@ -56,10 +58,11 @@ def pretraining_caption(found: Sequence[Finding]) -> str:
     words = ", ".join(f"{bits:.2f}, {MEANINGS[name]}" for name, bits in shared.items())
     n = max((f.n for f in own), default=0)
     return (
-        "Dimension that fine-tuning needs against how long the weights were pretrained: for 90 % of the arm's own full fine-tuning gain "
-        f"over the untouched loss (at most the unigram entropy), and for losses that are the same for all ({words}; bits/byte). "
-        f"Intervals: t band over {n} draws, inverted. Arrows: up, not reached at the largest dimension, or an interval open there; down, "
-        "at or below the smallest. A cross: nothing is read, mostly because full fine-tuning itself does not reach that loss."
+        "Dimension that fine-tuning needs against how long the weights were pretrained: for 90 % of the arm's own full fine-tuning gain, "
+        "counted from the untouched loss or the unigram entropy, the lower of both, and from the untouched loss; and for losses that are "
+        f"the same for all ({words}; bits/byte). Intervals: t band over {n} bases, inverted. Arrows: up, not reached at the largest "
+        "dimension, or an interval open there; down, at or below the smallest. A 0 at the foot: untouched weights are there already. A "
+        "cross: nothing is read, mostly because full fine-tuning itself does not reach that loss."
     )
 
 
@@ -94,9 +97,13 @@ def size_caption(found: Sequence[Finding]) -> str:
 
 
 def _language(found: Sequence[Finding]) -> list[Finding]:
-    """d90 of language models, by the first projection."""
-    own = [f for f in found if f.name == "d90" and f.where["model"] == "lm"]
+    """d90 of language models, by the first projection, that from the untouched loss among them."""
+    own = [f for f in found if f.where.get("model") == "lm" and (f.name == "d90" or _from_untouched(f))]
     return [f for f in own if f.where["projection"] == own[0].where["projection"]]
+
+
+def _from_untouched(f: Finding) -> bool:
+    return f.name == "d90_by_definition" and f.where["start"] == "untouched"
 
 
 def _largest(found: Sequence[Finding]) -> list[Finding]:
@@ -105,20 +112,23 @@ def _largest(found: Sequence[Finding]) -> list[Finding]:
 
 
 def _name(f: Finding) -> str:
-    return str(f.where.get("target", f.where["threshold"]))
+    return str(f.where.get("target") or f.where.get("start") or f.where["threshold"])
 
 
 def _drawn(axes: Axes, x: Sequence[float], rows: Sequence[Finding], look: style.Look, hollow: bool) -> None:
     """Draws what was read with its intervals, and arrows for bounds and for the open ends of intervals."""
     drawn: dict[str, Any] = {"color": look.color, "marker": look.marker, "markerfacecolor": "white" if hollow else look.color}
-    read = [(place, f) for place, f in zip(x, rows, strict=True) if f.value is not None]
+    read = [(place, f) for place, f in zip(x, rows, strict=True) if f.value]
     if read:
         places, values, spread = intervals.around([f for _, f in read], [place for place, _ in read])
         axes.errorbar(places, values, yerr=spread, linestyle="none" if hollow else look.line, capsize=2, **drawn)
     for place, f in zip(x, rows, strict=True):
         above = "open above" in f.note or (f.value is None and "not reached at" in f.note)
-        below = "open below" in f.note or (f.value is None and "at or below" in f.note)
-        at = f.value or (f.low if above else f.high)
+        below = "open below" in f.note or (f.value is None and "at or below" in f.note) or (f.value and f.low == 0)
+        at = f.value or (f.low if above else f.high) or None
+        if f.value == 0:
+            axes.annotate("0", (place, 0.02), xycoords=axes.get_xaxis_transform(), color=look.color, ha="center")
+            continue
         if at is None:
             axes.plot([place], [0.04], marker="x", color=look.color, transform=axes.get_xaxis_transform(), linestyle="none")
         elif f.value is None:
@@ -130,7 +140,8 @@ def _drawn(axes: Axes, x: Sequence[float], rows: Sequence[Finding], look: style.
 
 def _finish(figure: Figure, axes: Axes, own: Sequence[Finding], names: Sequence[str]) -> None:
     bits = {f.where["target"]: f.where["target_bits"] for f in own if "target" in f.where}
-    words = {"relative": "90 % of its own gain"} | {name: f"loss {value:.2f} ({MEANINGS[name]})" for name, value in bits.items()}
+    words = {"relative": "90 % of its own gain", "untouched": "the same from the untouched loss"}
+    words |= {name: f"loss {value:.2f} ({MEANINGS[name]})" for name, value in bits.items()}
     axes.set_yscale("log", base=2)
     axes.set_ylabel("d90 (dimensions)")
     axes.margins(y=0.15)

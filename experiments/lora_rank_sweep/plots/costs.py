@@ -32,7 +32,7 @@ PANELS = {
 
 def cost_per_arm(results: pd.DataFrame) -> Figure:
     """Returns bars per arm and rank: trainable parameters (log), optimizer bytes (log), FLOPs/token by formula and as compiled."""
-    frame = select(tidy(results), phase="cost")
+    frame = _arms_only(results)
     if frame.empty:
         return style.sentence("No costs yet: this figure needs records of the phase 'cost'.")
     rows = _rows(frame)
@@ -50,13 +50,19 @@ def cost_per_arm(results: pd.DataFrame) -> Figure:
 
 def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows; costs are counts of one compiled program, so there is no interval."""
-    missing = select(tidy(results), phase="cost")["value"].isna().sum()
+    missing = _arms_only(results)["value"].isna().sum()
     gap = f" {int(missing)} values could not be had from the compiler." if missing else ""
     return (
         "Cost per arm: trainable parameters, the optimizer's state, and floating point operations per token of a training step, by "
         "formula and as counted in the compiled program. Counts, not measurements: no seeds, no interval; they say nothing of time or "
         f"peak memory.{gap}"
     )
+
+
+def _arms_only(results: pd.DataFrame) -> pd.DataFrame:
+    """Returns the costs without pretraining's: per token and in parameters it is the training of everything."""
+    frame = select(tidy(results), phase="cost")
+    return frame[frame["trains"] != "pretraining"]
 
 
 def _rows(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

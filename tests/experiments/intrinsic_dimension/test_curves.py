@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.intrinsic_dimension.curves import absolute, band, bootstrap, gained, relative, shared
+from experiments.intrinsic_dimension.curves import absolute, band, bootstrap, gained, point, relative, shared
 
 DIMENSIONS = np.array([0.0, 16, 32, 64, 128, 256, 512])
 TRUTH = 100.0
@@ -37,9 +37,18 @@ def test_the_bootstrap_is_the_quantiles_of_resampled_draws() -> None:
 @pytest.mark.parametrize("read", [band, bootstrap])
 def test_outside_of_the_grid_nothing_is_guessed(read: object) -> None:
     below, above = read(DIMENSIONS, curves(3, 0.001), 0.3), read(DIMENSIONS, curves(3, 0.001), 1.5)
-    assert below.value is None and "at or below the smallest dimension (16)" in below.note
+    assert below.value is None and "above 0, at or below the smallest dimension (16)" in below.note
     assert above.value is None and "not reached at the largest dimension (512)" in above.note
-    assert below.low is None and above.high is None
+    assert below.low == 0 and above.high is None
+    below = read(DIMENSIONS[1:], curves(3, 0.001)[:, 1:], 0.3)
+    assert below.value is None and below.note.startswith("at or below the smallest dimension (16)") and below.low is None
+
+
+@pytest.mark.parametrize("read", [band, bootstrap])
+def test_untouched_models_may_be_there_already(read: object) -> None:
+    found = read(DIMENSIONS, curves(3, 0.001), 0.05)
+    assert found.value == 0 and found.low == 0 and not found.note.startswith("at or below")
+    assert point(DIMENSIONS, curves(3, 0.001), 0.05).value == 0
 
 
 def test_diverged_draws_are_left_out() -> None:

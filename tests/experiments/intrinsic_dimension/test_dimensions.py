@@ -45,7 +45,7 @@ def test_rates_may_be_chosen_at_some_dimensions_and_others_take_the_nearest_ones
     assert cell["learning_rate"] == pytest.approx(0.1 * math.sqrt(2.5))
     assert own.rescaled({"dimension": 290, "learning_rate": 0.1})["learning_rate"] == pytest.approx(0.1)
     assert own.rescaled({"dimension": None, "learning_rate": 0.1})["learning_rate"] == 0.1
-    assert sweep().anchors() == (16, 64, 256)
+    assert sweep().anchors() == sweep(rates_at=3).anchors() == sweep(rates_at=9).anchors() == (16, 64, 256)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_rates_may_be_chosen_at_some_dimensions_and_others_take_the_nearest_ones
         ({"projections": ()}, "projections.fc"),
         ({"step_norms": (0.1, 1.0)}, "step_norms.fc"),
         ({"step_norms": (0.0, 1.0, 2.0)}, "above 0"),
-        ({"rates_at": 4}, "rates_at"),
+        ({"rates_at": -1}, "rates_at"),
         ({"steps": 1}, "steps"),
     ],
 )

@@ -99,6 +99,39 @@ def test_bounds_are_arrows_and_what_is_not_read_is_a_cross() -> None:
     assert "3.80, which every initialization reaches" in trends.pretraining_caption(FOUND)
 
 
+def untouched(f: Finding, **changes: object) -> Finding:
+    where = {key: value for key, value in f.where.items() if key != "threshold"}
+    return f._replace(name="d90_by_definition", where={**where, "start": "untouched"}, **changes)
+
+
+def test_both_starts_stand_in_one_figure_and_zero_at_its_foot() -> None:
+    gains = [f for f in FOUND if f.where.get("model") == "lm" and f.where.get("threshold") == "relative"]
+    starts = [untouched(f, value=f.value / 10, low=f.low / 10, note="") for f in gains]
+    lower = [f._replace(name="d90_by_definition", where={**f.where, "start": "min"}, value=7.0) for f in starts]
+    zero = next(f for f in FOUND if f.where.get("target") == "worst_best")._replace(value=0.0, low=0.0, high=64.0, note="")
+    axes = trends.against_pretraining([*gains, *starts, *lower, zero]).axes[0]
+    drawn = sorted(float(y) for c in axes.containers for y in c[0].get_ydata())
+    assert drawn == [9e2, 5e3, 9e3, 5e4]
+    assert [text.get_text() for text in axes.texts if text.get_text()] == ["0"]
+    words = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert words[:2] == ["90 % of its own gain", "the same from the untouched loss"]
+
+
+def test_captions_say_how_many_bases_there_were(results: pd.DataFrame) -> None:
+    assert "pretrained weights are of 3 bases" in quality.quality_caption(results.assign(base=results["seed"]))
+    shared = results.assign(base=results["seed"] % 2)
+    assert "pretrained weights are of 2 bases, and draws that share one are averaged first" in quality.quality_caption(shared)
+    assert "bases" not in quality.quality_caption(results[results["model"] == "fc"])
+
+
+def test_draws_that_share_a_base_are_one_point_of_an_interval(results: pd.DataFrame) -> None:
+    """Of 0.80, 0.81, 0.82 with the last two from one base the mean is that of 0.80 and 0.815."""
+    shared = results.assign(base=results["seed"].clip(upper=1))
+    figure = quality.quality_against_dimension(shared[shared["model"] == "fc"], [])
+    heights = [float(y) for c in figure.axes[0].containers for y in c[0].get_ydata()]
+    assert heights == pytest.approx([0.8075, 0.8075])
+
+
 def test_projections_stand_in_rows_beside_their_costs() -> None:
     figure = projections.compared(FOUND)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["count-sketch", "dense", "full space"]

@@ -4,61 +4,54 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.intrinsic_dimension import comparisons
+from experiments.intrinsic_dimension.answers import answer
+from experiments.intrinsic_dimension.definitions import targets
 from experiments.intrinsic_dimension.headlines import headline
-from experiments.intrinsic_dimension.readings import answer, findings, targets
+from experiments.intrinsic_dimension.readings import findings
+from research.findings import Finding
+from tests.experiments.intrinsic_dimension import planted
+from tests.experiments.intrinsic_dimension.planted import UNIGRAM, cells, fact, language, line
 
-DIMENSIONS = (16, 64, 256, 1024)
-UNIGRAM = 4.7
+DIMENSIONS = (16, 32, 64, 128, 256, 512, 1024)
 FULL = {"random": 3.7, "pretrained": 2.7}
 START = {"random": 9.0, "pretrained": 3.3}
-D90 = {"random": 512.0, "pretrained": 64.0}
+D90 = {"random": 512.0, "pretrained": 128.0}  # from the lower of the untouched loss and the unigram entropy
+UNTOUCHED_D90 = {"random": 32.0, "pretrained": 128.0}  # 0.9 of the way from 9.0 to 3.7 is 4.23, which 32 dimensions reach
+LOSSES = {"random": line(DIMENSIONS, (32, 4.23), (512, 3.8)), "pretrained": line(DIMENSIONS, (16, 2.94), (128, 2.76))}
 FC = {"model": "fc", "parameters": 199_210, "data": "tfds:mnist/3.0.1"}
-LM = {"model": "lm", "parameters": 131_392, "data": "stdlib:docs"}
 
 
-def cells(subject: dict, init: str, metric: str, values: dict, **more: object) -> list[dict]:
-    """Results of three draws at the steps 50 and 100; a smaller step is worse."""
-    rows = []
-    for dimension, value in values.items():
-        trains = {"trains": "full", "projection": None} if dimension is None else {"trains": "subspace", "projection": "count_sketch"}
-        for seed in range(3):
-            for step, worse in ((50, 0.1), (100, 0.0)):
-                reached = value + (worse if metric == "target_loss" else -worse) + 0.001 * (seed - 1)
-                row = {**subject, "phase": "result", "init": init, "metric": metric, **trains, "dimension": dimension}
-                rows.append({**row, "seed": seed, "step": step, "value": reached, **more})
-    return rows
-
-
-def fact(subject: dict, metric: str, value: float, init: str | None = None, seed: int | None = None) -> dict:
-    return {**subject, "phase": "reference", "metric": metric, "value": value, "init": init, "seed": seed, "step": 0, "trains": "nothing"}
-
-
-@pytest.fixture
-def results() -> pd.DataFrame:
+def made() -> pd.DataFrame:
     rows = [fact(FC, "chance", 0.1), fact(FC, "absolute_level", 0.9)]
+    rows += [fact(FC, "accuracy", 0.1, "random", seed) for seed in range(planted.SEEDS)]
     rows += cells(FC, "random", "accuracy", {d: 0.9 + 0.03 * np.log2(d / 128) for d in DIMENSIONS} | {None: 0.96})
     for init in FULL:
-        rows += [fact(LM, "target_loss", START[init], init, seed) for seed in range(3)]
-        gain = min(START[init], UNIGRAM) - FULL[init]
-        losses = {d: FULL[init] + gain * (0.1 - 0.05 * np.log2(d / D90[init])) for d in DIMENSIONS}
-        rows += cells(LM, init, "target_loss", losses | {None: FULL[init]})
-        rows.append(fact(LM, "pretraining_steps", {"random": 0, "pretrained": 2000}[init], init))
-    rows.append(fact(LM, "unigram_loss", UNIGRAM))
+        rows += language(init, START[init], LOSSES[init] | {None: FULL[init]})
     known = {"phase": "known", "problem": "toy", "projection": "dense", "n": 5}
     rows += [
         {**known, "metric": metric, "value": value} for metric, value in (("measured", 10), ("low", None), ("high", None), ("exact", 10))
     ]
     cost = {**FC, "phase": "cost", "projection": None}
     rows += [{**cost, "metric": "step_time", "value": 1e-3, "unit": "s"}]
-    return pd.DataFrame(rows).astype({"value": object})
+    return planted.frame(rows)
 
 
-def pick(found: list, name: str, **where: object) -> list:
+@pytest.fixture
+def results() -> pd.DataFrame:
+    return made()
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Finding]:
+    return [*findings(made()), *comparisons.findings(made())]
+
+
+def pick(found: list[Finding], name: str, **where: object) -> list[Finding]:
     return [f for f in found if f.name == name and where.items() <= f.where.items()]
 
 
-def test_a_networks_d90_by_each_threshold_beside_the_published_values(results: pd.DataFrame) -> None:
-    found = findings(results)
+def test_a_networks_d90_by_each_threshold_beside_the_published_values(found: list[Finding]) -> None:
     (absolute,) = pick(found, "d90", model="fc", threshold="absolute")
     (relative,) = pick(found, "d90", model="fc", threshold="relative")
     assert absolute.value == pytest.approx(128, rel=0.02) and absolute.low < 128 < absolute.high
@@ -73,58 +66,110 @@ def test_a_networks_d90_by_each_threshold_beside_the_published_values(results: p
     assert early.value is None and "full-space training itself reaches 0.860" in early.note
 
 
-def test_a_language_models_d90_by_its_own_gain_and_at_shared_losses(results: pd.DataFrame) -> None:
-    found = findings(results)
-    for init, d90 in D90.items():
+def test_a_language_models_d90_by_its_own_gain_from_every_start(found: list[Finding]) -> None:
+    for init in D90:
         (own,) = pick(found, "d90", model="lm", init=init, threshold="relative")
-        assert own.value == pytest.approx(d90, rel=0.03)
+        by_start = {f.where["start"]: f for f in pick(found, "d90_by_definition", init=init)}
+        assert own.value == by_start["min"].value == pytest.approx(D90[init], rel=0.03)
+        assert by_start["untouched"].value == pytest.approx(UNTOUCHED_D90[init], rel=0.03)
         assert own.where["pretraining_steps"] == {"random": 0, "pretrained": 2000}[init]
-    (worst,) = pick(found, "d90", init="pretrained", target="worst_best")
-    assert worst.value is None and "at or below" in worst.note
+    (unigram,) = pick(found, "d90_by_definition", init="pretrained", start="unigram")
+    assert unigram.value == pytest.approx(16 * 2 ** (2 / 3), rel=0.05)  # 0.9 of the way from 4.7 to 2.7 is 2.9
+
+
+def test_d90_is_also_a_share_of_the_parameters(found: list[Finding]) -> None:
+    for f in pick(found, "d90_share"):
+        d90 = next(iter(pick(found, "d90", **f.where)))
+        assert [f.value, f.low, f.high] == [x and x / f.where["parameters"] for x in (d90.value, d90.low, d90.high)]
+    assert {f.where["model"] for f in pick(found, "d90_share")} == {"fc", "lm"}
+
+
+def test_earlier_steps_of_a_language_model_are_read_on_one_text(found: list[Finding], results: pd.DataFrame) -> None:
+    read = pick(found, "d90_by_step", model="lm", init="pretrained")
+    assert [f.where["step"] for f in read] == [50, 100]
+    assert read[1].value == pytest.approx(D90["pretrained"], rel=0.03)
+    shifted = (results["metric"] == "budget_loss") & (results["phase"] == "result") & (results["step"] == 100)
+    results.loc[shifted, "value"] = results.loc[shifted, "value"] + 0.05 * (results.loc[shifted, "trains"] == "subspace")
+    other = findings(results[results["model"] == "lm"])
+    assert pick(other, "d90", init="pretrained", threshold="relative") == pick(found, "d90", init="pretrained", threshold="relative")
+    assert pick(other, "d90_by_step", init="pretrained", step=100) != read[1:]
+
+
+def test_losses_that_all_share_are_read_of_each(found: list[Finding]) -> None:
     (best,) = pick(found, "d90", init="random", target="best_90")
     assert best.value is None and "full-space training itself reaches 3.700" in best.note
     (best,) = pick(found, "d90", init="pretrained", target="best_90")
     assert best.value == pytest.approx(D90["pretrained"], rel=0.05)
+    (worst,) = pick(found, "d90", init="pretrained", target="worst_best")
+    assert worst.value == 0 and worst.low == worst.high == 0  # untouched pretrained weights are at 3.3 already
+    (halfway,) = pick(found, "d90", init="random", target="halfway")
+    assert halfway.where["target_bits"] == pytest.approx((UNIGRAM + 3.69) / 2, abs=0.01)
 
 
-def test_shared_targets_lie_between_the_inits(results: pd.DataFrame) -> None:
+def test_shared_targets_come_from_the_validation_part_alone(results: pd.DataFrame) -> None:
     own = results[results["model"] == "lm"]
-    goals = targets(own.query("phase == 'result'"), own.query("phase == 'reference'"))
-    assert goals["worst_best"] == pytest.approx(3.7, abs=0.01) and goals["halfway"] == pytest.approx(4.2, abs=0.01)
-    assert goals["best_90"] == pytest.approx(3.3 - 0.9 * 0.6, abs=0.01)
+    goals = targets(own, UNIGRAM)
+    least = min(*LOSSES["random"].values(), FULL["random"])
+    assert goals["worst_best"] == pytest.approx(least, abs=0.001)
+    assert goals["halfway"] == pytest.approx((least + UNIGRAM) / 2, abs=0.001)
+    assert goals["best_90"] == pytest.approx(3.3 - 0.9 * 0.6, abs=0.001)
+    test = own["metric"].isin(["target_loss", "budget_loss"])
+    assert targets(own.assign(value=own["value"].where(~test, own["value"] + 1.0)), UNIGRAM) == goals
+    assert targets(own[own["metric"] != "validation_loss"], UNIGRAM) == {}
 
 
-def test_known_dimensions_costs_and_what_was_reached_are_findings_too(results: pd.DataFrame) -> None:
-    found = findings(results)
+def test_known_dimensions_costs_and_what_was_reached_are_findings_too(found: list[Finding]) -> None:
     (toy,) = pick(found, "known_dimension")
     assert toy.value == 10 and toy.low is None and "exact: 10.0" in toy.note
     (time,) = pick(found, "step_time")
     assert time.where["projection"] is None and time.unit == "s"
     (full,) = pick(found, "accuracy", projection=None)
     assert full.value == pytest.approx(0.96) and full.where["dimension"] is None
-    assert len(pick(found, "target_loss", init="random")) == 5
+    assert len(pick(found, "target_loss", init="random")) == len(DIMENSIONS) + 1
 
 
 def test_a_draw_whose_run_diverged_is_left_out(results: pd.DataFrame) -> None:
     lost = (results["model"] == "fc") & (results["seed"] == 1) & (results["dimension"] == 64) & (results["step"] == 100)
     results.loc[lost, "value"] = None
-    found = findings(results)
-    assert {f.n for f in pick(found, "d90", model="fc")} == {2}
+    own = findings(results[results["model"] == "fc"])
+    assert {f.n for f in pick(own, "d90", model="fc")} == {2}
+    assert all("1 of 3 draws incomplete" in f.note for f in pick(own, "d90", model="fc"))
 
 
-def test_the_answer_names_each_model_and_initialization(results: pd.DataFrame) -> None:
-    words = answer(findings(results))
-    assert "the fully connected network (199,210 parameters)" in words and "from random weights" in words
-    assert "the language model (131,392 parameters)" in words and "from pretrained weights" in words
+def test_draws_that_share_a_base_count_once(results: pd.DataFrame) -> None:
+    shared = (results["init"] == "pretrained") & (results["seed"] > 0)
+    results.loc[shared, "base"] = 1.0
+    own = findings(results[results["model"] == "lm"])
+    assert {f.n for f in pick(own, "d90", init="pretrained")} == {2}
+    assert {f.n for f in pick(own, "target_loss", init="pretrained")} == {2}
+    assert {f.n for f in pick(own, "d90", init="random")} == {3}
 
 
-def test_the_report_begins_with_a_table_for_each_model(results: pd.DataFrame) -> None:
-    network, language = headline(findings(results))
+def test_the_answer_names_each_model_and_both_starts(found: list[Finding]) -> None:
+    words = answer(found)
+    assert "the fully connected network (199,210 parameters), from random weights" in words
+    lower, untouched = words.partition("counted from the untouched loss, ")[::2]
+    assert "the lower of both, from random weights 51" in lower and "pretrained / random 0.25" in lower and "(fewer)" in lower
+    assert "from random weights 32" in untouched and "pretrained / random 4" in untouched and "(more)" in untouched
+    assert words.endswith("Against random weights the order reverses with the start that a gain is counted from.")
+
+
+def test_the_report_begins_with_a_table_for_each_model_and_one_of_factors(found: list[Finding]) -> None:
+    network, language, factors = headline(found)
     assert network.columns[:3] == ("projection", "accuracy 0.9", "90 % of full training")
     assert [row[0] for row in network.rows] == ["count_sketch", "full space"]
-    assert network.rows[0][1].startswith("128 [") and network.rows[1][1:] == ("–", "–", "1 ms", "–")
-    assert language.columns == ("from", "90 % of its own full gain", "4.20 bits/byte", "2.76 bits/byte")
-    (pretrained,) = (row for row in language.rows if row[0] == "pretrained")
-    assert pretrained[1].startswith("64 [") and pretrained[2] == "at or below the smallest dimension (16)"
+    assert network.rows[0][1].startswith("128 [") and network.rows[1][1:] == ("–", "–", "–", "1 ms", "–")
+    assert language.columns[:4] == (
+        "from",
+        "90 % of its own full gain",
+        "the same from the untouched loss",
+        "as a share of the parameters",
+    )
+    rows = {row[0]: row for row in language.rows}
+    assert rows["random"][1].startswith("51") and rows["random"][2].startswith("32")
+    assert rows["pretrained"][1].startswith("12") and rows["pretrained"][2] == rows["pretrained"][1]
+    assert rows["pretrained"][3].startswith("0.0009")
     assert "on stdlib:docs" in language.caption and "131,392 parameters" in language.caption
+    assert [row[0] for row in factors.rows] == ["pretrained / random"]
+    assert factors.rows[0][1].startswith("0.2") and factors.rows[0][2].startswith("4")
     assert headline([]) == ()

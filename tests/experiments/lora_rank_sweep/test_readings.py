@@ -1,51 +1,137 @@
-"""What a sweep over ranks says beside its curves, the answer, and the tables with which its report begins."""
+"""What a sweep over ranks says: contrasts that hold their planted values, levels, and what hangs on one choice."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from experiments.lora_rank_sweep.headlines import headline
-from experiments.lora_rank_sweep.readings import answer, findings
+from experiments.lora_rank_sweep.headlines import answer, headline
+from experiments.lora_rank_sweep.readings import findings
 from research.findings import Finding, find
-from tests.synthetic import synthetic
+from tests.synthetic import planted, synthetic
+
+DOCS, FOOD = "stdlib:docs", "generated:restaurants"
 
 
 @pytest.fixture(scope="module")
-def found() -> list[Finding]:
-    return findings(synthetic())
+def results() -> pd.DataFrame:
+    return synthetic(arms=("block", "block+ends"), targets=(DOCS, FOOD))
+
+
+@pytest.fixture(scope="module")
+def found(results: pd.DataFrame) -> list[Finding]:
+    return findings(results)
+
+
+def gap(target: str, init: str, rank: int, arm: str = "block") -> float:
+    return planted(target, init, arm, "lora", rank) - planted(target, init, arm, "matched")
+
+
+@pytest.mark.parametrize("target", [DOCS, FOOD])
+@pytest.mark.parametrize("rank", [1, 32])
+def test_what_a_rank_costs_and_how_that_differs_is_what_was_planted(found: list[Finding], target: str, rank: int) -> None:
+    at = {"target": target, "arm": "block", "rank": rank}
+    for init in ("pretrained", "random"):
+        one = find(found, "gap", **at, init=init, reference="matched")
+        assert one and one.low <= gap(target, init, rank) <= one.high and one.n == 3
+    contrast = find(found, "contrast", of="gap to matched", between="pretrained - random", **at)
+    truth = gap(target, "pretrained", rank) - gap(target, "random", rank)
+    assert contrast and contrast.low <= truth <= contrast.high
+    assert "over 3 bases" in contrast.note and "groups of documents" in contrast.note
+
+
+def test_the_sign_of_a_contrast_differs_between_targets_and_the_answer_says_so(found: list[Finding]) -> None:
+    signs = {
+        target: find(found, "contrast", of="gap to matched", between="pretrained - random", target=target, arm="block", rank=1)
+        for target in (DOCS, FOOD)
+    }
+    assert signs[DOCS].high < 0 < signs[FOOD].low
+    words = answer(found)
+    assert DOCS in words and FOOD in words and ", more in" in words
+    assert "untouched pretrained weights read 3." in words
+
+
+def test_a_contrast_of_one_base_is_over_documents_alone_and_says_so() -> None:
+    one = find(findings(synthetic(bases=1)), "contrast", of="gap to matched", between="pretrained - random", target=DOCS, rank=1)
+    assert one and one.n == 1 and "no interval over one base" in one.note
+
+
+def test_without_documents_the_interval_is_over_bases_alone_and_says_so(results: pd.DataFrame) -> None:
+    without = findings(results[~results["metric"].isin(["document_loss", "document_bytes"])])
+    one = find(without, "contrast", of="gap to matched", between="pretrained - random", target=DOCS, rank=1)
+    assert one and "documents left out" in one.note
+
+
+def test_rank_zero_is_the_untouched_loss_unless_something_else_moves(found: list[Finding]) -> None:
+    block = find(found, "gap", target=DOCS, arm="block", init="pretrained", rank=0, reference="matched")
+    ends = find(found, "gap", target=DOCS, arm="block+ends", init="pretrained", rank=0, reference="matched")
+    assert block and ends and block.value == pytest.approx(3.57 - 2.354, abs=0.1)
+    assert ends.value == pytest.approx(gap(DOCS, "pretrained", 0, "block+ends"), abs=0.1)
+
+
+def test_targets_of_absolute_readings_come_from_validation_text(results: pd.DataFrame) -> None:
+    moved = results.copy()
+    validation = (moved["metric"] == "validation_loss") & (moved["phase"] == "result")
+    moved.loc[validation, "value"] = moved.loc[validation, "value"].astype(float) + 0.2
+
+    def bits(frame: pd.DataFrame) -> float:
+        return next(
+            f.where["bits"]
+            for f in findings(frame)
+            if f.name == "r90" and f.where.get("loss") == "worst_best" and f.where["target"] == DOCS
+        )
+
+    assert bits(moved) - bits(results) == pytest.approx(0.2, abs=1e-3)
+
+
+def test_r90_is_given_over_the_width_and_with_one_choice_changed(found: list[Finding]) -> None:
+    at = {"target": DOCS, "init": "pretrained", "arm": "block"}
+    reading, share = find(found, "r90", **at, reading="relative"), find(found, "r90_over_width", **at)
+    assert reading and share and share.value == pytest.approx(reading.value / 64)
+    changed = {f.where["changed"] for f in found if f.name == "r90_sensitivity" and at.items() <= f.where.items()}
+    assert len(changed) >= 3
+
+
+def test_source_loss_is_read_where_all_have_learned_the_same(found: list[Finding], results: pd.DataFrame) -> None:
+    own = [f for f in found if f.name == "source_at_equal_loss" and f.where["target"] == DOCS]
+    assert len({f.where["validation_bits"] for f in own}) == 1 and {f.where["init"] for f in own} == {"pretrained"}
+    rows = results.query("phase == 'result' and metric == 'validation_loss' and init == 'pretrained' and target == @DOCS")
+    last = rows[rows["step"] == rows["step"].max()].astype({"value": float})
+    worst = last.groupby(["arm", "trains", "rank"], dropna=False)["value"].mean().max()
+    assert own[0].where["validation_bits"] == pytest.approx(worst, abs=1e-3)
+    assert find(found, "contrast", of="source loss at equal target loss", between="rank 1 - everything", target=DOCS) is not None
 
 
 def test_what_results_are_compared_with_are_findings_too(found: list[Finding]) -> None:
-    base, drawn = (find(found, "untouched_loss", init=init) for init in ("pretrained", "random"))
-    assert base and (base.value, base.low, base.n) == (pytest.approx(3.57), None, 1) and "one base" in base.note
-    assert drawn and drawn.low is not None and drawn.low < 7.94 < drawn.high and drawn.n == 3
-    assert [f.value for f in found if f.name in ("unigram_loss", "bigram_loss")] == [4.83, 3.44]
-    update, noise = (find(found, "first_singular_value", init="pretrained", null=null) for null in ("none", "noise"))
-    assert update and noise and update.value > noise.value > 0 and update.low < update.value < update.high
+    base, drawn = (find(found, "untouched_loss", target=DOCS, init=init) for init in ("pretrained", "random"))
+    assert base and drawn and base.low < 3.57 < base.high and drawn.low < 7.94 < drawn.high
+    assert find(found, "floor_loss", target=FOOD).value == pytest.approx(0.72) and find(found, "floor_loss", target=DOCS) is None
+    update, noise = (find(found, "first_singular_value", target=DOCS, init="pretrained", null=null) for null in ("none", "noise"))
+    assert update and noise and update.value > noise.value > 0
 
 
-def test_without_spectra_there_is_no_singular_value() -> None:
-    results = synthetic(inits=("pretrained",), ranks=(1, 4), seeds=2).query("phase != 'spectrum'").drop(columns=["index", "null"])
-    assert find(findings(results), "first_singular_value") is None
+def test_cuts_are_read_beside_the_whole_update(found: list[Finding]) -> None:
+    at = {"target": DOCS, "init": "pretrained", "arm": "block", "rank": 1}
+    best, random = (find(found, "cut_update", **at, directions=which) for which in ("best", "random"))
+    contrast = find(found, "contrast", of="loss of the update cut to a rank", **at)
+    assert best and random and contrast and contrast.value == pytest.approx(best.value - random.value, abs=1e-6)
 
 
-def test_the_answer_compares_the_smallest_rank_with_training_everything(found: list[Finding]) -> None:
-    first, second = answer(found).split(". Rank for")
-    assert first.startswith("LoRA of rank 1 from pretrained weights reaches 2.6") and "from shuffled weights and 3." in first
-    assert second.count("from ") == 3 and second.endswith(".")
-    assert answer([]) == ""
+def test_tables_are_rectangular_and_an_early_report_has_them_too(results: pd.DataFrame) -> None:
+    early = results[(results["target"] == DOCS) & (results["arm"] != "block+ends")]
+    for some in (results, early):
+        made = findings(some)
+        for table in headline(made):
+            assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
+        assert answer(made).startswith("What rank 1 costs")
+    assert headline([]) == () and answer([]) == ""
 
 
-def test_the_table_has_a_row_for_each_initialization_and_three_ranks(found: list[Finding]) -> None:
-    losses, directions = headline(found)
-    assert losses.columns == ("from", "untouched", "rank 1", "rank 4", "rank 32", "same matrices, full rank", "everything")
-    assert [row[0] for row in losses.rows] == [row[0] for row in directions.rows] == ["pretrained", "shuffled", "random"]
-    assert losses.rows[0][1] == "3.57" and losses.rows[0][2].startswith("2.6") and "[" in losses.rows[0][2]
-    assert "4.83" in losses.caption and "3 seeds" in losses.caption
-    assert all(len(row) == len(table.columns) for table in (losses, directions) for row in table.rows)
-    assert headline([]) == ()
-
-
-def test_several_arms_are_told_apart_and_few_ranks_all_shown() -> None:
-    losses, _ = headline(findings(synthetic(inits=("pretrained", "random"), arms=("block", "all"), ranks=(1, 4), seeds=2)))
-    assert [row[0] for row in losses.rows] == ["pretrained, block", "random, block", "pretrained, all", "random, all"]
-    assert losses.columns[2:4] == ("rank 1", "rank 4")
-    assert losses.rows[0][2] != losses.rows[2][2] and losses.rows[0][-1] == losses.rows[2][-1]
+def test_one_seed_one_init_and_diverged_runs_are_read_as_far_as_they_go() -> None:
+    assert answer(findings(synthetic(seeds=1, targets=(DOCS,))))
+    alone = findings(synthetic(inits=("pretrained",), targets=(DOCS,)))
+    assert not [f for f in alone if f.name == "contrast" and "pretrained" in f.where["between"]] and answer(alone) == ""
+    frame = synthetic(targets=(DOCS,))
+    lost = (frame["init"] == "random") & (frame["phase"] == "result") & (frame["seed"] == 1)
+    frame.loc[lost, "value"] = None
+    contrast = find(findings(frame), "contrast", of="gap to matched", between="pretrained - random", rank=1)
+    assert contrast and contrast.n == 2 and np.isfinite(contrast.value)

@@ -13,7 +13,8 @@ BAD = [
     ("spectra=steep", "decaying"),
     ("decoys=none", "out_of_reach"),
     ("out_of_reach=mlp", "elsewhere"),
-    ("strength=0", "strength"),
+    ("strengths=0.0", "strengths"),
+    ("strength_ranks=99", "above min"),
     ("simulations=0", "simulations"),
     ("model.dropout=0.1", "exact outputs"),
 ]

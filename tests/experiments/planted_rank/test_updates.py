@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.planted_rank.kronecker import DAMPING, Factors
-from experiments.planted_rank.updates import chosen, draw, plant, spectrum
+from experiments.planted_rank.spectra import spectrum
+from experiments.planted_rank.updates import chosen, draw, plant
 from research.adapters.sites import Site
 from research.errors import UsageError
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from research.cells.measures import Measure
 from research.cells.pretraining import Pretraining, pretrain
-from research.cells.runner import Cell, Measure, Runner, Setting
+from research.cells.runner import Cell, Runner, Setting
 from research.data.batches import batch, in_batches, windows
 from research.data.corpus import Corpus
 from research.figures.style import Captioned

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.lora_rank_sweep.plots.costs import cost_per_arm
+from experiments.lora_rank_sweep.plots.ledger import caption, ledger
 from experiments.lora_rank_sweep.plots.tradeoff import source_against_target
 from tests.synthetic import mean_of, texts_in
 
@@ -22,6 +23,32 @@ def test_cost_that_could_not_be_had_is_a_dash(results):
     frame.loc[frame["metric"] == "flops_per_token_compiled", "value"] = None
     figure = cost_per_arm(frame)
     assert texts_in(figure.axes[2]).count("–") == 8
+
+
+def test_the_ledger_puts_factors_end_to_end(results):
+    figure = ledger(results)
+    left = figure.axes[0]
+    names = [label.get_text() for label in left.get_yticklabels()]
+    assert names == ["pretraining", "full fine-tuning", *(f"LoRA rank {2**i}" for i in range(6)), "same matrices, full rank"]
+    tokens, step = left.patches[2 * 2 : 2 * 2 + 2]
+    assert (tokens.get_x(), tokens.get_x() + tokens.get_width()) == pytest.approx((0.0375, 1.0))
+    factor = (4 * 115_000 + 6 * 1024) / (6 * 115_000)
+    assert (step.get_x(), step.get_x() + step.get_width()) == pytest.approx((0.0375 * factor, 0.0375))
+    assert left.lines[2].get_xdata()[0] == pytest.approx(0.0375 * factor) and "1/39.5" in texts_in(left)
+    held = [line.get_xdata()[0] for line in figure.axes[1].lines if line.get_marker() == "D"]
+    assert held[:3] == pytest.approx([1.0, 1.0, 1024 / 140_544])
+    assert [axes.get_xscale() for axes in figure.axes] == ["log", "log"]
+
+
+def test_the_ledger_s_caption_says_what_multiplies_and_what_does_not(results):
+    words = caption(results)
+    assert "tokens (1/26.7), times FLOPs a token, make the FLOPs" in words and "no factors of the FLOPs" in words
+    assert "a choice, not a finding" in words
+
+
+def test_a_ledger_without_pretraining_says_what_it_needs(results):
+    figure = ledger(results[results["trains"] != "pretraining"])
+    assert not figure.axes and "pretraining" in texts_in(figure)[0]
 
 
 def test_tradeoff_puts_target_across_and_source_up(results):

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from experiments.lora_rank_sweep.plots import costs, ranks, tradeoff
+from experiments.lora_rank_sweep.plots import costs, ledger, ranks, tradeoff
 from research.figures import learning_curves, learning_rates, spectra, style
 from tests.synthetic import TARGETS, star
 
@@ -17,6 +17,7 @@ FIGURES = {
     "learning_curves": (learning_curves.learning_curves, learning_curves.caption),
     "spectra": (spectra.update_spectra, spectra.caption),
     "costs": (costs.cost_per_arm, costs.caption),
+    "ledger": (ledger.ledger, ledger.caption),
     "tradeoff": (tradeoff.source_against_target, tradeoff.caption),
 }
 NEEDS = {
@@ -24,6 +25,7 @@ NEEDS = {
     "learning_rates": "select",
     "spectra": "spectrum",
     "costs": "cost",
+    "ledger": "cost",
 }
 WIDE = {"inits": ("pretrained on another domain@10%", "random"), "arms": ("block", "block+norms"), "seeds": 2}
 every_figure = pytest.mark.parametrize("name", FIGURES)
@@ -41,13 +43,13 @@ def _says(figure):
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [*((name, {}) for name in FIGURES), *((name, WIDE) for name in ("ranks", "learning_rates", "costs"))]
+    ("name", "shape"), [*((name, {}) for name in FIGURES), *((name, WIDE) for name in ("ranks", "learning_rates", "costs", "ledger"))]
 )
 def test_axes_are_named_with_units_and_no_text_is_cut(name, shape, make_results):
     figure = FIGURES[name][0](make_results(**shape))
     assert not _is_cut(figure)
     words = " ".join(axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes)
-    assert {"spectra": "Frobenius norm", "costs": "(bytes)"}.get(name, "(bits/byte)") in words
+    assert {"spectra": "Frobenius norm", "costs": "(bytes)", "ledger": "share of pretraining"}.get(name, "(bits/byte)") in words
     assert any(axes.get_xlabel() for axes in figure.axes)
 
 
@@ -100,7 +102,7 @@ def test_figure_is_a_function_of_the_records_not_of_their_order(name, make_resul
     pd.testing.assert_frame_equal(frame, before)
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != "costs"])
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("costs", "ledger")])
 def test_caption_states_n_and_what_is_left_out(name, results):
     text = FIGURES[name][1](results)
     assert f"n = {2 if name == 'learning_rates' else 3} seeds, each from a base of its own" in text
