@@ -8,8 +8,8 @@ from research.findings import Finding, Table, find, shown
 FIRST, NULL = "pretrained", "random"
 PARTS = {"matched": "same matrices, full rank", "full": "everything"}
 LOSSES = (
-    "Loss on held-out target text after the same steps, bits per byte [95 % interval over bases and documents]. Rank 0 is what moving the "
-    "embeddings, the head and the norms alone reaches, where an arm moves them."
+    "Loss on held-out target text after the same steps, bits per byte [95 % interval over bases and documents]. Rank 0 is what moving "
+    "alone reaches that an arm moves beside its adapters; where it moves nothing else, rank 0 is the untouched model."
 )
 COSTS = (
     "What a rank costs: LoRA's loss minus that of the same matrices at full rank, bits per byte; at last the difference between pretrained "
@@ -27,6 +27,8 @@ def answer(found: Sequence[Finding]) -> str:
     costs = [f for f in found if _is_contrast(f, "gap to matched", f"{FIRST} - {NULL}")]
     rank = min((f.where["rank"] for f in costs if f.where["rank"]), default=None)
     costs = [f for f in costs if f.where["rank"] == rank and f.value is not None]
+    if not costs and any(f.name == "target_loss" for f in found):
+        return f"What a rank costs was not compared: that takes runs from {FIRST} and from {NULL} weights."
     if not costs:
         return ""
     by_target: dict[str, list[str]] = {}
@@ -54,9 +56,9 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
 
 
 def _tally(costs: Sequence[Finding]) -> str:
-    """In how many comparisons the cost is less from pretrained weights, more, or not told apart."""
-    less = [f for f in costs if f.high is not None and f.high < 0]
-    more = [f for f in costs if f.low is not None and f.low > 0]
+    """In how many comparisons the cost is less from pretrained weights, more, or not told apart: nothing is by documents of one base."""
+    less = [f for f in costs if f.n > 1 and f.high is not None and f.high < 0]
+    more = [f for f in costs if f.n > 1 and f.low is not None and f.low > 0]
     open_ones = len(costs) - len(less) - len(more)
     words = [f"it costs less from {FIRST} weights in {len(less)} of {len(costs)} comparisons", f"more in {len(more)}"]
     words += [f"not told apart in {open_ones}"] if open_ones else []
@@ -91,7 +93,7 @@ def _of_losses(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
     entropies = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "unigram_loss"]
     floors = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "floor_loss"]
     known = f" Frequencies of single bytes alone give {', '.join(entropies)}." if entropies else ""
-    known += f" No model can be below {', '.join(floors)}." if floors else ""
+    known += f" On average no model can be below {', '.join(floors)}." if floors else ""
     return Table(columns, tuple((row[0], row[1], row[2], *cells(*row)) for row in rows), LOSSES + known)
 
 
