@@ -79,8 +79,8 @@ class RankSweep(LoRARuns):
             )
         if not self.crossed and len(self.arms) > 1 and not self._central():
             raise UsageError(
-                f"arms has {', '.join(self.arms[1:])}, read from {', '.join(self.star['inits'])} alone, and inits has none of these; add one, "
-                "leave the first arm alone, or set crossed=True"
+                f"arms has {', '.join(self.arms[1:])}, read from {', '.join(self.star['inits'])} alone, and inits has none of these; add "
+                "one, leave the first arm alone, or set crossed=True"
             )
         check_rates("lora", self.lora_rates)
         check_rates("full", self.full_rates)

@@ -27,6 +27,9 @@ def gaps(own: Measured) -> Iterator[Finding]:
             for reference, rank in _pairs(found):
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
                 yield finding("gap", where, own.over(found.gap(rank, reference), found.bases), "bits/byte")
+            for rank in (rank for rank in found.ranks if rank):
+                where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank)}
+                yield finding("share_of_gain", where, own.over(found.share(rank), found.bases), "1")
 
 
 def between_inits(own: Measured) -> Iterator[Finding]:
@@ -40,6 +43,9 @@ def between_inits(own: Measured) -> Iterator[Finding]:
         for reference, rank in (pair for pair in _pairs(first) if pair in _pairs(second)):
             gap = _paired(own, first, second, _gap(rank, reference))
             yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
+        for rank in (rank for rank in first.ranks if rank and rank in second.ranks):
+            share = _paired(own, first, second, _share(rank))
+            yield finding("contrast", {"of": "share of the gain", **where, "rank": int(rank)}, share, "1")
         where = {**where, "between": f"{FIRST} / {other}"}
         yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
 
@@ -80,6 +86,10 @@ def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
         estimate = nothing if lost else contrast(logs, np.array(bases), factor=True)
         where = {"of": "best rate", "between": f"{FIRST} / {init}", "target": target, "arm": arm, "trains": trains}
         yield finding("contrast", {**where, "rank": None if rank is None else int(rank)}, estimate, "1")
+
+
+def _share(rank: float) -> Callable[[Curve], np.ndarray]:
+    return lambda found: found.share(rank)
 
 
 def _gap(rank: float, reference: str) -> Callable[[Curve], np.ndarray]:

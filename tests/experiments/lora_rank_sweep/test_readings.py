@@ -150,7 +150,7 @@ def test_tables_are_rectangular_and_an_early_report_has_them_too(results: pd.Dat
         made = findings(some)
         for table in headline(made):
             assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
-        assert answer(made).startswith("What rank 1 costs")
+        assert answer(made).startswith("What rank 1 costs") and "share is" in answer(made)
     assert headline([]) == () and answer([]) == ""
 
 
