@@ -116,4 +116,4 @@ def test_a_report_may_be_early(name, make_results):
     first = frame[(frame["target"] == TARGETS[0]) & (frame["arm"] != "all") | (frame["phase"] == "cost")]
     early = FIGURES[name][0](first)
     assert early.axes and not _is_cut(early)
-    assert len([axes for axes in early.axes if axes.get_visible()]) == {"ranks": 1}.get(name, 3)
+    assert len([axes for axes in early.axes if axes.get_visible()]) == {"ranks": 1, "ledger": 2}.get(name, 3)
