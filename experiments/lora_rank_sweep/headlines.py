@@ -14,8 +14,8 @@ LOSSES = (
 )
 COSTS = (
     "What a rank costs: LoRA's loss minus that of the same matrices at full rank, bits per byte, and the difference between pretrained and "
-    "random weights; then the share that the rank recovers of what the same matrices gain over the untouched model, where null weights have "
-    "more to gain [95 % interval over bases and documents]. LoRA's rates were chosen at a few ranks and are interpolated between."
+    "random weights; then the share that the rank recovers of what the same matrices gain over the untouched model, where null weights "
+    "have more to gain [95 % interval over bases and documents]. LoRA's rates were chosen at a few ranks and are interpolated between."
 )
 DIRECTIONS = (
     "The rank at which LoRA gains 90 % of what the same matrices gain at full rank, counted from the untouched loss or the unigram "
