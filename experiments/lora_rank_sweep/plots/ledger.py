@@ -20,12 +20,16 @@ NAMES = {"trainable_parameters": "trained parameters", "optimizer_bytes": "optim
 
 
 def ledger(results: pd.DataFrame) -> Figure:
-    """Returns each line's share of pretraining (log): tokens times FLOPs a token, end to end; beside them what must be held and stored."""
+    """Returns each line's share of pretraining (log): tokens times FLOPs a token, end to end; beside them what must be held and stored.
+
+    Of the arms, the first alone: `cost_per_arm` has them all.
+    """
     every = lines(results)
     whole = next((line for line in every if line.of == PRETRAINING and "flops" in line.counts), None)
     if whole is None:
         return style.sentence("No ledger yet: this figure needs the costs of pretraining, records of the phase 'cost'.")
-    shown = [line for line in every if "flops" in line.counts]
+    first = next((line.arm for line in every if line.arm), None)
+    shown = [line for line in every if "flops" in line.counts and line.arm in (None, first)]
     with style.context():
         figure = style.blank(7.6, 0.36 * len(shown) + 1.75)
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.7, 1])
