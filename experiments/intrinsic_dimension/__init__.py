@@ -31,6 +31,8 @@ def check(config: Any) -> None:
     """Raises UsageError for whatever can be known to be wrong before anything is written."""
     if not 0 < config.absolute < 1:
         raise UsageError(f"absolute = {config.absolute}: an accuracy between 0 and 1")
+    if config.data.part == "final" and any(model != LANGUAGE for model in config.models):
+        raise UsageError(f"data.part = 'final' is a part of texts; images have none: set models to {LANGUAGE!r} alone")
     if config.known_draws < 2:
         raise UsageError(f"known_draws = {config.known_draws}: an interval needs at least 2")
     _subjects(config)

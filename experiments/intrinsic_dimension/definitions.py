@@ -57,8 +57,9 @@ def of_records(own: pd.DataFrame) -> list[Definition]:
 
 
 def targets(own: pd.DataFrame, unigram: float) -> dict[str, float]:
-    """Returns the losses (bits/byte) at which all initializations are compared, from losses on the validation part alone.
+    """Returns the losses (bits/byte) at which all initializations are compared, from what models reach on the validation part alone.
 
+    `unigram`, the entropy from which some of them are counted, is that of the text that results are read on.
     Two that every initialization reaches there, if only in the full space (`shared_targets`), and the loss at which the best of them has
     recovered 0.9 of its own gain. Where results have no validation losses: none.
     """

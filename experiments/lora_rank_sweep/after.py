@@ -1,5 +1,6 @@
 """What follows from trained cells: spectra of their updates, updates that are cut, and the ledger's counts."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -7,10 +8,10 @@ import jax
 import numpy as np
 
 from experiments.lora_rank_sweep.arm_costs import Budget, arm_costs
-from experiments.lora_rank_sweep.arms import RankSweep, Spoke
+from experiments.lora_rank_sweep.arms import ARMS, RankSweep, Spoke
 from research import tree
 from research.analysis.truncation import randomly_truncated, truncated
-from research.analysis.update_spectra import MATRICES, spectrum_records
+from research.analysis.update_spectra import spectrum_records
 from research.cells.measures import BY_DOCUMENT
 from research.cells.runner import Cell, Runner, kept_as
 from research.cells.study import Study
@@ -51,11 +52,15 @@ def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:
     measured again.
     """
     setting, records = runner.setting, runner.workdir.records
-    arm, star = spoke.sweep.arms[0], spoke.sweep.star
+    arm = spoke.sweep.arms[0]
     mine = [c for c in cells if c.shape == f"{arm}/matched" and c.coordinates["chosen_for"] == setting.budgets[-1]]
-    wanted = [c for c in mine if c.coordinates["init"] in star["inits"] and not records.has(phase="truncation", **_where(c))]
+    wanted = [
+        (c, [rank for rank in spoke.sweep.cut_ranks() if not records.has(phase="truncation", **_where(c), rank=rank)])
+        for c in mine
+        if c.coordinates["init"] in spoke.sweep.star["inits"]
+    ]
     with timed("truncations", runner.workdir.timings.append):
-        cuts = (cut for c in wanted for cut in _cuts(runner, c, spoke.sweep.ranks_of(arm, "")))
+        cuts = (cut for c, ranks in wanted for cut in _cuts(runner, c, ranks, ARMS[arm].beside))
         return [row for some in _in_turn(cuts, len(jax.tree.leaves(setting.bases)[0])) for row in _read(runner, some)]
 
 
@@ -64,13 +69,14 @@ def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: St
     experiment, workdir = runner.setting.experiment, runner.workdir
     with timed("costs", workdir.timings.append):
         tuning, pretraining = Budget(sweep.steps, sweep.batch_size), Budget(study.pretraining["steps"], study.pretraining["batch_size"])
-        return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks_of(sweep.arms[0], ""), study.model, tuning, pretraining))
+        return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks, study.model, tuning, pretraining))
 
 
-def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int]) -> Iterator[Cut]:
+def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int], beside: Sequence[str]) -> Iterator[Cut]:
     base = jax.tree.map(lambda x: np.asarray(x[cell.base], np.float32), runner.setting.bases)
     start, weights = tree.flatten({"params": base}), runner.workdir.load_artifact(cell.fingerprint)
-    deltas = {path: weights[path] - start[path] for path in tree.matching(MATRICES, weights)}
+    cut_paths = [path for path in weights if not any(re.search(pattern, path) for pattern in beside)]
+    deltas = {path: weights[path] - start[path] for path in cut_paths}
     if not all(np.isfinite(delta).all() for delta in deltas.values()):
         return
     for rank in ranks:

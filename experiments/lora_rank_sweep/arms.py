@@ -77,6 +77,11 @@ class RankSweep(LoRARuns):
             raise UsageError(
                 f"ranks = {self.ranks}: at least 1; rank 0 is read where it says something of its own, without being asked for"
             )
+        if not self.crossed and len(self.arms) > 1 and not self._central():
+            raise UsageError(
+                f"arms has {', '.join(self.arms[1:])}, read from {', '.join(self.star['inits'])} alone, and inits has none of these; add "
+                "one, leave the first arm alone, or set crossed=True"
+            )
         check_rates("lora", self.lora_rates)
         check_rates("full", self.full_rates)
         if len(self.lora_rates) != len(self.full_rates):
@@ -102,9 +107,8 @@ class RankSweep(LoRARuns):
         if self.crossed:
             return [Spoke(self, target, self.arms, self.inits, True) for target in self.targets]
         first = [Spoke(self, target, self.arms[:1], self.inits, True) for target in self.targets]
-        inits = tuple(init for init in self.inits if init in self.star["inits"])
-        others = Spoke(self, self.targets[0], self.arms[1:], inits, False)
-        return [*first, others] if others.arms and inits else first
+        others = Spoke(self, self.targets[0], self.arms[1:], self._central(), False)
+        return [*first, others] if others.arms else first
 
     def ranks_of(self, arm: str, init: str) -> tuple[int, ...]:
         """Returns the ranks that are read of an arm from an initialization; 0 where something moves beside the adapter."""
@@ -114,6 +118,14 @@ class RankSweep(LoRARuns):
         elif not self.crossed and init not in self.star["inits"]:
             asked = self._some("ranks")
         return (0, *asked) if ARMS[arm].beside else asked
+
+    def _central(self) -> tuple[str, ...]:
+        """The initializations from which all arms are read."""
+        return tuple(init for init in self.inits if init in self.star["inits"])
+
+    def cut_ranks(self) -> tuple[int, ...]:
+        """Returns the ranks that full-rank updates are cut to: a few."""
+        return self._some("ranks")
 
     def _some(self, key: str) -> tuple[int, ...]:
         """The ranks of the sweep that the star names, all of them where it names none."""
@@ -166,7 +178,7 @@ class Spoke:
     def _trained(self, phase: str, arm: str, init: str) -> list[tuple[str, int | None]]:
         ranks = self.sweep.ranks_of(arm, init)
         if phase == "select" and self.sweep.rate_ranks:
-            ranks = self.sweep.rate_ranks
+            ranks = (*ranks[: bool(ARMS[arm].beside)], *self.sweep.rate_ranks)  # rank 0, where something moves, has a rate of its own
         return [*(("lora", rank) for rank in ranks), ("matched", None)]
 
 

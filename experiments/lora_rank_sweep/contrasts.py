@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.lora_rank_sweep.measured import Curve, Measured, curve
+from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve
 from research.analysis.contrasts import contrast, ratio
 from research.analysis.learning_rates import parabola_optimum
 from research.analysis.recovery import relative_r90, start_loss
 from research.findings import Estimate, Finding, finding
 
 FIRST = "pretrained"
+WHAT = ["init", "arm", "trains", "rank"]
 
 
 def gaps(own: Measured) -> Iterator[Finding]:
@@ -26,10 +27,14 @@ def gaps(own: Measured) -> Iterator[Finding]:
             for reference, rank in _pairs(found):
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
                 yield finding("gap", where, own.over(found.gap(rank, reference), found.bases), "bits/byte")
+            for rank in (rank for rank in found.ranks if rank):
+                where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank)}
+                yield finding("share_of_gain", where, own.over(found.share(rank), found.bases), "1")
 
 
 def between_inits(own: Measured) -> Iterator[Finding]:
-    """Yields how the gap at each rank, r90, and the loss before any training differ between pretrained and other initializations."""
+    """Yields how the loss before any training, the gap at each rank, and r90 differ between pretrained and other initializations."""
+    yield from _before_training(own)
     for arm, other in itertools.product(own.arms(), own.inits()):
         first, second = curve(own, FIRST, arm), curve(own, other, arm)
         if other == FIRST or first is None or second is None:
@@ -38,32 +43,53 @@ def between_inits(own: Measured) -> Iterator[Finding]:
         for reference, rank in (pair for pair in _pairs(first) if pair in _pairs(second)):
             gap = _paired(own, first, second, _gap(rank, reference))
             yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
-        before = _paired(own, first, second, lambda one: one.untouched)
-        yield finding("contrast", {"of": "untouched loss", **where, "rank": None}, before, "bits/byte")
+        for rank in (rank for rank in first.ranks if rank and rank in second.ranks):
+            share = _paired(own, first, second, _share(rank))
+            yield finding("contrast", {"of": "share of the gain", **where, "rank": int(rank)}, share, "1")
         where = {**where, "between": f"{FIRST} / {other}"}
         yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
 
 
+def _before_training(own: Measured) -> Iterator[Finding]:
+    first = own.of(FIRST, None, UNTOUCHED)
+    for other in (init for init in own.inits() if init != FIRST and len(first.seeds)):
+        second = own.of(other, None, UNTOUCHED)
+        seeds = np.intersect1d(first.seeds, second.seeds)
+        bases = [np.array([own.bases[init, seed] for seed in seeds]) for init in (FIRST, other)]
+        estimate = own.over(first.at(seeds) - second.at(seeds), min(bases, key=lambda some: len(set(some))))
+        where = {"of": "untouched loss", "between": f"{FIRST} - {other}", "target": own.target, "arm": None, "rank": None}
+        yield finding("contrast", where, estimate, "bits/byte")
+
+
 def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
-    """Yields how the best learning rate differs between pretrained and other initializations, as a factor, paired by selection seed."""
-    optima: dict[tuple[Any, ...], dict[int, float | None]] = {}
+    """Yields how the best learning rate differs between pretrained and other initializations, as a factor, paired by selection seed.
+
+    Null where any seed has its best rate on an edge of the grid: what is left would be chosen by its answer.
+    """
+    optima: dict[tuple[Any, ...], dict[int, tuple[float, int]]] = {}
     rows = chosen[chosen["metric"] == "validation_loss"]
-    rows = rows[rows["step"] == rows["step"].max()]
-    for key, own in rows.groupby(["init", "arm", "trains", "rank", "seed"], dropna=False, sort=False):
+    for key, own in rows[rows["step"] == rows["step"].max()].groupby([*WHAT, "seed"], dropna=False, sort=False):
         init, arm, trains, rank, seed = (None if pd.isna(part) else part for part in key)
         best = parabola_optimum(own["learning_rate"].to_numpy(float), own["value"].to_numpy(float)).learning_rate
-        optima.setdefault((init, arm, trains, rank), {})[int(float(str(seed)))] = best
-    bases = rows.groupby("seed")["base"].first().astype(int)
+        entry = (np.nan if best is None else best, int(own["base"].iloc[0]))
+        optima.setdefault((init, arm, trains, rank), {})[int(float(str(seed)))] = entry
     for (init, arm, trains, rank), own in optima.items():
         first = optima.get((FIRST, arm, trains, rank))
         if init == FIRST or first is None:
             continue
-        logs = {s: np.log(one / other) if (one := first.get(s)) and other else np.nan for s, other in own.items()}
-        estimate = contrast(np.array(list(logs.values()), float), bases.loc[list(logs)].to_numpy(), factor=True)
-        note = f"{sum(map(np.isnan, logs.values()))} of {len(logs)} seeds have their best rate on an edge"
-        estimate = estimate._replace(note=note) if np.isnan(list(logs.values())).any() else estimate
+        seeds = sorted(own.keys() & first.keys())
+        logs = np.log([first[seed][0] / own[seed][0] for seed in seeds])
+        bases = min(([some[seed][1] for seed in seeds] for some in (first, own)), key=lambda some: len(set(some)))
+        lost = int(np.isnan(logs).sum())
+        note = f"{lost} of {len(seeds)} seeds have a best rate on an edge of the grid"
+        nothing = Estimate(None, None, None, len(seeds), "geometric mean over bases", note)
+        estimate = nothing if lost else contrast(logs, np.array(bases), factor=True)
         where = {"of": "best rate", "between": f"{FIRST} / {init}", "target": target, "arm": arm, "trains": trains}
         yield finding("contrast", {**where, "rank": None if rank is None else int(rank)}, estimate, "1")
+
+
+def _share(rank: float) -> Callable[[Curve], np.ndarray]:
+    return lambda found: found.share(rank)
 
 
 def _gap(rank: float, reference: str) -> Callable[[Curve], np.ndarray]:
@@ -84,14 +110,17 @@ def _paired(own: Measured, first: Curve, second: Curve, reading: Callable[[Curve
 
 
 def _of_r90(own: Measured, first: Curve, second: Curve) -> Estimate:
-    """r90 of one curve over that of another."""
+    """r90 of one curve over that of another, both read at the ranks they share; the unigram entropy stays as groups are left out."""
+    shared = np.intersect1d(first.ranks, second.ranks)
 
     def reading(found: Curve) -> Estimate:
+        kept = np.isin(found.ranks, shared)
         start = start_loss(found.untouched, own.known["unigram_loss"])
-        return relative_r90(found.ranks, start, found.reached, found.matched)
+        return relative_r90(found.ranks[kept], start, found.reached[:, kept], found.matched)
 
     groups = range(1, 1 + (0 if own.weights is None else len(own.weights)))
-    replicates = [[reading(found.by_base(group)).value for group in groups] for found in (first, second)]
-    logs = [np.log(np.array(values, float)) for values in replicates if None not in values and 0.0 not in values]
+    replicates = [np.array([reading(found.by_base(group)).value for group in groups], float) for found in (first, second)]
     whole = [reading(found.by_base()) for found in (first, second)]
-    return ratio(whole[0], whole[1], logs[0] - logs[1] if len(logs) == 2 and len(groups) else None, own.weights)
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 and censored readings have no logarithm, and the note says so
+        logs = np.log(replicates[0]) - np.log(replicates[1])
+    return ratio(whole[0], whole[1], logs if len(groups) else None, own.weights)

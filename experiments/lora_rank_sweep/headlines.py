@@ -1,5 +1,6 @@
 """The answer of a sweep over ranks, and the tables with which its report begins: every word of them is a finding's."""
 
+import itertools
 from collections.abc import Sequence
 
 from experiments.lora_rank_sweep import ledger
@@ -8,12 +9,13 @@ from research.findings import Finding, Table, find, shown
 FIRST, NULL = "pretrained", "random"
 PARTS = {"matched": "same matrices, full rank", "full": "everything"}
 LOSSES = (
-    "Loss on held-out target text after the same steps, bits per byte [95 % interval over bases and documents]. Rank 0 is what moving the "
-    "embeddings, the head and the norms alone reaches, where an arm moves them."
+    "Loss on held-out target text after the same steps, bits per byte [95 % interval over bases and documents]. Rank 0 is what moving "
+    "alone reaches that an arm moves beside its adapters; where it moves nothing else, rank 0 is the untouched model."
 )
 COSTS = (
-    "What a rank costs: LoRA's loss minus that of the same matrices at full rank, bits per byte; at last the difference between pretrained "
-    "and random weights [95 % interval over bases and documents]."
+    "What a rank costs: LoRA's loss minus that of the same matrices at full rank, bits per byte, and the difference between pretrained and "
+    "random weights; then the share that the rank recovers of what the same matrices gain over the untouched model, where null weights have "
+    "more to gain [95 % interval over bases and documents]. LoRA's rates were chosen at a few ranks and are interpolated between."
 )
 DIRECTIONS = (
     "The rank at which LoRA gains 90 % of what the same matrices gain at full rank, counted from the untouched loss or the unigram "
@@ -23,22 +25,31 @@ DIRECTIONS = (
 
 
 def answer(found: Sequence[Finding]) -> str:
-    """Returns what rank costs from pretrained weights against random ones, on each target and arm, and in how many of these it is less."""
-    costs = [f for f in found if _is_contrast(f, "gap to matched", f"{FIRST} - {NULL}")]
-    rank = min((f.where["rank"] for f in costs if f.where["rank"]), default=None)
-    costs = [f for f in costs if f.where["rank"] == rank and f.value is not None]
+    """Returns what rank costs from pretrained against random weights, in bits and as a share of the gain, and how often it is less.
+
+    The smallest rank on each target and arm, then in how many of these a larger one. Both ways of counting stand there, since one may say
+    less and the other more.
+    """
+    costs, shares = (
+        [f for f in found if _is_contrast(f, of, f"{FIRST} - {NULL}") and f.where["rank"] and f.value is not None]
+        for of in ("gap to matched", "share of the gain")
+    )
     if not costs:
-        return ""
-    by_target: dict[str, list[str]] = {}
-    for f in costs:
-        by_target.setdefault(f.where["target"], []).append(f"{shown(f, '+.2f')} ({f.where['arm']})")
-    listed = "; ".join(f"on {target} {', '.join(words)}" for target, words in by_target.items())
+        said = f"What a rank costs was not compared: that takes runs from {FIRST} and from {NULL} weights."
+        return said if any(f.name == "target_loss" for f in found) else ""
+    first, *others = _shared_ranks(costs)
+    own, own_shares = ([f for f in some if f.where["rank"] == first] for some in (costs, shares))
     sentences = [
-        f"What rank {rank} costs against full rank in the same matrices, {FIRST} minus {NULL} weights, in bits/byte: {listed}",
-        _tally(costs),
-        *_before(found, costs[0].where["target"]),
+        f"What rank {first} costs against full rank in the same matrices, {FIRST} minus {NULL} weights, in bits/byte: {_listed(own)}",
+        _tally(own, (f"it costs less from {FIRST} weights", "more")),
+        f"The share it recovers of what these matrices gain over the untouched model, {FIRST} minus {NULL}: {_listed(own_shares)}",
+        _tally(own_shares, (f"it is less from {FIRST} weights", "more")),
     ]
-    return " ".join(f"{sentence}." for sentence in sentences)
+    for rank in others[-1:]:
+        cost, share = ([f for f in some if f.where["rank"] == rank] for some in (costs, shares))
+        sentences.append(_tally(cost, (f"rank {rank} costs less from {FIRST} weights", "more")))
+        sentences.append(_tally(share, (f"its share is less from {FIRST} weights", "more")))
+    return " ".join(f"{sentence}." for sentence in (*sentences, *_before(found, own[0].where["target"])))
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
@@ -53,14 +64,29 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     return tuple(table for table in made if table.rows)
 
 
-def _tally(costs: Sequence[Finding]) -> str:
-    """In how many comparisons the cost is less from pretrained weights, more, or not told apart."""
-    less = [f for f in costs if f.high is not None and f.high < 0]
-    more = [f for f in costs if f.low is not None and f.low > 0]
-    open_ones = len(costs) - len(less) - len(more)
-    words = [f"it costs less from {FIRST} weights in {len(less)} of {len(costs)} comparisons", f"more in {len(more)}"]
-    words += [f"not told apart in {open_ones}"] if open_ones else []
-    return ", ".join(words).capitalize()
+def _shared_ranks(costs: Sequence[Finding]) -> list[int]:
+    """The ranks at which every target and arm was compared, ascending; if there are none, all."""
+    by_arm: dict[tuple[str, str], set[int]] = {}
+    for f in costs:
+        by_arm.setdefault((f.where["target"], f.where["arm"]), set()).add(f.where["rank"])
+    return sorted(set.intersection(*by_arm.values()) or set.union(*by_arm.values()))
+
+
+def _listed(contrasts: Sequence[Finding]) -> str:
+    by_target: dict[str, list[str]] = {}
+    for f in contrasts:
+        by_target.setdefault(f.where["target"], []).append(f"{shown(f, '+.2f')} ({f.where['arm']})")
+    return "; ".join(f"on {target} {', '.join(words)}" for target, words in by_target.items())
+
+
+def _tally(contrasts: Sequence[Finding], words: tuple[str, str]) -> str:
+    """In how many comparisons a contrast is below 0, above it, or neither: nothing is told apart by the documents of one base."""
+    below = [f for f in contrasts if f.n > 1 and f.high is not None and f.high < 0]
+    above = [f for f in contrasts if f.n > 1 and f.low is not None and f.low > 0]
+    neither = len(contrasts) - len(below) - len(above)
+    parts = [f"{words[0]} in {len(below)} of {len(contrasts)} comparisons", f"{words[1]} in {len(above)}"]
+    parts += [f"not told apart in {neither}"] if neither else []
+    return ", ".join(parts).capitalize()
 
 
 def _before(found: Sequence[Finding], target: str) -> list[str]:
@@ -91,24 +117,25 @@ def _of_losses(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
     entropies = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "unigram_loss"]
     floors = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "floor_loss"]
     known = f" Frequencies of single bytes alone give {', '.join(entropies)}." if entropies else ""
-    known += f" No model can be below {', '.join(floors)}." if floors else ""
+    known += f" On average no model can be below {', '.join(floors)}." if floors else ""
     return Table(columns, tuple((row[0], row[1], row[2], *cells(*row)) for row in rows), LOSSES + known)
 
 
 def _of_costs(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
     inits = list(dict.fromkeys(init for _, _, init in rows))
     ranks = _some(sorted({f.where["rank"] for f in found if f.name == "gap" and f.where["rank"]}))
-    columns = ("target", "adapted", "rank", *(f"from {init}" for init in inits), f"{FIRST} - {NULL}")
+    between = f"{FIRST} - {NULL}"
+    shares = (f"share from {FIRST}", f"share from {NULL}", f"share, {between}")
+    columns = ("target", "adapted", "rank", *(f"from {init}" for init in inits), between, *shares)
     made = []
-    for target, arm in dict.fromkeys((target, arm) for target, arm, _ in rows):
-        for rank in ranks:
-            at = {"target": target, "arm": arm, "rank": rank}
-            gaps = [find(found, "gap", **at, init=init, reference="matched") for init in inits]
-            contrast = next(
-                (f for f in found if _is_contrast(f, "gap to matched", f"{FIRST} - {NULL}") and at.items() <= f.where.items()), None
-            )
-            if any(gaps):
-                made.append((target, arm, str(rank), *(shown(f, "+.2f") for f in gaps), shown(contrast, "+.2f")))
+    for (target, arm), rank in itertools.product(dict.fromkeys((target, arm) for target, arm, _ in rows), ranks):
+        at = {"target": target, "arm": arm, "rank": rank}
+        gaps = [find(found, "gap", **at, init=init, reference="matched") for init in inits]
+        shared = [find(found, "share_of_gain", **at, init=init) for init in (FIRST, NULL)]
+        contrasts = [find(found, "contrast", **at, of=of, between=between) for of in ("gap to matched", "share of the gain")]
+        if any(gaps):
+            cells = (*gaps, contrasts[0], *shared, contrasts[1])
+            made.append((target, arm, str(rank), *(shown(f, "+.2f" if f and f.name != "share_of_gain" else ".2f") for f in cells)))
     return Table(columns, tuple(made), COSTS)
 
 

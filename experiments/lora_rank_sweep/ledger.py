@@ -166,4 +166,4 @@ def _value(found: Sequence[Finding], quantity: str, of: str, over: str) -> float
 
 
 def _as(share: float) -> str:
-    return f"{fraction(share)} of pretraining's, {-math.log10(share):.1f} orders of magnitude less"
+    return f"{fraction(share)} of pretraining's" + (f", {-math.log10(share):.1f} orders of magnitude less" if share < 1 else "")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from research.analysis.contrasts import base_means, contrast, without_each
+from research.analysis.recovery import recovered
 from research.findings import Estimate
 
 What = tuple[str, str | None, str, int | None]  # init, arm, trains, rank
@@ -90,6 +91,11 @@ class Curve(NamedTuple):
     def gap(self, rank: float, reference: str) -> np.ndarray:
         """Returns LoRA's loss minus that of a reference, 'matched' or 'full', (seeds, 1 + groups)."""
         return np.asarray(self.reached[:, list(self.ranks).index(rank)] - getattr(self, reference))
+
+    def share(self, rank: float) -> np.ndarray:
+        """Returns the share of what the same matrices gain at full rank over the untouched model that a rank recovers, as `gap`."""
+        reached = self.reached[:, list(self.ranks).index(rank)]
+        return recovered(self.untouched, reached, self.matched)
 
     def by_base(self, group: int = 0) -> "Curve":
         """Returns the curve without one group of documents (0: none) and the last axis, seeds that share a base averaged.

@@ -11,7 +11,8 @@ from experiments.lora_rank_sweep import ledger, updates
 from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, rates
 from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
 from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve, measured, targets
-from research.analysis.intervals import join_notes, t_interval
+from research.analysis.contrasts import base_means, contrast
+from research.analysis.intervals import join_notes
 from research.analysis.learning_rates import lr_ratio
 from research.analysis.recovery import definitions, rank_needed, relative_r90, sensitivity, shared_targets, start_loss, steps_needed
 from research.findings import Estimate, Finding, finding
@@ -33,7 +34,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
         for arm in own.arms():
             for init in own.inits():
                 found += _relative(own, init, arm)
-            found += _absolute(results, own, arm)
+        found += _absolute(results, own)
         found += [*updates.first_values(results, target), *updates.cut(results, own)]
         found += [*_source(results, target), *source_at_equal_loss(results, target, FIRST)]
         chosen = results[(results["target"] == target) & (results["phase"] == "select")]
@@ -89,23 +90,27 @@ def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
     return made
 
 
-def _absolute(results: pd.DataFrame, own: Measured, arm: str) -> Iterator[Finding]:
-    """The rank, and the steps of training everything, that a loss takes which all initializations reach; it comes from validation text."""
+def _absolute(results: pd.DataFrame, own: Measured) -> Iterator[Finding]:
+    """The rank, and the steps of training everything, for a loss that all initializations reach on validation text.
+
+    Read at every budget on the fixed first chunk of the part, so that budgets differ by training alone.
+    """
     rows = results[(results["target"] == own.target) & (results["phase"] == "result")]
-    runs = rows[(rows["metric"] == "validation_loss") & ((rows["arm"] == arm) | rows["arm"].isna())].astype({"value": float})
-    last = runs[(runs["step"] == runs["step"].max()) & (runs["trains"] != "full")]
-    reached = {init: some.groupby(["trains", "rank"], dropna=False)["value"].mean().to_numpy() for init, some in last.groupby("init")}
-    steps = sorted(rows["step"].dropna().astype(int).unique())
-    chosen = set(rows["chosen_for"].dropna().astype(int))
+    steps, chosen = (sorted(rows[name].dropna().astype(int).unique()) for name in ("step", "chosen_for"))
     at_steps = {step: measured(results, own.target, step) for step in steps}
-    losses = shared_targets(reached, own.known["unigram_loss"])
-    for (name, bits), init in itertools.product(losses.items(), map(str, reached)):
-        where = {"target": own.target, "init": init, "arm": arm, "reading": "absolute", "loss": name, "bits": round(bits, 4)}
-        yield from _needed(curve(own, init, arm), bits, {**where, "step": steps[-1]}, "")
-        for step in steps[:-1]:
-            note = f"rates chosen for step {step if step in chosen else max(chosen)}"
-            yield from _needed(curve(at_steps[step], init, arm), bits, {**where, "step": step}, note)
-        yield from _steps(at_steps, init, bits, {**where, "trains": "full"})
+    last = rows[(rows["metric"] == "validation_loss") & (rows["step"] == steps[-1]) & (rows["chosen_for"] == chosen[-1])]
+    for arm in own.arms():
+        runs = last[last["arm"] == arm].astype({"value": float})
+        reached = {
+            str(init): some.groupby(["trains", "rank"], dropna=False)["value"].mean().to_numpy() for init, some in runs.groupby("init")
+        }
+        losses = shared_targets(reached, own.known["unigram_loss"])
+        for (name, bits), init in itertools.product(losses.items(), reached):
+            where = {"target": own.target, "init": init, "arm": arm, "reading": "absolute", "loss": name, "bits": round(bits, 4)}
+            for step, at in at_steps.items():
+                note = f"rates chosen for step {step if step in chosen else chosen[-1]}"
+                yield from _needed(curve(at, init, arm), bits, {**where, "step": step}, note)
+            yield from _steps(at_steps, init, bits, {**where, "trains": "full"})
 
 
 def _needed(found: Curve | None, bits: float, where: dict[str, Any], note: str) -> Iterator[Finding]:
@@ -115,13 +120,13 @@ def _needed(found: Curve | None, bits: float, where: dict[str, Any], note: str) 
         yield finding("r90", where, estimate._replace(note=join_notes(estimate.note, note)), "rank")
 
 
-def _steps(at_steps: dict[int, Measured], init: str, target: float, where: dict[str, Any]) -> Iterator[Finding]:
+def _steps(at_steps: dict[int, Measured], init: str, bits: float, where: dict[str, Any]) -> Iterator[Finding]:
     runs = [own.of(init, None, "full") for own in at_steps.values()]
     seeds = np.array(sorted(set.intersection(*(set(one.seeds) for one in runs))), int)
     if len(seeds) and len(runs) > 1:
-        curves = np.stack([one.at(seeds)[:, 0] for one in runs], axis=1)
-        estimate = steps_needed(np.array(list(at_steps), float), curves, target)
-        yield finding("steps_needed", where, estimate, "steps")
+        bases = np.array([next(iter(at_steps.values())).bases[init, seed] for seed in seeds])
+        curves = base_means(np.stack([one.at(seeds)[:, 0] for one in runs], axis=1), bases)
+        yield finding("steps_needed", where, steps_needed(np.array(list(at_steps), float), curves, bits), "steps")
 
 
 def _source(results: pd.DataFrame, target: str) -> Iterator[Finding]:
@@ -129,13 +134,19 @@ def _source(results: pd.DataFrame, target: str) -> Iterator[Finding]:
     rows = rows[(rows["step"] == rows["step"].max()) & (rows["chosen_for"] == rows["chosen_for"].max())]
     for (init, arm, trains, rank), some in rows.groupby(["init", "arm", "trains", "rank"], dropna=False, sort=False):
         where = {"target": target, "init": init, "arm": _none(arm), "trains": trains, "rank": _whole(rank)}
-        yield finding("source_loss", where, t_interval(some["value"].astype(float)), "bits/byte")
+        yield finding("source_loss", where, contrast(some["value"].to_numpy(float), some["base"].to_numpy(int)), "bits/byte")
 
 
 def _ratios(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
+    bases = chosen.groupby("init")["base"].nunique()
     for row in lr_ratio(chosen).itertuples():
         where = {"target": target, "init": row.init, "arm": row.arm, "rank": _whole(row.rank), "reference": row.reference}
-        yield finding("lr_ratio", where, Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note), "1")
+        estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
+        if bases[row.init] < row.n:
+            estimate = estimate._replace(
+                low=None, high=None, n=int(bases[row.init]), note=join_notes(row.note, "seeds share a base: no interval")
+            )
+        yield finding("lr_ratio", where, estimate, "1")
 
 
 def _none(value: Any) -> Any:

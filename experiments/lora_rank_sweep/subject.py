@@ -88,10 +88,16 @@ def rank_subjects(config: Mapping[str, Any]) -> list[Subject]:
 def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
     config, study, sweep, layout, index, loaded = common
     share = {key: value for key, value in config.items() if key not in APART}
-    sequences = (len(spoke.selection()) + len(spoke.results())) * sweep.steps * sweep.batch_size
+    runs = len(spoke.selection()) + len(spoke.results()) * (len(READ_AT) + 1 if config["rates_per_budget"] else 1)
+    sequences = runs * sweep.steps * sweep.batch_size
 
     def cell(c: Mapping[str, Any]) -> Cell:
         return Cell("", c, shape_of(c), index[c["init"], c["seed"]], c["rank"] or 0, c["learning_rate"], c["seed"])
+
+    def keep(c: Mapping[str, Any], step: int) -> bool:
+        """Spectra are read at every step that is kept, cuts at the end."""
+        matched = c["arm"] == sweep.arms[0] and c["trains"] == "matched" and step == sweep.steps
+        return c["phase"] == "result" and c["chosen_for"] == sweep.steps and (c["trains"] == "full" or matched)
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         texts = loaded(workdir, progress)
@@ -120,7 +126,7 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
             cell,
             before,
             after,
-            keep=lambda c: c["phase"] == "result" and (c["trains"] == "full" or (c["trains"], c["arm"]) == ("matched", sweep.arms[0])),
+            keep=keep,
         )
 
     return text_subject(

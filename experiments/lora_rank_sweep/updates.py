@@ -8,7 +8,7 @@ import pandas as pd
 from experiments.lora_rank_sweep.contrasts import FIRST
 from experiments.lora_rank_sweep.measured import Measured, Runs, losses
 from research.analysis.contrasts import contrast
-from research.analysis.intervals import t_interval
+from research.analysis.intervals import join_notes
 from research.analysis.matched_norm import at_norm, common_norm
 from research.findings import Estimate, Finding, finding
 
@@ -22,9 +22,9 @@ def first_values(results: pd.DataFrame, target: str) -> Iterator[Finding]:
     if rows.empty:
         return
     last = rows[(rows["step"] == rows["step"].max()) & (rows["index"] == 1)]
-    for (init, null), values in last.groupby(["init", "null"], sort=False)["value"]:
+    for (init, null), some in last.groupby(["init", "null"], sort=False):
         where = {"target": target, "init": init, "trains": "full", "null": null, "at": "the end"}
-        yield finding("first_singular_value", where, t_interval(values.astype(float)), "1")
+        yield finding("first_singular_value", where, contrast(some["value"].to_numpy(float), some["base"].to_numpy(int)), "1")
     curves = {key: _grown(some) for key, some in rows.groupby(["init", "seed"], sort=False)}
     norm = common_norm(list(curves.values()))
     bases = {(row.init, int(row.seed)): int(row.base) for row in last.itertuples()}
@@ -34,7 +34,7 @@ def first_values(results: pd.DataFrame, target: str) -> Iterator[Finding]:
         where = {"target": target, "init": init, "trains": "full", "null": "none", "at": "one norm"}
         missing = "no norm that the updates of all initializations passed" if norm is None else f"norm {norm:.3g}"
         estimate = contrast(own.to_numpy(), np.array([bases[init, seed] for seed in own.index]))
-        yield finding("first_singular_value", where, estimate._replace(note=missing), "1")
+        yield finding("first_singular_value", where, estimate._replace(note=join_notes(estimate.note if norm else "", missing)), "1")
         if init != FIRST and FIRST in read.index:
             pairs = (read[FIRST] - own).dropna()
             estimate = contrast(pairs.to_numpy(), np.array([bases[FIRST, seed] for seed in pairs.index]))

@@ -67,7 +67,7 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
             cell,
             before=lambda runner: [_references(runner, sweep)],
             after=after,
-            keep=_keep,
+            keep=lambda c, _: _keep(c),
         )
 
     share = {key: value for key, value in config.items() if key not in APART}

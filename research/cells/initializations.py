@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from research import tree
@@ -70,8 +71,8 @@ def rotated(params: Variables, seed: int) -> Variables:
         if not path.endswith(("/kernel", "/embedding")):
             return np.asarray(leaf)
         layers = np.asarray(leaf) if path.startswith("layers/") else np.asarray(leaf)[None]
-        generator = np.random.default_rng([seed, zlib.crc32(path.encode())])
-        made = [_with_singular_values(as_matrix(path, layer), generator).reshape(layer.shape) for layer in layers]
+        words = np.random.Philox(key=np.array([seed, zlib.crc32(path.encode())], np.uint64))
+        made = [_with_singular_values(as_matrix(path, layer), words).reshape(layer.shape) for layer in layers]
         return np.stack(made).astype(leaf.dtype).reshape(leaf.shape)
 
     leaves = tree.flatten(params)
@@ -79,15 +80,19 @@ def rotated(params: Variables, seed: int) -> Variables:
         return tree.unflatten(dict(zip(leaves, pool.map(turned, leaves, leaves.values()), strict=True)))
 
 
-def _with_singular_values(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _with_singular_values(matrix: np.ndarray, words: np.random.Philox) -> np.ndarray:
     values = np.linalg.svd(matrix, compute_uv=False)
-    left, right = (_haar(side, len(values), generator) for side in matrix.shape)
+    left, right = (_haar(side, len(values), words) for side in matrix.shape)
     return (left * values) @ right.T
 
 
-def _haar(size: int, columns: int, generator: np.random.Generator) -> np.ndarray:
-    """Orthonormal columns of the uniform law: QR of a Gaussian matrix with the signs of R's diagonal (Mezzadri 2007, section 5)."""
-    q, r = np.linalg.qr(generator.standard_normal((size, columns)))
+def _haar(size: int, columns: int, words: np.random.Philox) -> np.ndarray:
+    """Orthonormal columns of the uniform law: QR of a Gaussian matrix with the signs of R's diagonal (Mezzadri 2007, section 5).
+
+    Drawn by inversion from raw words, which NumPy keeps from version to version.
+    """
+    uniform = ((words.random_raw(size * columns) >> np.uint64(11)) + 0.5) * 2.0**-53
+    q, r = np.linalg.qr(ndtri(uniform).reshape(size, columns))
     return q * np.sign(np.diag(r))
 
 

@@ -43,8 +43,8 @@ class Cell(NamedTuple):
 class Setting:
     """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
 
-    widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become artifacts, one at each of
-    the steps `kept_at`, which the end is among. unit: of the training loss.
+    widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become an artifact at a step,
+    one of `kept_at`, which the end is among. unit: of the training loss.
     """
 
     experiment: str
@@ -56,7 +56,7 @@ class Setting:
     chunk: int
     measures: Mapping[str, tuple[Measure, ...]]
     widths: Mapping[str, int]
-    keep: Callable[[Mapping[str, Any]], bool] = lambda coordinates: False
+    keep: Callable[[Mapping[str, Any], int], bool] = lambda coordinates, step: False
     kept_at: tuple[int, ...] = ()
     unit: str = "bits/byte"
 
@@ -176,7 +176,7 @@ class _InFlight:
         try:
             found = checkpoints.restore(self.folder, (states, self.measured, self.train))
         except checkpoints.AnotherTree:  # of another width: as many members as fitted other devices, or another `members`
-            _log.info("%d cells begin again: they were saved in a program of another width", len(self.cells))
+            _log.info("%d cells begin again: they were saved in a program of another shape", len(self.cells))
             shutil.rmtree(self.folder, ignore_errors=True)
             found = None
         if found is None:
@@ -208,7 +208,7 @@ class _InFlight:
         return states
 
     def _keep(self, states: Any, step: int) -> None:
-        kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates)]
+        kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates, step)]
         if kept:
             weights = tree.flatten(processes.fetch(states.trainable))
             for index, cell in kept:

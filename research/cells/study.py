@@ -75,7 +75,8 @@ class Study:
     def flops(self, sequences: int, words: Sequence[str]) -> float:
         """Returns roughly what training on so many sequences takes, and pretraining for these initializations."""
         p, length = self.pretraining, self.model.max_length
-        sequences += p["bases"] * sum(set(self.pretraining_steps(words).values())) * p["batch_size"]
+        texts = {(initializations.parse(word).source, steps) for word, steps in self.pretraining_steps(words).items()}
+        sequences += p["bases"] * sum(steps for _, steps in texts) * p["batch_size"]
         return sequences * length * flops_per_token(self.model, length)
 
     def make_mesh(self) -> Mesh:
@@ -161,9 +162,9 @@ def whole(corpus: Corpus, part: str, length: int, metric: str, early: str = "") 
     return Measure(metric, in_chunks(windows(corpus.parts[part], length)), True, early=early, groups=in_chunks(groups, -1))
 
 
-def early(corpus: Corpus, part: str, length: int, metric: str, last_only: bool = False) -> Measure:
+def early(corpus: Corpus, part: str, length: int, metric: str) -> Measure:
     """Returns the measure of the loss on the first chunk of a part, 16 KB where windows have 64 tokens, at every budget."""
-    return Measure(metric, in_chunks(windows(corpus.parts[part], length))[:1], last_only)
+    return Measure(metric, in_chunks(windows(corpus.parts[part], length))[:1], False)
 
 
 def model_of(study: Study) -> Model:

@@ -45,7 +45,7 @@ class Prepared:
 
     bases: stacked. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell: coordinates with their
     learning rate -> the cell, its name left "". before: records that need no training. after: records that need the trained cells.
-    keep: whether the weights of a cell with these coordinates become artifacts.
+    keep: whether the weights of a cell with these coordinates become an artifact at a step.
     """
 
     bases: Any
@@ -55,7 +55,7 @@ class Prepared:
     cell: Callable[[Coordinates], Cell]
     before: Callable[[Runner], Iterable[Rows]] = lambda runner: ()
     after: Callable[[Runner, Sequence[Cell]], Iterable[Rows]] = lambda runner, cells: ()
-    keep: Callable[[Coordinates], bool] = lambda coordinates: False
+    keep: Callable[[Coordinates, int], bool] = lambda coordinates, step: False
 
 
 @dataclasses.dataclass(frozen=True)
