@@ -63,7 +63,7 @@ def caption(results: pd.DataFrame) -> str:
     rates = "" if np.isnan(last) else f" and was chosen for the loss after {last:.0f} steps: earlier losses are not the best that could be"
     return (
         f"Loss on a fixed piece of the target's test text at the budgets read off each run ({budgets or 'none'} steps); the learning "
-        f"rate is constant after warm-up{rates}. Vertical axes differ between targets and end two bits above the unigram entropy. "
+        f"rate is constant after warm-up{rates}. Vertical axes differ between targets and end at most two bits above the unigram entropy. "
         + seeds_sentence(trained, ["target", "init", "arm", "trains", "rank", "step"])
     )
 

@@ -114,7 +114,11 @@ def _line(axes: Axes, curve: Curve, top: float) -> None:
     """Draws one line and the mark of its chosen rate."""
     table, look = curve.table[curve.table["mean"] <= top], curve.look
     line: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": look.line, "linewidth": 1.3}
-    axes.errorbar(table["learning_rate"], table["mean"], yerr=spread(table), markersize=curve.size, elinewidth=0.8, capsize=0, **line)
+    drawn = axes.errorbar(
+        table["learning_rate"], table["mean"], yerr=spread(table), markersize=curve.size, elinewidth=0.8, capsize=0, **line
+    )
+    for bars in drawn[2]:
+        bars.set_alpha(0.4)  # over two selection seeds they are long
     if table.empty or np.isnan(curve.chosen):
         return
     height = np.interp(np.log(curve.chosen), np.log(table["learning_rate"]), table["mean"])

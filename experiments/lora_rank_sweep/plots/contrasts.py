@@ -29,16 +29,15 @@ def gap_contrasts(found: Sequence[Finding]) -> Figure:
     with style.context():
         figure = style.blank(8.5, 0.3 * (max(rows.values()) + 1) + 1.5)
         axes = figure.subplots()
-        limit = _limit(contrasts)
+        ends = _ends(contrasts)
         axes.axvline(0.0, color="#333333", linewidth=1.1, zorder=1)
         for key, height in rows.items():
             own = [f for f in contrasts if (f.where["target"], f.where["arm"], f.where["rank"]) == key]
             for i, other in enumerate(_others(own)):
                 turn = i - (len(_others(own)) - 1) / 2
-                _mark(axes, next(f for f in own if _other(f) == other), words[other], (limit, height + SPREAD * turn, i))
+                _mark(axes, next(f for f in own if _other(f) == other), words[other], (ends, height + SPREAD * turn, i))
         _rows_named(axes, rows, places)
-        axes.set_xlim(-1.12 * limit, 1.12 * limit)
-        axes.set_xlabel(f"← less from {FIRST} weights    what a rank costs, difference ({style.BITS})    more from {FIRST} weights →")
+        _directions(axes, ends)
         named = [style.handle(words[other], f"{FIRST} minus {other}", linestyle="-") for other in others]
         figure.legend(handles=named, loc="outside upper center", ncols=min(len(named), 4))
         return figure
@@ -77,21 +76,32 @@ def _rows(contrasts: Sequence[Finding], places: Sequence[tuple[str, str]]) -> di
     return rows
 
 
-def _limit(contrasts: Sequence[Finding]) -> float:
-    """Returns how far the axis reaches: fitted to the ranks above 0, and to no interval that dwarfs them."""
+def _ends(contrasts: Sequence[Finding]) -> tuple[float, float]:
+    """Returns how far the axis reaches to each side: fitted to the ranks above 0, to no interval that dwarfs them, and round zero."""
     read = [f for f in contrasts if f.value is not None]
     read = [f for f in read if f.where["rank"]] or read
-    values = max([abs(f.value) for f in read if f.value is not None] + [0.01])
-    ends = max([abs(end) for f in read for end in (f.low, f.high) if end is not None] + [values])
-    return min(ends, 2.5 * values)
+    size = max([abs(f.value) for f in read if f.value is not None] + [0.01])
+    reached = [end for f in read for end in (f.value, f.low, f.high) if end is not None]
+    low, high = max(min(reached), -2.5 * size), min(max(reached), 2.5 * size)
+    return min(low, -0.25 * max(high, size)), max(high, 0.25 * max(-low, size))
 
 
-def _mark(axes: Axes, f: Finding, look: style.Look, at: tuple[float, float, int]) -> None:
-    """Draws a contrast with its interval; `at`: up to where the axis goes, the height, and its turn among what lies off the axis."""
-    limit, height, turn = at
+def _directions(axes: Axes, ends: tuple[float, float]) -> None:
+    """Sets the horizontal axis, and says what left and right of zero mean."""
+    room = 0.06 * (ends[1] - ends[0])
+    axes.set_xlim(ends[0] - room, ends[1] + room)
+    axes.set_xlabel(f"what a rank costs from {FIRST} weights, minus from others ({style.BITS})")
+    for text, side, align in ((f"← less from {FIRST} weights", -8, "right"), ("more →", 8, "left")):
+        spot: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (side, 3), "textcoords": "offset points", "ha": align}
+        axes.annotate(text, (0, 1), va="bottom", fontsize=8.5, **spot)
+
+
+def _mark(axes: Axes, f: Finding, look: style.Look, at: tuple[tuple[float, float], float, int]) -> None:
+    """Draws a contrast with its interval; `at`: where the axis ends, the height, and its turn among what lies off the axis."""
+    (low, high), height, turn = at
     if f.value is None:
         return
-    if abs(f.value) <= limit:
+    if low <= f.value <= high:
         places, values, spread = around([f], [height])
         mark: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none"}
         axes.errorbar(values, places, xerr=spread, elinewidth=1.3, capsize=2.5, zorder=3, **mark)
@@ -99,7 +109,7 @@ def _mark(axes: Axes, f: Finding, look: style.Look, at: tuple[float, float, int]
     arrow, side = ("← ", -1) if f.value < 0 else ("→ ", 1)
     text = f"{arrow}{f.value:.1f}".replace("-", "−")
     spot: dict[str, Any] = {"xytext": (-side * 42 * turn, 0), "textcoords": "offset points", "ha": "left" if side < 0 else "right"}
-    axes.annotate(text, (side * 1.1 * limit, round(height)), va="center", fontsize=8, color=look.color, **spot)
+    axes.annotate(text, (low if side < 0 else high, round(height)), va="center", fontsize=8, color=look.color, **spot)
 
 
 def _rows_named(axes: Axes, rows: Mapping[tuple[str, str, int | None], int], places: Sequence[tuple[str, str]]) -> None:

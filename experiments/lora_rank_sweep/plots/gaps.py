@@ -43,16 +43,15 @@ def gap_against_rank(found: Sequence[Finding]) -> Figure:
     places, inits = panels_of(gaps), inits_in(gaps)
     ranks, words = rank_places(f.where["rank"] for f in gaps), style.looks(inits)
     with style.context():
-        figure, grid = layout.grid(len(places), 4.25, 3.15, least=5.6, sharey="row")
-        for row in range(0, len(grid), 2):
-            shown = [of_panel(gaps, place) for place in places[row : row + 2]]
-            low, top = _range([f for own in shown for f in own])
-            room = ROOM * max(_above(own, top) for own in shown)
-            grid[row].set_ylim(low, top + (top - low) * room / (1 - room))
-            grid[row].set_yticks([tick for tick in grid[row].get_yticks() if low <= tick <= top])
-            for axes, own, place in zip(grid[row : row + 2], shown, places[row : row + 2], strict=True):
-                _panel(axes, own, Scale(ranks, words, top))
-                layout.subtitled(axes, place[0], arm_words(place[1]))
+        figure, grid = layout.grid(len(places), 4.25, 3.15, least=5.6)
+        for axes, place in zip(grid, places, strict=True):
+            own = of_panel(gaps, place)
+            low, top = _range(own)
+            room = ROOM * _above(own, top)
+            axes.set_ylim(low, top + (top - low) * room / (1 - room))
+            axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= top])
+            _panel(axes, own, Scale(ranks, words, top))
+            layout.subtitled(axes, place[0], arm_words(place[1]))
         layout.label_rows(grid, "rank of the adapter (log scale; 0: none)", f"loss above full rank ({style.BITS})")
         style.legend_above(figure, inits, solid=False)
         return figure
@@ -65,7 +64,7 @@ def caption(found: Sequence[Finding]) -> str:
     return (
         "What a rank costs: the loss LoRA reaches minus what the same matrices reach at full rank, on held-out target text after equally "
         "many steps; 0 is as good as full rank. Rank 0 is the model without an adapter, untouched or with what else the arm trains. "
-        f"Numbers with an arrow lie above the axis; axes differ between rows. {ends}{interval_sentence(gaps)}"
+        f"Numbers with an arrow lie above the axis; axes differ between panels. {ends}{interval_sentence(gaps)}"
     )
 
 
@@ -74,7 +73,7 @@ def _gaps(found: Sequence[Finding]) -> list[Finding]:
 
 
 def _range(own: Sequence[Finding]) -> tuple[float, float]:
-    """Returns the ends of a row's axis without the room for numbers: fitted to the ranks above 0, and to no interval that dwarfs them."""
+    """Returns the ends of a panel's axis without the room for numbers: fitted to the ranks above 0, and to no interval that dwarfs them."""
     read = [f for f in own if f.value is not None]
     read = [f for f in read if f.where["rank"]] or read
     values = [f.value for f in read if f.value is not None] or [0.0]

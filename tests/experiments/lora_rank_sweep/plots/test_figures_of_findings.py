@@ -139,9 +139,12 @@ def test_gaps_far_above_the_ranks_are_numbers_and_squeeze_nothing(found: list[Fi
     assert any(np.allclose(line.get_ydata(), 0) for line in axes.lines)
 
 
-def test_panels_of_a_row_share_their_axis_and_rows_do_not(found: list[Finding]) -> None:
-    first, second, third = (axes.get_ylim() for axes in _shown(gaps.gap_against_rank(found)))
-    assert first == second != third
+def test_a_panel_is_fitted_to_its_own_ranks_and_stretched_by_no_interval(found: list[Finding]) -> None:
+    first, second, third = (axes.get_ylim()[1] for axes in _shown(gaps.gap_against_rank(found)))
+    assert third < first and third < second
+    wide = [f._replace(high=9.0, low=-9.0) if f.where.get("init") == "random" and f.where["rank"] == 8 else f for f in found]
+    low, top = _shown(gaps.gap_against_rank(wide))[2].get_ylim()
+    assert -1 < low < 0 < top < 2
 
 
 def test_a_contrast_stands_left_of_zero_where_rank_costs_less_from_pretrained_weights(found: list[Finding]) -> None:
