@@ -11,33 +11,31 @@ from research.figures import style
 from research.figures.intervals import INITS, around
 from research.findings import Finding
 
-FIRST, OF = "pretrained", "gap to matched"
+FIRST, GAP, SHARE = "pretrained", "gap to matched", "share of the gain"
 SPREAD = 0.26  # between the marks of a row
+Row = tuple[str, str, int | None]  # target, arm, rank
 
 
 def gap_contrasts(found: Sequence[Finding]) -> Figure:
-    """Returns what a rank costs from pretrained weights minus what it costs from others (bits/byte): a row per arm, target and rank.
+    """Returns what a rank costs from pretrained weights minus what it costs from others: a row per arm, target and rank.
 
-    A mark with its interval for each other initialization, and a line at no difference; what lies off the axis is written at its side.
+    Left in bits/byte, right as the share of the gain that it recovers. A mark with its interval for each other initialization, and a line
+    at no difference; what lies off the axis is written at its side.
     """
-    contrasts = _contrasts(found)
+    contrasts, shares = (_contrasts(found, of) for of in (GAP, SHARE))
     if not any(f.value is not None for f in contrasts):
         return style.sentence(f"Nothing to compare yet: this figure needs {FIRST} and other weights in the phase 'result'.")
     places, others = panels_of(contrasts), _others(contrasts)
     rows = _rows(contrasts, places)
     words = style.looks(others)
     with style.context():
-        figure = style.blank(8.5, 0.3 * (max(rows.values()) + 1) + 1.5)
-        axes = figure.subplots()
-        ends = _ends(contrasts)
-        axes.axvline(0.0, color="#333333", linewidth=1.1, zorder=1)
-        for key, height in rows.items():
-            own = [f for f in contrasts if (f.where["target"], f.where["arm"], f.where["rank"]) == key]
-            for i, other in enumerate(_others(own)):
-                turn = i - (len(_others(own)) - 1) / 2
-                _mark(axes, next(f for f in own if _other(f) == other), words[other], (ends, height + SPREAD * turn, i))
-        _rows_named(axes, rows, places)
-        _directions(axes, ends)
+        figure = style.blank(10.2, 0.3 * (max(rows.values()) + 1) + 1.6)
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1])
+        for axes, some in ((left, contrasts), (right, shares)):
+            _panel(axes, some, rows, words)
+        _rows_named(left, rows, places)
+        left.set_xlabel(f"what a rank costs, {FIRST} minus others ({style.BITS})")
+        right.set_xlabel(f"share of the gain it recovers, {FIRST} minus others")
         named = [style.handle(words[other], f"{FIRST} minus {other}", linestyle="-") for other in others]
         figure.legend(handles=named, loc="outside upper center", ncols=min(len(named), 4))
         return figure
@@ -45,17 +43,33 @@ def gap_contrasts(found: Sequence[Finding]) -> Figure:
 
 def caption(found: Sequence[Finding]) -> str:
     """Returns what the figure shows, n, and what its intervals hold and leave out."""
-    contrasts = _contrasts(found)
+    contrasts = _contrasts(found, GAP)
     ends = ENDS if "block+ends" in {arm for _, arm in panels_of(contrasts)} else ""
     return (
-        f"What a rank costs (LoRA's loss minus that of the same matrices at full rank) from {FIRST} weights minus what it costs from "
-        "others, paired by seed. An interval that holds 0 does not tell them apart. Rank 0 is the model without an adapter; numbers with "
-        f"an arrow lie off the axis. {ends}{interval_sentence(contrasts)}"
+        f"From {FIRST} weights minus from others, paired by seed. Left: what a rank costs, LoRA's loss minus that of the same matrices at "
+        "full rank. Right: the share that it recovers of what these matrices gain at full rank over the untouched model; null weights have "
+        "more to gain, so the two may point different ways. An interval that holds 0 does not tell them apart. Rank 0 is the model "
+        f"without an adapter; numbers with an arrow lie off the axis. {ends}{interval_sentence(contrasts)}"
     )
 
 
-def _contrasts(found: Sequence[Finding]) -> list[Finding]:
-    return [f for f in found if f.name == "contrast" and f.where["of"] == OF and f.where["between"].startswith(f"{FIRST} - ")]
+def _panel(axes: Axes, contrasts: Sequence[Finding], rows: Mapping[Row, int], words: Mapping[str, style.Look]) -> None:
+    ends = _ends(contrasts)
+    axes.axvline(0.0, color="#333333", linewidth=1.1, zorder=1)
+    for key, height in rows.items():
+        own = [f for f in contrasts if (f.where["target"], f.where["arm"], f.where["rank"]) == key]
+        for i, other in enumerate(_others(own)):
+            turn = i - (len(_others(own)) - 1) / 2
+            _mark(axes, next(f for f in own if _other(f) == other), words[other], (ends, height + SPREAD * turn, i))
+    _directions(axes, ends)
+    axes.grid(visible=False, axis="y")
+    for (target, _, rank), height in rows.items():
+        if rank is None and height and target:
+            axes.axhline(height - 0.45, color="#bbbbbb", linewidth=0.8)
+
+
+def _contrasts(found: Sequence[Finding], of: str) -> list[Finding]:
+    return [f for f in found if f.name == "contrast" and f.where["of"] == of and f.where["between"].startswith(f"{FIRST} - ")]
 
 
 def _others(contrasts: Sequence[Finding]) -> list[str]:
@@ -67,9 +81,9 @@ def _other(f: Finding) -> str:
     return str(f.where["between"]).removeprefix(f"{FIRST} - ")
 
 
-def _rows(contrasts: Sequence[Finding], places: Sequence[tuple[str, str]]) -> dict[tuple[str, str, int | None], int]:
+def _rows(contrasts: Sequence[Finding], places: Sequence[tuple[str, str]]) -> dict[Row, int]:
     """Returns the height of each row, counted from the top: a heading (no rank) for each arm and target, then its ranks."""
-    rows: dict[tuple[str, str, int | None], int] = {}
+    rows: dict[Row, int] = {}
     for target, arm in places:
         for rank in [None, *sorted({f.where["rank"] for f in of_panel(contrasts, (target, arm))})]:
             rows[target, arm, rank] = len(rows)
@@ -79,6 +93,8 @@ def _rows(contrasts: Sequence[Finding], places: Sequence[tuple[str, str]]) -> di
 def _ends(contrasts: Sequence[Finding]) -> tuple[float, float]:
     """Returns how far the axis reaches to each side: fitted to the ranks above 0, to no interval that dwarfs them, and round zero."""
     read = [f for f in contrasts if f.value is not None]
+    if not read:
+        return -1.0, 1.0
     read = [f for f in read if f.where["rank"]] or read
     size = max([abs(f.value) for f in read if f.value is not None] + [0.01])
     reached = [end for f in read for end in (f.value, f.low, f.high) if end is not None]
@@ -90,8 +106,7 @@ def _directions(axes: Axes, ends: tuple[float, float]) -> None:
     """Sets the horizontal axis, and says what left and right of zero mean."""
     room = 0.06 * (ends[1] - ends[0])
     axes.set_xlim(ends[0] - room, ends[1] + room)
-    axes.set_xlabel(f"what a rank costs from {FIRST} weights, minus from others ({style.BITS})")
-    for text, side, align in ((f"← less from {FIRST} weights", -8, "right"), ("more →", 8, "left")):
+    for text, side, align in ((f"← less from {FIRST}", -8, "right"), ("more →", 8, "left")):
         spot: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (side, 3), "textcoords": "offset points", "ha": align}
         axes.annotate(text, (0, 1), va="bottom", fontsize=8.5, **spot)
 
@@ -112,18 +127,15 @@ def _mark(axes: Axes, f: Finding, look: style.Look, at: tuple[tuple[float, float
     axes.annotate(text, (low if side < 0 else high, round(height)), va="center", fontsize=8, color=look.color, **spot)
 
 
-def _rows_named(axes: Axes, rows: Mapping[tuple[str, str, int | None], int], places: Sequence[tuple[str, str]]) -> None:
+def _rows_named(axes: Axes, rows: Mapping[Row, int], places: Sequence[tuple[str, str]]) -> None:
     """Names the ranks left of the axis and the arms and targets above their rows."""
     ranks = {key[2]: height for key, height in rows.items()}
     named = [(height, f"rank {rank}") for (_, _, rank), height in rows.items() if rank is not None]
     axes.set_yticks([height for height, _ in named], [name for _, name in named])
     axes.set_ylim(max(ranks.values()) + 0.6, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
     for target, arm in places:
         height = rows[target, arm, None]
-        if height:
-            axes.axhline(height - 0.45, color="#bbbbbb", linewidth=0.8)
         text = f"{target} · {arm_words(arm)}"
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         spot: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center", "bbox": paper, "zorder": 4}
