@@ -8,7 +8,7 @@ def data() -> dict[str, object]:
 
     part: on which part results are read, test or, once at the end, final.
     """
-    return {"validation_bytes": 32_768, "test_bytes": 98_304, "final_bytes": 98_304, "seed": 0, "part": "test", "max_bytes": 2**31}
+    return {"validation_bytes": 16_384, "test_bytes": 65_536, "final_bytes": 65_536, "seed": 0, "part": "test", "max_bytes": 2**31}
 
 
 def text(source: str, target: str) -> dict[str, object]:
