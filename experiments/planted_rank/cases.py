@@ -113,7 +113,8 @@ class PlantedSweep(LoRARuns):
     def cases(self) -> list[Case]:
         """Returns what is planted; a full-rank decoy needs students that stay below the matrices' rank."""
         (side, top), first = self.sizes(), min(self.strengths)
-        found = [Case("none", kind, rank, first) for kind in self.spectra for rank in self.planted_ranks]
+        kinds = {rank: self.spectra[: 1 if rank == 1 else None] for rank in self.planted_ranks}  # one value has one spectrum
+        found = [Case("none", kind, rank, first) for kind in self.spectra for rank in self.planted_ranks if kind in kinds[rank]]
         found += [Case("none", "flat", rank, strength) for rank in self.strength_ranks for strength in self.strengths]
         decoys = {"zero": Case("zero", "flat", 0, first), "out_of_reach": Case("out_of_reach", "flat", max(self.planted_ranks), first)}
         decoys |= {"full_rank": Case("full_rank", "flat", side, first)} if top < side else {}

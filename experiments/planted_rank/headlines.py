@@ -23,7 +23,7 @@ def answer(found: Sequence[Finding]) -> str:
     covered = [f.value for f in found if f.name == "coverage" and f.where["estimator"] == "r90" and f.value is not None]
     parts = [f"The planted rank is recovered by every seed in {sum(map(recovers, planted))} of {len(planted)} cases at {weakest:g} nats"]
     parts += [f"{len(refused)} of {len(decoys)} decoys are told apart"] if decoys else []
-    parts += [f"the 95 % interval of r90 covers the truth in {min(covered):.1%} or more of simulations"] if covered else []
+    parts += [f"the 95 % interval of r90 covers the truth of {min(covered):.1%} or more of simulated curves"] if covered else []
     return " ".join([", ".join(parts) + ".", *_of_r90(found, weakest), *_stronger(found)])
 
 
@@ -33,7 +33,7 @@ def _of_r90(found: Sequence[Finding], weakest: float) -> Iterator[str]:
     if readings:
         right, errors = sum(map(agrees, readings)), _span(found, "planted_r90_error", **where)
         inside = sum(covers(f.low, f.high, f.where["analytic"]) for f in readings)
-        words = f"There r90 is right to half an octave in {right} of {len(readings)} cases{errors and f' (errors {errors})'}"
+        words = f"There r90 is within half an octave of the analytic value in {right} of {len(readings)} cases{errors and f' (errors {errors})'}"
         yield f"{words}, and its interval over seeds holds the analytic value in {inside}."
     decoys = [f for f in found if f.name == "planted_r90" and f.where["decoy"] != "none"]
     names, wrong = ({f.where["decoy"] for f in some} for some in (decoys, (f for f in decoys if not agrees(f))))

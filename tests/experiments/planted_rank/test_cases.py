@@ -74,3 +74,8 @@ def test_what_does_not_fit_the_model_is_refused() -> None:
         changed(out_of_reach=("mlp/",)).sites("out_of_reach")
     with pytest.raises(UsageError, match="matches nothing"):
         changed(out_of_reach=("nowhere",)).sites("out_of_reach")
+
+
+def test_a_single_component_has_one_spectrum_and_is_planted_once() -> None:
+    cases = changed(spectra=("flat", "decaying"), planted_ranks=(1, 2), decoys=(), strengths=(1e-4,), strength_ranks=()).cases()
+    assert [(case.spectrum, case.planted_rank) for case in cases] == [("flat", 1), ("flat", 2), ("decaying", 2)]
