@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve
-from research.analysis.contrasts import contrast, ratio
+from research.analysis.contrasts import base_means, contrast, ratio
 from research.analysis.learning_rates import parabola_optimum
-from research.analysis.recovery import relative_r90, start_loss
+from research.analysis.recovery import guard, headroom, relative_r90, start_loss
 from research.findings import Estimate, Finding, finding
 
 FIRST = "pretrained"
@@ -27,9 +27,10 @@ def gaps(own: Measured) -> Iterator[Finding]:
             for reference, rank in _pairs(found):
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
                 yield finding("gap", where, own.over(found.gap(rank, reference), found.bases), "bits/byte")
-            for rank in (rank for rank in found.ranks if rank):
-                where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank)}
-                yield finding("share_of_gain", where, own.over(found.share(rank), found.bases), "1")
+            for rank, (start, ceiling) in itertools.product(found.ranks[1:], _starts(own).items()):
+                where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "start": start}
+                share = own.over(found.share(rank, ceiling), found.bases)
+                yield finding("share_of_gain", where, _guarded(share, ceiling, found), "1")
 
 
 def between_inits(own: Measured) -> Iterator[Finding]:
@@ -43,9 +44,10 @@ def between_inits(own: Measured) -> Iterator[Finding]:
         for reference, rank in (pair for pair in _pairs(first) if pair in _pairs(second)):
             gap = _paired(own, first, second, _gap(rank, reference))
             yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
-        for rank in (rank for rank in first.ranks if rank and rank in second.ranks):
-            share = _paired(own, first, second, _share(rank))
-            yield finding("contrast", {"of": "share of the gain", **where, "rank": int(rank)}, share, "1")
+        shared = [rank for rank in first.ranks[1:] if rank in second.ranks]
+        for rank, (start, ceiling) in itertools.product(shared, _starts(own).items()):
+            share = _guarded(_paired(own, first, second, _share(rank, ceiling)), ceiling, first, second)
+            yield finding("contrast", {"of": "share of the gain", **where, "rank": int(rank), "start": start}, share, "1")
         where = {**where, "between": f"{FIRST} / {other}"}
         yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
 
@@ -59,6 +61,19 @@ def _before_training(own: Measured) -> Iterator[Finding]:
         estimate = own.over(first.at(seeds) - second.at(seeds), min(bases, key=lambda some: len(set(some))))
         where = {"of": "untouched loss", "between": f"{FIRST} - {other}", "target": own.target, "arm": None, "rank": None}
         yield finding("contrast", where, estimate, "bits/byte")
+
+
+def against_everything(own: Measured) -> Iterator[Finding]:
+    """Yields the loss of untouched pretrained weights minus that of training everything from others: who ends lower, at rank 0."""
+    first = own.of(FIRST, None, UNTOUCHED)
+    for other in (init for init in own.inits() if init != FIRST and len(first.seeds)):
+        second = own.of(other, None, "full")
+        if len(seeds := np.intersect1d(first.seeds, second.seeds)):
+            bases = [np.array([own.bases[init, seed] for seed in seeds]) for init in (FIRST, other)]
+            estimate = own.over(first.at(seeds) - second.at(seeds), min(bases, key=lambda some: len(set(some))))
+            words = f"{FIRST} untouched - {other} everything"
+            where = {"of": "loss", "between": words, "target": own.target, "arm": None, "rank": None}
+            yield finding("contrast", where, estimate, "bits/byte")
 
 
 def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
@@ -88,8 +103,21 @@ def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
         yield finding("contrast", {**where, "rank": None if rank is None else int(rank)}, estimate, "1")
 
 
-def _share(rank: float) -> Callable[[Curve], np.ndarray]:
-    return lambda found: found.share(rank)
+def _share(rank: float, ceiling: float) -> Callable[[Curve], np.ndarray]:
+    return lambda found: found.share(rank, ceiling)
+
+
+def _starts(own: Measured) -> dict[str, float]:
+    """From where a gain is counted, and the loss that it is counted from at most: coming down to the unigram entropy takes no structure."""
+    return {"rank 0": np.inf, "unigram": own.known["unigram_loss"]}
+
+
+def _guarded(estimate: Estimate, ceiling: float, *curves: Curve) -> Estimate:
+    """A share, or null where the gain of one of the curves is not clearly there."""
+    for found in curves:
+        start, matched = (base_means(values[:, 0], found.bases) for values in (found.start(ceiling), found.matched))
+        estimate = guard(estimate, headroom(start, matched))
+    return estimate
 
 
 def _gap(rank: float, reference: str) -> Callable[[Curve], np.ndarray]:

@@ -1,12 +1,14 @@
 """The answer of a sweep over ranks, and the tables with which its report begins: every word of them is a finding's."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from experiments.lora_rank_sweep import ledger
 from research.findings import Finding, Table, find, shown
 
 FIRST, NULL = "pretrained", "random"
+FORM = "+#.3g"
 PARTS = {"matched": "same matrices, full rank", "full": "everything"}
 LOSSES = (
     "Loss on held-out target text after the same steps, bits per byte [95 % interval over bases and documents]. Rank 0 is what moving "
@@ -14,9 +16,14 @@ LOSSES = (
 )
 COSTS = (
     "What a rank costs: LoRA's loss minus that of the same matrices at full rank, bits per byte, and the difference between pretrained and "
-    "random weights; then the share that the rank recovers of what the same matrices gain over the untouched model, where null weights "
-    "have more to gain [95 % interval over bases and documents]. LoRA's rates were chosen at a few ranks and are interpolated between."
+    "random weights [95 % interval over bases and documents]. At rank 0 no adapter moves. LoRA's rates were chosen at a few ranks, "
+    "interpolated between and held beyond; those of full rank were chosen for themselves."
 )
+SHARES = (
+    "The share that a rank recovers of what the same matrices gain at full rank: counted from rank 0, and from the unigram entropy where "
+    "that is lower, since coming down to it takes no structure of the text [95 % interval over bases and documents]."
+)
+STARTS = {"rank 0": "from rank 0", "unigram": "from the unigram entropy where that is lower"}
 DIRECTIONS = (
     "The rank at which LoRA gains 90 % of what the same matrices gain at full rank, counted from the untouched loss or the unigram "
     "entropy, the lower of both; what is lost of the full-rank update by cutting it to its best and to random directions of the same "
@@ -25,80 +32,65 @@ DIRECTIONS = (
 
 
 def answer(found: Sequence[Finding]) -> str:
-    """Returns what rank costs from pretrained against random weights, in bits and as a share of the gain, and how often it is less.
+    """Returns what the smallest rank costs from pretrained against random weights: in bits, at rank 0 too, and as a share by either start.
 
-    The smallest rank on each target and arm, then in how many of these a larger one. Both ways of counting stand there, since one may say
-    less and the other more.
+    All ways of counting stand there, since one may say less and another more; then who ends lower on each target, which is no matter of
+    rank.
     """
-    costs, shares = (
-        [f for f in found if _is_contrast(f, of, f"{FIRST} - {NULL}") and f.where["rank"] and f.value is not None]
-        for of in ("gap to matched", "share of the gain")
-    )
-    if not costs:
+    costs = [f for f in found if _is_contrast(f, "gap to matched", f"{FIRST} - {NULL}") and f.value is not None]
+    rank = min((f.where["rank"] for f in costs if f.where["rank"]), default=None)
+    if rank is None:
         said = f"What a rank costs was not compared: that takes runs from {FIRST} and from {NULL} weights."
         return said if any(f.name == "target_loss" for f in found) else ""
-    first, *others = _shared_ranks(costs)
-    own, own_shares = ([f for f in some if f.where["rank"] == first] for some in (costs, shares))
+    own, before = ([f for f in costs if f.where["rank"] == one] for one in (rank, 0))
     sentences = [
-        f"What rank {first} costs against full rank in the same matrices, {FIRST} minus {NULL} weights, in bits/byte: {_listed(own)}",
+        f"What rank {rank} costs against full rank in the same matrices, {FIRST} minus {NULL} weights, in bits/byte: {_listed(own)}",
         _tally(own, (f"it costs less from {FIRST} weights", "more")),
-        f"The share it recovers of what these matrices gain over the untouched model, {FIRST} minus {NULL}: {_listed(own_shares)}",
-        _tally(own_shares, (f"it is less from {FIRST} weights", "more")),
+        f"The same at rank 0, where no adapter moves: {_listed(before)}",
     ]
-    for rank in others[-1:]:
-        cost, share = ([f for f in some if f.where["rank"] == rank] for some in (costs, shares))
-        sentences.append(_tally(cost, (f"rank {rank} costs less from {FIRST} weights", "more")))
-        sentences.append(_tally(share, (f"its share is less from {FIRST} weights", "more")))
-    return " ".join(f"{sentence}." for sentence in (*sentences, *_before(found, own[0].where["target"])))
+    for start, words in STARTS.items():
+        shares = [f for f in found if _is_contrast(f, "share of the gain", f"{FIRST} - {NULL}") and f.where["rank"] == rank]
+        shares = [f for f in shares if f.where["start"] == start]
+        sentences.append(f"The share of the gain that it recovers, counted {words}: {_listed(shares)}")
+        sentences.append(_tally(shares, (f"it is less from {FIRST} weights", "more")))
+    ends = [f for f in found if f.name == "contrast" and f.where["between"] == f"{FIRST} untouched - {NULL} everything"]
+    listed = ", ".join(f"{shown(f, FORM)} on {f.where['target']}" for f in ends)
+    sentences += (
+        [f"Who ends lower is no matter of rank: untouched {FIRST} minus everything trained from {NULL} weights, {listed}"] if ends else []
+    )
+    return " ".join(f"{sentence}." for sentence in (*sentences, "95 % intervals, each for itself; arms share bases and documents"))
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
-    """Returns four tables: losses by what is trained; what a rank costs; how many directions there are; the ledger."""
+    """Returns tables of losses by what is trained, of what a rank costs, of the share it recovers, of directions, and the ledger."""
     losses = [f for f in found if f.name == "target_loss"]
     rows = list(dict.fromkeys((f.where["target"], f.where["arm"], f.where["init"]) for f in losses if f.where["arm"]))
     if not rows:
         return ()
     costs = ledger.table(found)
     costs = costs._replace(caption=f"{costs.caption} {ledger.sentence(found)}")
-    made = (_of_losses(found, rows), _of_costs(found, rows), _of_directions(found, rows), costs)
+    made = (_of_losses(found, rows), _of_costs(found, rows), _of_shares(found, rows), _of_directions(found, rows), costs)
     return tuple(table for table in made if table.rows)
-
-
-def _shared_ranks(costs: Sequence[Finding]) -> list[int]:
-    """The ranks at which every target and arm was compared, ascending; if there are none, all."""
-    by_arm: dict[tuple[str, str], set[int]] = {}
-    for f in costs:
-        by_arm.setdefault((f.where["target"], f.where["arm"]), set()).add(f.where["rank"])
-    return sorted(set.intersection(*by_arm.values()) or set.union(*by_arm.values()))
 
 
 def _listed(contrasts: Sequence[Finding]) -> str:
     by_target: dict[str, list[str]] = {}
     for f in contrasts:
-        by_target.setdefault(f.where["target"], []).append(f"{shown(f, '+.2f')} ({f.where['arm']})")
+        words = shown(f, FORM) if f.value is not None else "undefined"
+        by_target.setdefault(f.where["target"], []).append(f"{words} ({f.where['arm']})")
     return "; ".join(f"on {target} {', '.join(words)}" for target, words in by_target.items())
 
 
 def _tally(contrasts: Sequence[Finding], words: tuple[str, str]) -> str:
-    """In how many comparisons a contrast is below 0, above it, or neither: nothing is told apart by the documents of one base."""
+    """In how many comparisons a contrast is below 0, above it, neither or undefined: nothing is told apart by documents of one base."""
     below = [f for f in contrasts if f.n > 1 and f.high is not None and f.high < 0]
     above = [f for f in contrasts if f.n > 1 and f.low is not None and f.low > 0]
-    neither = len(contrasts) - len(below) - len(above)
+    undefined = [f for f in contrasts if f.value is None]
+    neither = len(contrasts) - len(below) - len(above) - len(undefined)
     parts = [f"{words[0]} in {len(below)} of {len(contrasts)} comparisons", f"{words[1]} in {len(above)}"]
     parts += [f"not told apart in {neither}"] if neither else []
+    parts += [f"undefined in {len(undefined)}"] if undefined else []
     return ", ".join(parts).capitalize()
-
-
-def _before(found: Sequence[Finding], target: str) -> list[str]:
-    """The losses that say nothing of rank, with which pretrained weights are ahead all the same."""
-    untouched = find(found, "untouched_loss", target=target, init=FIRST)
-    full = find(found, "target_loss", target=target, init=NULL, trains="full")
-    if untouched is None or full is None or untouched.value is None or full.value is None:
-        return []
-    return [
-        f"Who ends lower says nothing of rank: untouched {FIRST} weights read {shown(untouched)} on {target}, "
-        f"everything trained from {NULL} weights {shown(full)}"
-    ]
 
 
 def _of_losses(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
@@ -122,21 +114,39 @@ def _of_losses(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
 
 
 def _of_costs(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
-    inits = list(dict.fromkeys(init for _, _, init in rows))
-    ranks = _some(sorted({f.where["rank"] for f in found if f.name == "gap" and f.where["rank"]}))
-    between = f"{FIRST} - {NULL}"
-    shares = (f"share from {FIRST}", f"share from {NULL}", f"share, {between}")
-    columns = ("target", "adapted", "rank", *(f"from {init}" for init in inits), between, *shares)
+    inits, between = list(dict.fromkeys(init for _, _, init in rows)), f"{FIRST} - {NULL}"
+    columns = ("target", "adapted", "rank", *(f"from {init}" for init in inits), between)
     made = []
-    for (target, arm), rank in itertools.product(dict.fromkeys((target, arm) for target, arm, _ in rows), ranks):
-        at = {"target": target, "arm": arm, "rank": rank}
-        gaps = [find(found, "gap", **at, init=init, reference="matched") for init in inits]
-        shared = [find(found, "share_of_gain", **at, init=init) for init in (FIRST, NULL)]
-        contrasts = [find(found, "contrast", **at, of=of, between=between) for of in ("gap to matched", "share of the gain")]
+    for where in _places(found, rows, (0,)):
+        gaps = [find(found, "gap", **where, init=init, reference="matched") for init in inits]
+        contrast = find(found, "contrast", **where, of="gap to matched", between=between)
         if any(gaps):
-            cells = (*gaps, contrasts[0], *shared, contrasts[1])
-            made.append((target, arm, str(rank), *(shown(f, "+.2f" if f and f.name != "share_of_gain" else ".2f") for f in cells)))
+            made.append((where["target"], where["arm"], str(where["rank"]), *(shown(f, FORM) for f in (*gaps, contrast))))
     return Table(columns, tuple(made), COSTS)
+
+
+def _of_shares(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
+    between, inits = f"{FIRST} - {NULL}", (FIRST, NULL)
+    columns = ("target", "adapted", "rank", *(f"{name}, {start}" for start in STARTS for name in (*inits, between)))
+    made = []
+    for where in _places(found, rows, ()):
+        cells: list[str] = []
+        for start in STARTS:
+            shares = [find(found, "share_of_gain", **where, init=init, start=start) for init in inits]
+            contrast = find(found, "contrast", **where, of="share of the gain", between=between, start=start)
+            cells += [*(shown(f, ".2f") if f is None or f.value is not None else "undefined" for f in shares)]
+            cells.append(shown(contrast, FORM) if contrast is None or contrast.value is not None else "undefined")
+        made.append((where["target"], where["arm"], str(where["rank"]), *cells))
+    return Table(columns, tuple(made), SHARES)
+
+
+def _places(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]], first: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    """Target, arm and rank of the rows of a table: the ranks in `first`, then a small, a middle and the largest one of those read."""
+    ranks = (*first, *_some(sorted({f.where["rank"] for f in found if f.name == "gap" and f.where["rank"]})))
+    for (target, arm), rank in itertools.product(dict.fromkeys((target, arm) for target, arm, _ in rows), ranks):
+        where = {"target": target, "arm": arm, "rank": rank}
+        if find(found, "gap", **where):
+            yield where
 
 
 def _of_directions(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:

@@ -92,10 +92,13 @@ class Curve(NamedTuple):
         """Returns LoRA's loss minus that of a reference, 'matched' or 'full', (seeds, 1 + groups)."""
         return np.asarray(self.reached[:, list(self.ranks).index(rank)] - getattr(self, reference))
 
-    def share(self, rank: float) -> np.ndarray:
-        """Returns the share of what the same matrices gain at full rank over the untouched model that a rank recovers, as `gap`."""
-        reached = self.reached[:, list(self.ranks).index(rank)]
-        return recovered(self.untouched, reached, self.matched)
+    def start(self, ceiling: float = np.inf) -> np.ndarray:
+        """Returns the loss from which a gain is counted: rank 0's, or `ceiling` where that is lower, (seeds, 1 + groups)."""
+        return np.minimum(self.reached[:, 0], ceiling)
+
+    def share(self, rank: float, ceiling: float = np.inf) -> np.ndarray:
+        """Returns the share of the gain of the same matrices at full rank, from `start`, that a rank recovers, as `gap`."""
+        return recovered(self.start(ceiling), self.reached[:, list(self.ranks).index(rank)], self.matched)
 
     def by_base(self, group: int = 0) -> "Curve":
         """Returns the curve without one group of documents (0: none) and the last axis, seeds that share a base averaged.

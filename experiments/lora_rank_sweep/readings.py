@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.lora_rank_sweep import ledger, updates
-from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, rates
+from experiments.lora_rank_sweep.contrasts import FIRST, against_everything, between_inits, gaps, rates
 from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
 from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve, measured, targets
 from research.analysis.contrasts import base_means, contrast
@@ -30,7 +30,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
         own = measured(results, target)
         if "unigram_loss" not in own.known:
             continue
-        found += [*_losses(own), *_known(own), *gaps(own), *between_inits(own)]
+        found += [*_losses(own), *_known(own), *gaps(own), *between_inits(own), *against_everything(own)]
         for arm in own.arms():
             for init in own.inits():
                 found += _relative(own, init, arm)
@@ -80,9 +80,7 @@ def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
     for row in table.itertuples():
         at = {**where, "start": row.start, "reference": row.reference}
         estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
-        if row.metric == "recovered":
-            made.append(finding("recovered", {**at, "rank": _whole(row.rank)}, estimate, "1"))
-        else:
+        if row.metric == "r90":
             made.append(finding("r90_by_definition", at, estimate, "rank"))
     for row in sensitivity(one.ranks, start, one.reached, one.matched).itertuples():
         estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)

@@ -33,7 +33,8 @@ def _of_r90(found: Sequence[Finding], weakest: float) -> Iterator[str]:
     if readings:
         right, errors = sum(map(agrees, readings)), _span(found, "planted_r90_error", **where)
         inside = sum(covers(f.low, f.high, f.where["analytic"]) for f in readings)
-        words = f"There r90 is within half an octave of the analytic value in {right} of {len(readings)} cases{errors and f' (errors {errors})'}"
+        spread = f" (errors {errors})" if errors else ""
+        words = f"There r90 is within half an octave of the analytic value in {right} of {len(readings)} cases{spread}"
         yield f"{words}, and its interval over seeds holds the analytic value in {inside}."
     decoys = [f for f in found if f.name == "planted_r90" and f.where["decoy"] != "none"]
     names, wrong = ({f.where["decoy"] for f in some} for some in (decoys, (f for f in decoys if not agrees(f))))

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.lora_rank_sweep.plots.places import ENDS, arm_words, interval_sentence, of_panel, panels_of
+from experiments.lora_rank_sweep.plots.places import ENDS, interval_sentence, of_panel, panels_of
 from research.figures import style
 from research.figures.intervals import INITS, around
 from research.findings import Finding
@@ -19,23 +19,24 @@ Row = tuple[str, str, int | None]  # target, arm, rank
 def gap_contrasts(found: Sequence[Finding]) -> Figure:
     """Returns what a rank costs from pretrained weights minus what it costs from others: a row per arm, target and rank.
 
-    Left in bits/byte, right as the share of the gain that it recovers. A mark with its interval for each other initialization, and a line
-    at no difference; what lies off the axis is written at its side.
+    Left in bits/byte, then as the share of the gain that it recovers, by either start. A mark with its interval for each other
+    initialization, and a line at no difference; what lies off the axis is written at its side.
     """
-    contrasts, shares = (_contrasts(found, of) for of in (GAP, SHARE))
+    contrasts, *shares = (_contrasts(found, *what) for what in ((GAP,), (SHARE, "rank 0"), (SHARE, "unigram")))
     if not any(f.value is not None for f in contrasts):
         return style.sentence(f"Nothing to compare yet: this figure needs {FIRST} and other weights in the phase 'result'.")
     places, others = panels_of(contrasts), _others(contrasts)
     rows = _rows(contrasts, places)
     words = style.looks(others)
     with style.context():
-        figure = style.blank(10.2, 0.3 * (max(rows.values()) + 1) + 1.6)
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1])
-        for axes, some in ((left, contrasts), (right, shares)):
+        figure = style.blank(10.6, 0.3 * (max(rows.values()) + 1) + 1.7)
+        every = figure.subplots(1, 3, sharey=True, width_ratios=[1.5, 1, 1])
+        for axes, some in zip(every, (contrasts, *shares), strict=True):
             _panel(axes, some, rows, words)
-        _rows_named(left, rows, places)
-        left.set_xlabel(f"what a rank costs, {FIRST} minus others ({style.BITS})")
-        right.set_xlabel(f"share of the gain it recovers, {FIRST} minus others")
+        _rows_named(every[0], rows, places)
+        every[0].set_xlabel(f"what a rank costs ({style.BITS}),\n{FIRST} minus others")
+        every[1].set_xlabel("share of the gain it recovers,\ncounted from rank 0")
+        every[2].set_xlabel("the same, from the\nunigram entropy if lower")
         named = [style.handle(words[other], f"{FIRST} minus {other}", linestyle="-") for other in others]
         figure.legend(handles=named, loc="outside upper center", ncols=min(len(named), 4))
         return figure
@@ -47,9 +48,10 @@ def caption(found: Sequence[Finding]) -> str:
     ends = ENDS if "block+ends" in {arm for _, arm in panels_of(contrasts)} else ""
     return (
         f"From {FIRST} weights minus from others, paired by seed. Left: what a rank costs, LoRA's loss minus that of the same matrices at "
-        "full rank. Right: the share that it recovers of what these matrices gain at full rank over the untouched model; null weights have "
-        "more to gain, so the two may point different ways. An interval that holds 0 does not tell them apart. Rank 0 is the model "
-        f"without an adapter; numbers with an arrow lie off the axis. {ends}{interval_sentence(contrasts)}"
+        "full rank. Middle: the share that it recovers of what these matrices gain at full rank, counted from rank 0. Right: counted from "
+        "the unigram entropy where that is lower; nothing stands where that gain is not clearly there. The three may point different ways. "
+        "An interval that holds 0 does not tell them apart. Rank 0 is the model without an adapter; numbers with an arrow lie off the "
+        f"axis. {ends}{interval_sentence(contrasts)}"
     )
 
 
@@ -68,8 +70,9 @@ def _panel(axes: Axes, contrasts: Sequence[Finding], rows: Mapping[Row, int], wo
             axes.axhline(height - 0.45, color="#bbbbbb", linewidth=0.8)
 
 
-def _contrasts(found: Sequence[Finding], of: str) -> list[Finding]:
-    return [f for f in found if f.name == "contrast" and f.where["of"] == of and f.where["between"].startswith(f"{FIRST} - ")]
+def _contrasts(found: Sequence[Finding], of: str, start: str | None = None) -> list[Finding]:
+    own = [f for f in found if f.name == "contrast" and f.where["of"] == of and f.where["between"].startswith(f"{FIRST} - ")]
+    return [f for f in own if f.where.get("start") == start]
 
 
 def _others(contrasts: Sequence[Finding]) -> list[str]:
@@ -106,7 +109,7 @@ def _directions(axes: Axes, ends: tuple[float, float]) -> None:
     """Sets the horizontal axis, and says what left and right of zero mean."""
     room = 0.06 * (ends[1] - ends[0])
     axes.set_xlim(ends[0] - room, ends[1] + room)
-    for text, side, align in ((f"← less from {FIRST}", -8, "right"), ("more →", 8, "left")):
+    for text, side, align in (("← less", -6, "right"), ("more →", 6, "left")):
         spot: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (side, 3), "textcoords": "offset points", "ha": align}
         axes.annotate(text, (0, 1), va="bottom", fontsize=8.5, **spot)
 
@@ -136,7 +139,7 @@ def _rows_named(axes: Axes, rows: Mapping[Row, int], places: Sequence[tuple[str,
     axes.tick_params(axis="y", length=0)
     for target, arm in places:
         height = rows[target, arm, None]
-        text = f"{target} · {arm_words(arm)}"
+        text = f"{target} · {arm}"
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         spot: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center", "bbox": paper, "zorder": 4}
-        axes.annotate(text, (0.01, height), fontsize=9, color=style.GRAY, **spot)
+        axes.annotate(text, (0.01, height), fontsize=9, color=style.GRAY, **spot).set_in_layout(False)  # it may reach into the next panel
