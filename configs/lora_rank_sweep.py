@@ -67,7 +67,7 @@ def default() -> dict[str, object]:
         "rates_per_budget": False,
         "seeds": 3,
         "selection_seeds": 2,
-        "steps": 180,
+        "steps": 150,
         "batch_size": 4,
         "members": 0,
     }

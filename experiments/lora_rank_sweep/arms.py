@@ -124,8 +124,8 @@ class RankSweep(LoRARuns):
         return tuple(init for init in self.inits if init in self.star["inits"])
 
     def cut_ranks(self) -> tuple[int, ...]:
-        """Returns the ranks that full-rank updates are cut to: a few."""
-        return self._some("ranks")
+        """Returns the ranks that full-rank updates are cut to: those that every arm is read at."""
+        return self._some("arm_ranks")
 
     def _some(self, key: str) -> tuple[int, ...]:
         """The ranks of the sweep that the star names, all of them where it names none."""
