@@ -1,4 +1,4 @@
-"""In how many random directions is a network trained, and how few does pretraining leave to fine-tuning?
+"""In how many random directions is a network trained, and does pretraining leave fewer to fine-tuning?
 
     python launch.py --config=configs/intrinsic_dimension.py            digits and a language model, under 8 minutes on 2 CPU cores
     python launch.py --config=configs/intrinsic_dimension.py:smoke      about a minute, to see that everything works

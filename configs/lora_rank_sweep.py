@@ -1,4 +1,4 @@
-"""How many directions does a fine-tune need, and is it pretraining that makes them few?
+"""How much does low rank cost a fine-tune, and does pretraining make it cost less?
 
     python launch.py --config=configs/lora_rank_sweep.py              about 10 minutes on 2 CPU cores, a first report in half of that
     python launch.py --config=configs/lora_rank_sweep.py:smoke        about a minute, to see that everything works
@@ -8,10 +8,10 @@ Bases are pretrained on `source`. Then {pretrained, shuffled, rotated, random} x
 x learning rate x seed are trained on each of `targets` (bits per byte of held-out text); `stdlib:docs` and sentences of a grammar whose
 entropy is known. A star, not a grid: the first arm on every target, the other arms on the first; :thorough crosses everything.
 
-The question is not who ends lowest, since pretrained weights are ahead before the first step: it is what rank costs, the gap of LoRA to
-full-rank training, and how that differs between initializations and targets. Expect the gap at rank 1 to be about as large from
-pretrained weights as from random ones or smaller, depending on the target and on what else is trained: read the contrasts, with their
-intervals over bases and documents. The numbers of a run: docs/experiments/lora_rank_sweep.md.
+The question is not who ends lowest: it is what rank costs, the gap of LoRA to full-rank training of the same matrices, and how that differs
+between initializations. Expect it to be smaller from pretrained weights in bits, at rank 0 too, where no adapter moves; and as a share of
+the gain to be smaller, equal or larger, by where the gain is counted from, by target and by what else is trained. The numbers of a run,
+with intervals over bases and documents: docs/experiments/lora_rank_sweep.md.
 
 Keys to change: source, targets (stdlib:code, stdlib:docs, generated:restaurants, tfds:NAME[/FIELD], text:GLOB), inits (with :SOURCE or
 @PERCENT% behind a word), arms, ranks, rate_ranks (where LoRA's rate is chosen; () for each rank), star.* (what the other arms and
@@ -19,7 +19,7 @@ initializations are read at), crossed, rates_per_budget, learning_rates.lora, le
 batch_size, data.seed (which documents are held out), data.part (test, or final: kept apart until a last look), model.*, adapter.*,
 mesh.* (more targets, ranks or seeds extend a run)
 
-:final is the default read on the part that was carved last and looked at once. :domains pretrains on other texts, and on the target's own.
+:final is the default read on the part that was carved last, other documents for the same bases and seeds. :domains pretrains on other texts, and on the target's own.
 :targets reads tfds sets (prepared beforehand, see docs/data.md). :gpu reads tfds:lm1b (about 2 GB) as source and stdlib:docs as target;
 any other text of 30 MB or more will do, such as --config.source='text:PATH/site-packages/**/*.py'.
 :paper is the same on several devices: four axes of the mesh, a longer pretraining, more seeds; it has not been run here.
@@ -32,7 +32,7 @@ from configs import base
 VARIANTS = {
     "": "0.13 M parameters, code to docs and to generated sentences, 4 inits, 3 arms, 3 bases; about 10 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute",
-    "final": "the default, read on documents that nothing else reads",
+    "final": "the default, read on the part that was carved last",
     "domains": "pretrained on code, on the other target's text, on the target itself; about 10 minutes",
     "targets": "restaurants and news of TFDS beside documentation; about 15 minutes",
     "thorough": "everything crossed, rates chosen for each budget, 1,500 steps; many hours on 2 CPU cores",

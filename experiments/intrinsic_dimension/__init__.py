@@ -22,7 +22,7 @@ from research.runtime.workdir import Workdir
 from research.sweeps import Plan
 
 NAME = "intrinsic_dimension"
-QUESTION = "In how many random directions is a network trained, and how few does pretraining leave to fine-tuning?"
+QUESTION = "In how many random directions is a network trained, and does pretraining leave fewer to fine-tuning?"
 STAGE = 1  # raise by hand when the meaning of a cell changes
 EXTENDABLE = tuple(f"draws.{model}" for model in (*KINDS, LANGUAGE))
 

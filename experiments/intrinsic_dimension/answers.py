@@ -51,7 +51,9 @@ def _by_start(mine: Sequence[Finding]) -> str:
 
 
 def direction(f: Finding) -> str:
-    """Returns which way a factor points, where its interval leaves out 1."""
+    """Returns which way a factor points, where its interval leaves out 1; documents of one base alone tell nothing apart."""
+    if f.n < 2:
+        return ALIKE
     if f.high is not None and f.high < 1:
         return FEWER
     return MORE if f.low is not None and f.low > 1 else ALIKE

@@ -24,7 +24,7 @@ from research.runtime.workdir import Workdir
 from research.sweeps import Plan
 
 NAME = "lora_rank_sweep"
-QUESTION = "How many directions does a fine-tune need, and is it pretraining that makes them few?"
+QUESTION = "How much does low rank cost a fine-tune, and does pretraining make it cost less?"
 STAGE = 2  # raise by hand when the meaning of a cell changes
 EXTENDABLE = ("targets", "ranks", "seeds")
 
