@@ -1,6 +1,6 @@
 """Does the ruler of lora_rank_sweep measure the rank that is there?
 
-    python launch.py --config=configs/planted_rank.py            about 5 minutes on 2 CPU cores
+    python launch.py --config=configs/planted_rank.py            about 6 minutes on 2 CPU cores
     python launch.py --config=configs/planted_rank.py:smoke      about a minute, to see that everything works
 
 A teacher is a base model with an update of known rank k planted into chosen matrices. Students of every rank learn from its outputs, with
@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "ranks 1, 2, 4, 8 in two spectra, five strengths of ranks 2 and 8, three decoys, 3 seeds; about 5 minutes on 2 CPU cores",
+    "": "ranks 1, 2, 4, 8 in two spectra, five strengths of ranks 2 and 8, three decoys, 3 seeds; about 6 minutes on 2 CPU cores",
     "smoke": "ranks 1 and 2, two strengths, two seeds; about a minute",
 }
 
@@ -50,7 +50,7 @@ def default() -> dict[str, object]:
         "strength_ranks": (2, 8),
         "learning_rates": {"lora": (6e-3, 2e-2, 8e-2, 2.5e-1), "matched": (1e-3, 3e-3, 1e-2, 4e-2, 1.6e-1)},
         "seeds": 3,
-        "selection_seeds": 1,
+        "selection_seeds": 2,
         "steps": 310,
         "batch_size": 6,
         "members": 0,
@@ -66,6 +66,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "strengths": (1e-4, 1e-2),
         "spectra": ("flat",),
         "seeds": 2,
+        "selection_seeds": 1,
         "steps": 160,
         "pretraining": {"steps": 100},
         "simulations": 50,

@@ -68,4 +68,4 @@ def test_a_run_killed_five_times_makes_the_records_of_a_whole_one(tmp_path: Path
     subprocess.run(words, cwd=root, env=environment, check=True, capture_output=True)
     assert (tmp_path / "killed" / "records.jsonl").read_bytes() == (tmp_path / "whole" / "records.jsonl").read_bytes()
     summary = json.loads((tmp_path / "killed" / "summary.json").read_text())
-    assert {"r90", "recovered", "lr_ratio", "source_loss", "target_loss"} <= {finding["name"] for finding in summary["findings"]}
+    assert {"r90", "share_of_gain", "lr_ratio", "source_loss", "target_loss"} <= {finding["name"] for finding in summary["findings"]}

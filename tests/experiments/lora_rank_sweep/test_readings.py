@@ -48,7 +48,29 @@ def test_the_sign_of_a_contrast_differs_between_targets_and_the_answer_says_so(f
     assert signs[DOCS].high < 0 < signs[FOOD].low
     words = answer(found)
     assert DOCS in words and FOOD in words and ", more in" in words
-    assert "untouched pretrained weights read 3." in words
+    assert "The same at rank 0" in words and "Who ends lower is no matter of rank" in words
+
+
+def test_a_share_is_counted_from_what_the_arm_reaches_at_rank_zero_or_from_the_unigram(found: list[Finding]) -> None:
+    for arm, init in (("block", "pretrained"), ("block", "random"), ("block+ends", "pretrained")):
+        reached = {rank: planted(DOCS, init, arm, "lora", rank) for rank in (0, 1)}
+        reached[0] = planted(DOCS, init, None, "nothing") if arm == "block" else reached[0]
+        matched, at = planted(DOCS, init, arm, "matched"), {"target": DOCS, "arm": arm, "init": init, "rank": 1}
+        for start, ceiling in (("rank 0", np.inf), ("unigram", 4.83)):
+            first = min(reached[0], ceiling)
+            share = find(found, "share_of_gain", **at, start=start)
+            assert share and (share.value is None) == (first - matched < 0.2)
+            assert share.value is None or share.low - 0.02 <= (first - reached[1]) / (first - matched) <= share.high + 0.02
+    contrasts = [find(found, "contrast", of="share of the gain", target=DOCS, arm="block", rank=1, between="pretrained - random", start=start) for start in ("rank 0", "unigram")]
+    assert contrasts[0] and contrasts[0].value is not None
+    assert contrasts[1] and contrasts[1].value is None and "not clearly above" in contrasts[1].note  # random gains next to nothing from there
+
+
+def test_who_ends_lower_is_a_contrast_of_its_own(found: list[Finding]) -> None:
+    for target in (DOCS, FOOD):
+        one = find(found, "contrast", of="loss", between="pretrained untouched - random everything", target=target)
+        truth = planted(target, "pretrained", None, "nothing") - planted(target, "random", None, "full")
+        assert one and one.low <= truth <= one.high
 
 
 def test_a_contrast_of_one_base_is_over_documents_alone_and_says_so() -> None:
@@ -150,7 +172,7 @@ def test_tables_are_rectangular_and_an_early_report_has_them_too(results: pd.Dat
         made = findings(some)
         for table in headline(made):
             assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
-        assert answer(made).startswith("What rank 1 costs") and "share is" in answer(made)
+        assert answer(made).startswith("What rank 1 costs") and "counted from rank 0" in answer(made)
     assert headline([]) == () and answer([]) == ""
 
 
