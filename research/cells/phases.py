@@ -25,7 +25,7 @@ def measured(
 ) -> Iterator[Rows | Milestone]:
     """Yields the records of an experiment at a stage: those of `first`, then all phases of one subject after another.
 
-    Between two subjects it yields what a report would lack by then. Subjects that share a layout share its programs. All
+    Behind the first subject it yields what a report would lack by then. Subjects that share a layout share its programs. All
     subjects are prepared before the first record: data that cannot be had then leaves no folder behind.
     """
     with Progress() as progress, contextlib.ExitStack() as stack:
@@ -38,7 +38,7 @@ def measured(
             yield from own.before(runner)
             cells = yield from _trained(stage, subject, own, runner)
             yield from own.after(runner, cells)
-            if missing := [later.name for later in subjects[place + 1 :]]:
+            if place == 0 and (missing := [later.name for later in subjects[1:]]):
                 yield Milestone(tuple(missing))
 
 

@@ -61,9 +61,14 @@ def test_a_share_is_counted_from_what_the_arm_reaches_at_rank_zero_or_from_the_u
             share = find(found, "share_of_gain", **at, start=start)
             assert share and (share.value is None) == (first - matched < 0.2)
             assert share.value is None or share.low - 0.02 <= (first - reached[1]) / (first - matched) <= share.high + 0.02
-    contrasts = [find(found, "contrast", of="share of the gain", target=DOCS, arm="block", rank=1, between="pretrained - random", start=start) for start in ("rank 0", "unigram")]
+    contrasts = [
+        find(found, "contrast", of="share of the gain", target=DOCS, arm="block", rank=1, between="pretrained - random", start=start)
+        for start in ("rank 0", "unigram")
+    ]
     assert contrasts[0] and contrasts[0].value is not None
-    assert contrasts[1] and contrasts[1].value is None and "not clearly above" in contrasts[1].note  # random gains next to nothing from there
+    assert (
+        contrasts[1] and contrasts[1].value is None and "not clearly above" in contrasts[1].note
+    )  # random gains next to nothing from there
 
 
 def test_who_ends_lower_is_a_contrast_of_its_own(found: list[Finding]) -> None:
