@@ -19,7 +19,8 @@ initializations are read at), crossed, rates_per_budget, learning_rates.lora, le
 batch_size, data.seed (which documents are held out), data.part (test, or final: kept apart until a last look), model.*, adapter.*,
 mesh.* (more targets, ranks or seeds extend a run)
 
-:final is the default read on the part that was carved last, other documents for the same bases and seeds. :domains pretrains on other texts, and on the target's own.
+:final is the default read on the part that was carved last, other documents for the same bases and seeds. :domains pretrains on other
+texts, and on the target's own.
 :targets reads tfds sets (prepared beforehand, see docs/data.md). :gpu reads tfds:lm1b (about 2 GB) as source and stdlib:docs as target;
 any other text of 30 MB or more will do, such as --config.source='text:PATH/site-packages/**/*.py'.
 :paper is the same on several devices: four axes of the mesh, a longer pretraining, more seeds; it has not been run here.

@@ -11,8 +11,8 @@ analytic value, the smallest real rank at which the floor curve, linear between 
 Decoys must be told apart: nothing planted is rank 0; a full-rank plant, and one in matrices that the adapter may not touch, are not
 reached.
 Flat plants of `strength_ranks` are planted at all `strengths` (nats a token that the first component costs in each matrix), up to gains
-like those of full training on documentation in lora_rank_sweep; the rest at the weakest. Beside it: the loss floors of linear students (Eckart & Young 1936)
-with r90 read on them, and the coverage of r90's interval on simulated curves.
+like those of full training on documentation in lora_rank_sweep; the rest at the weakest. Beside it: the loss floors of linear students
+(Eckart & Young 1936) with r90 read on them, and the coverage of r90's interval on simulated curves.
 
 Expect the estimated rank of weak plants to be the planted one; r90 below its analytic value (part of it the interpolation in log rank,
 part the reference, which is not trained to the end); and both to fall with strength, until they break.

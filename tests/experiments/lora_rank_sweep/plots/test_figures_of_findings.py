@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import imread
 
 from experiments import lora_rank_sweep
-from experiments.lora_rank_sweep.plots import contrasts, cuts, forgetting, gaps, places
+from experiments.lora_rank_sweep.plots import contrasts, cuts, forgetting, gaps
 from research.figures import style
 from research.findings import Estimate, Finding, finding
 from tests.synthetic import TARGETS, planted, star, synthetic, texts_in
@@ -156,7 +156,7 @@ def test_a_contrast_stands_left_of_zero_where_rank_costs_less_from_pretrained_we
     second = [x for x, y in points if round(y) == 7]
     assert first == pytest.approx([_gap(*PLACES[0][:2], "pretrained", 1) - _gap(*PLACES[0][:2], "random", 1)]) and first[0] < 0
     assert second == pytest.approx([_gap(*PLACES[1][:2], "pretrained", 1) - _gap(*PLACES[1][:2], "random", 1)]) and second[0] > 0
-    assert [text for text in texts_in(axes) if text.startswith(tuple(TARGETS))] == [f"{t} · {places.arm_words(a)}" for t, a, *_ in PLACES]
+    assert [text for text in texts_in(axes) if text.startswith(tuple(TARGETS))] == [f"{t} · {a}" for t, a, *_ in PLACES]
     assert any(text.startswith("← −") for text in texts_in(axes))
 
 
