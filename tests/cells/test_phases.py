@@ -5,9 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from research.cells import phases
 from research.cells.measures import BY_DOCUMENT, Measure
 from research.cells.phases import document_sizes, reference, untouched
+from research.cells.runner import Cell
 from research.records import Records
 
 MEASURES = [
@@ -44,3 +47,36 @@ def test_only_what_does_not_stand_is_measured(tmp_path: Path) -> None:
 def test_documents_are_weighed_by_the_bytes_that_are_scored(tmp_path: Path) -> None:
     rows = document_sizes(runner(Records(tmp_path / "records.jsonl"), []), target="text")
     assert [(row["document"], row["value"], row["target"]) for row in rows] == [(0, 1, "text"), (1, 1, "text")]
+
+
+def test_rates_may_be_chosen_and_results_trained_for_each_budget_apart(tmp_path: Path) -> None:
+    records = Records(tmp_path / "records.jsonl")
+    where = {"init": "random", "arm": None, "trains": "full", "rank": None, "seed": 0}
+    best = {5: 1e-3, 10: 1e-2}
+    trained: list[dict[str, Any]] = []
+
+    def run(cells: Any, name: str) -> Any:
+        for cell in cells:
+            if cell.coordinates["phase"] == "result":
+                trained.append(dict(cell.coordinates))
+                continue
+            for step, rate in best.items():
+                loss = abs(np.log10(cell.coordinates["learning_rate"] / rate))
+                row = {**cell.coordinates, "cell": cell.fingerprint, "step": step, "metric": "validation_loss", "value": float(loss)}
+                records.append([row])
+                yield [row]
+
+    sweep = SimpleNamespace(
+        selection=lambda: [{**where, "phase": "select", "learning_rate": 10.0**power} for power in (-4, -3, -2, -1)],
+        results=lambda: [{**where, "phase": "result"}],
+    )
+    setting = SimpleNamespace(experiment="mine", budgets=(5, 10))
+    workdir = SimpleNamespace(records=records, timings=SimpleNamespace(append=lambda rows: None))
+    runner = SimpleNamespace(setting=setting, workdir=workdir, run=run)
+    prepared = SimpleNamespace(cell=lambda c: Cell("", c, "full", 0, 0, c["learning_rate"], c["seed"]), data=())
+    for apart in (True, False):
+        trained.clear()
+        subject: Any = SimpleNamespace(name="x", sweep=sweep, share={}, described={}, rates_per_budget=apart)
+        list(phases._trained(1, subject, prepared, runner))  # type: ignore[arg-type]
+        rates = {c["chosen_for"]: c["learning_rate"] for c in trained}
+        assert rates == {step: pytest.approx(best[step], rel=0.01) for step in ((5, 10) if apart else (10,))}
