@@ -119,7 +119,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "arms": ("block",),
         "star": {"inits": ("pretrained", "pretrained:generated:restaurants", "pretrained:stdlib:docs", "random")},
     },
-    "targets": {"targets": ("stdlib:docs", "tfds:e2e_lora/refs", "tfds:ag_news_small/description")},
+    "targets": {"targets": ("stdlib:docs", "tfds:e2e_lora/refs", "tfds:ag_news_small/text")},
     "thorough": {
         "crossed": True,
         "arms": ("block", "block+norms", "block+ends", "all"),
