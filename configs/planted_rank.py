@@ -1,6 +1,6 @@
 """Does the ruler of lora_rank_sweep measure the rank that is there?
 
-    python launch.py --config=configs/planted_rank.py            about 6 minutes on 2 CPU cores
+    python launch.py --config=configs/planted_rank.py            about 7 minutes on 2 CPU cores
     python launch.py --config=configs/planted_rank.py:smoke      about a minute, to see that everything works
 
 A teacher is a base model with an update of known rank k planted into chosen matrices. Students of every rank learn from its outputs, with
@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "ranks 1, 2, 4, 8 in two spectra, five strengths of ranks 2 and 8, three decoys, 3 seeds; about 6 minutes on 2 CPU cores",
+    "": "ranks 1, 2, 4, 8 in two spectra, five strengths of ranks 2 and 8, three decoys, 3 seeds; about 7 minutes on 2 CPU cores",
     "smoke": "ranks 1 and 2, two strengths, two seeds; about a minute",
 }
 
