@@ -116,10 +116,13 @@ def name_line(axes: Axes, y: float, name: str) -> None:
 
 
 def legend_below(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """Puts the legend under the panels, where no data can be, in as many columns as the figure's width has room for."""
-    names = [str(handle.get_label()) for handle in handles]
-    columns = next((n for n in range(min(len(names), 5), 1, -1) if _legend_width(names, n) < figure.get_figwidth() - 0.3), 1)
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+    """Puts the legend under the panels, where no data can be."""
+    _legend(figure, handles, "lower")
+
+
+def legend_on_top(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Puts the legend above the panels."""
+    _legend(figure, handles, "upper")
 
 
 def legend_above(figure: Figure, inits: Sequence[str], solid: bool = True) -> None:
@@ -127,7 +130,14 @@ def legend_above(figure: Figure, inits: Sequence[str], solid: bool = True) -> No
     words = looks(inits)
     handles = [handle(words[init], init, linestyle="-" if solid else words[init].line) for init in inits]
     named = [Line2D([], [], linestyle="none", label="from weights:"), *handles]
-    figure.legend(handles=named, loc="outside upper center", ncols=min(len(named), 5))
+    legend_on_top(figure, named)
+
+
+def _legend(figure: Figure, handles: Sequence[Line2D], side: str) -> None:
+    """A legend in as many columns as the figure's width has room for."""
+    names = [str(handle.get_label()) for handle in handles]
+    columns = next((n for n in range(min(len(names), 5), 1, -1) if _legend_width(names, n) < figure.get_figwidth() - 0.3), 1)
+    figure.legend(handles=list(handles), loc=f"outside {side} center", ncols=columns)
 
 
 def _legend_width(names: Sequence[str], columns: int) -> float:

@@ -38,7 +38,7 @@ def gap_contrasts(found: Sequence[Finding]) -> Figure:
         every[1].set_xlabel("share of the gain it recovers,\ncounted from rank 0")
         every[2].set_xlabel("the same, from the\nunigram entropy if lower")
         named = [style.handle(words[other], f"{FIRST} minus {other}", linestyle="-") for other in others]
-        figure.legend(handles=named, loc="outside upper center", ncols=min(len(named), 4))
+        style.legend_on_top(figure, named)
         return figure
 
 
