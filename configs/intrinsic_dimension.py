@@ -11,8 +11,8 @@ of its own full fine-tuning gain, and losses that are the same for all initializ
 
 Expect, for the language model, two readings side by side that disagree. Where a gain is counted from the untouched loss or the unigram
 entropy, the lower of both, pretrained weights need fewer dimensions than random or shuffled ones, still thousands. Counted from the
-untouched loss they need more: the null arms gain most of theirs by un-learning a bad start, which takes few dimensions. The factor
-between two initializations stands beside either reading, with its interval.
+untouched loss they need more: the null arms gain most of theirs by un-learning a bad start, which takes few dimensions. A factor
+between two initializations stands, with its interval, where both were reached; else the direction alone.
 
 Keys to change, those with a dot for each model (fc, lenet, lm): models, images (sklearn:digits, tfds:NAME), dimensions.* (0 is the
 untouched model), projections.* (count_sketch, fastfood, dense), draws.*, steps.*, batch_size.*, rates_at.*, step_norms.* (the norm of a
@@ -29,7 +29,7 @@ from configs import base
 VARIANTS = {
     "": "digits by three projections, and fine-tuning from four initializations; under 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute",
-    "mnist": "784-200-200-10 and LeNet on MNIST, 5 and 3 draws; about 30 minutes",
+    "mnist": "784-200-200-10 and LeNet on MNIST, 5 and 3 draws; about an hour and a half",
     "thorough": "five stages of pretraining, nine dimensions, 5 to 10 draws, five pretrained bases; about an hour on 2 CPU cores",
     "gpu": "language models of three sizes, bf16",
 }

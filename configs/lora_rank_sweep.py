@@ -34,7 +34,7 @@ VARIANTS = {
     "": "0.13 M parameters, code to docs and to generated sentences, 4 inits, 3 arms, 3 bases; about 11 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute",
     "final": "the default, read on the part that was carved last",
-    "domains": "pretrained on code, on the other target's text, on the target itself; about 8 minutes",
+    "domains": "pretrained on code, on the other target's text, on the target itself; about 10 minutes",
     "targets": "restaurants and news of TFDS beside documentation; about 15 minutes",
     "thorough": "everything crossed, rates chosen for each budget, 1,500 steps; many hours on 2 CPU cores",
     "gpu": "126 M parameters, bf16, cuDNN attention",

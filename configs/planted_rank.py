@@ -11,11 +11,11 @@ analytic value, the smallest real rank at which the floor curve, linear between 
 Decoys must be told apart: nothing planted is rank 0; a full-rank plant, and one in matrices that the adapter may not touch, are not
 reached.
 Flat plants of `strength_ranks` are planted at all `strengths` (nats a token that the first component costs in each matrix), up to gains
-like those of full training on documentation in lora_rank_sweep; the rest at the weakest. Beside it: the loss floors of linear students
-(Eckart & Young 1936) with r90 read on them, and the coverage of r90's interval on simulated curves.
+like those of full training from pretrained weights on documentation in lora_rank_sweep; the rest at the weakest. Beside it: the loss floors
+of linear students (Eckart & Young 1936) with r90 read on them, and the coverage of r90's interval on simulated curves.
 
-Expect the estimated rank of weak plants to be the planted one; r90 below its analytic value (part of it the interpolation in log rank,
-part the reference, which is not trained to the end); and both to fall with strength, until they break.
+Expect the estimated rank of weak plants to be the planted one, missed by a seed at flat rank 8; r90 below its analytic value (part of it
+the interpolation in log rank, part the reference, which is not trained to the end); and both to break with strength.
 Keys to change: planted_ranks, strength_ranks (up to the matrices' size), spectra (flat, decaying), decoys, strengths, learning_rates.lora,
 learning_rates.matched, seeds, steps, simulations, target (the text that students see), source (of a pretrained init), model.*,
 adapter.targets; more planted_ranks, strengths, strength_ranks or seeds extend a run

@@ -55,9 +55,7 @@ def answer(found: Sequence[Finding]) -> str:
         sentences.append(_tally(shares, (f"it is less from {FIRST} weights", "more")))
     ends = [f for f in found if f.name == "contrast" and f.where["between"] == f"{FIRST} untouched - {NULL} everything"]
     listed = ", ".join(f"{shown(f, FORM)} on {f.where['target']}" for f in ends)
-    sentences += (
-        [f"Who ends lower is no matter of rank: untouched {FIRST} minus everything trained from {NULL} weights, {listed}"] if ends else []
-    )
+    sentences += [f"Before any rank counts: untouched {FIRST} minus everything trained from {NULL} weights, {listed}"] if ends else []
     return " ".join(f"{sentence}." for sentence in (*sentences, "95 % intervals, each for itself; arms share bases and documents"))
 
 

@@ -30,12 +30,14 @@ def answer(found: Sequence[Finding]) -> str:
 def _of_r90(found: Sequence[Finding], weakest: float) -> Iterator[str]:
     where = {"strength": weakest, "reference": "matched", "decoy": "none"}
     readings = [f for f in found if f.name == "planted_r90" and where.items() <= f.where.items()]
-    if readings:
-        right, errors = sum(map(agrees, readings)), _span(found, "planted_r90_error", **where)
-        inside = sum(covers(f.low, f.high, f.where["analytic"]) for f in readings)
+    read = [f for f in readings if f.value is not None]
+    if read:
+        right, errors = sum(map(agrees, read)), _span(found, "planted_r90_error", **where)
+        inside = sum(covers(f.low, f.high, f.where["analytic"]) for f in read)
         spread = f" (errors {errors})" if errors else ""
-        words = f"There r90 is within half an octave of the analytic value in {right} of {len(readings)} cases{spread}"
-        yield f"{words}, and its interval over seeds holds the analytic value in {inside}."
+        beside = f", {len(readings) - len(read)} more have no value" if len(read) < len(readings) else ""
+        words = f"There r90 is within half an octave of the analytic value in {right} of {len(read)} cases with a value{spread}{beside}"
+        yield f"{words}; its interval over seeds holds the analytic value in {inside}."
     decoys = [f for f in found if f.name == "planted_r90" and f.where["decoy"] != "none"]
     names, wrong = ({f.where["decoy"] for f in some} for some in (decoys, (f for f in decoys if not agrees(f))))
     if names:
@@ -99,9 +101,9 @@ def _rulers(found: Sequence[Finding]) -> Table:
     caption = (
         "r90 of the students' curves, between the untouched divergence and that of the same matrices trained themselves, as in "
         "lora_rank_sweep, and beside it between the untouched divergence and none (to the teacher). Analytic: the smallest real rank at "
-        "which the floor curve of Eckart and Young, linear between whole ranks, recovers 0.9; it is exact while plants are weak, and the "
-        "strong are held to it. Gain: of the same matrices trained themselves, bits/byte. Error: r90 over its analytic value, minus 1. "
-        "At k: what the student of the planted rank recovers of the way to the teacher, 1 if trained to the end."
+        "which the floor curve of Eckart and Young, linear between whole ranks, recovers 0.9; it is that of one matrix and a small "
+        "update, and all are held to it. Gain: of the same matrices trained themselves, bits/byte. Error: r90 over its analytic value, "
+        "minus 1. At k: what the student of the planted rank recovers of the way to the teacher, 1 if trained to the end."
     )
     return Table(("planted", "strength", "gain", "analytic", "r90", "r90 to the teacher", "error", "at k"), tuple(rows), caption)
 

@@ -186,6 +186,6 @@ def r90_caption(found: Sequence[Finding]) -> str:
     return (
         "r90 of students of a flat plant against its strength: between the untouched divergence and that of the same matrices trained "
         f"themselves, as in lora_rank_sweep, and to the teacher. Value and 95 % interval over {seeds} seeds (no bar: open), beside the "
-        "estimated rank. Gray line: the analytic r90, exact while plants are weak; shaded: half an octave around it; dotted: what the "
+        "estimated rank. Gray line: the analytic r90, of one matrix and a small update; shaded: half an octave around it; dotted: what the "
         "estimator reads on the exact floors."
     )

@@ -13,7 +13,7 @@ from research.findings import Estimate, Finding, finding
 
 CASE = ["decoy", "spectrum", "planted_rank", "strength"]
 LEAST_GAIN = 1e-4  # bits/byte, a thousand times what records are rounded to; lora_rank_sweep's 0.1 would refuse every weak plant
-BREAK = 0.5  # octaves: beyond, another rank than the right one is the nearest of those that lora_rank_sweep tries
+BREAK = 0.5  # octaves: a convention
 ERROR = "r90 over its analytic value, minus 1"
 BREAKS = {
     "r90": f"smallest strength at which r90 is off its analytic value by more than {BREAK:g} octaves; nats a token that a component costs",

@@ -67,7 +67,7 @@ def test_findings_state_values_intervals_and_what_was_not_reached() -> None:
     assert coverage.low is not None and 0.93 < coverage.low < 0.95 < coverage.high < 0.97
     words = answer(found)
     assert words.startswith("The planted rank is recovered by every seed in 1 of 1 cases at 0.0001 nats, 2 of 2 decoys are told apart")
-    assert "There r90 is within half an octave of the analytic value in 1 of 1 cases (errors -17.0% to -17.0%)" in words
+    assert "There r90 is within half an octave of the analytic value in 1 of 1 cases with a value (errors -17.0% to -17.0%)" in words
     assert "its interval over seeds holds the analytic value in 1. Of 2 decoys 2 have no r90, as they should." in words
     assert "breaks" not in words and "exact floors" not in words
 
