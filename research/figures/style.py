@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import matplotlib
@@ -117,12 +117,12 @@ def name_line(axes: Axes, y: float, name: str) -> None:
 
 def legend_below(figure: Figure, handles: Sequence[Line2D]) -> None:
     """Puts the legend under the panels, where no data can be."""
-    _legend(figure, handles, "lower")
+    _legend(figure, handles, "outside lower center")
 
 
 def legend_on_top(figure: Figure, handles: Sequence[Line2D]) -> None:
     """Puts the legend above the panels."""
-    _legend(figure, handles, "upper")
+    _legend(figure, handles, "outside upper center")
 
 
 def legend_above(figure: Figure, inits: Sequence[str], solid: bool = True) -> None:
@@ -133,11 +133,11 @@ def legend_above(figure: Figure, inits: Sequence[str], solid: bool = True) -> No
     legend_on_top(figure, named)
 
 
-def _legend(figure: Figure, handles: Sequence[Line2D], side: str) -> None:
+def _legend(figure: Figure, handles: Sequence[Line2D], place: Literal["outside lower center", "outside upper center"]) -> None:
     """A legend in as many columns as the figure's width has room for."""
     names = [str(handle.get_label()) for handle in handles]
     columns = next((n for n in range(min(len(names), 5), 1, -1) if _legend_width(names, n) < figure.get_figwidth() - 0.3), 1)
-    figure.legend(handles=list(handles), loc=f"outside {side} center", ncols=columns)
+    figure.legend(handles=list(handles), loc=place, ncols=columns)
 
 
 def _legend_width(names: Sequence[str], columns: int) -> float:
