@@ -1,7 +1,7 @@
 """Contrasts: what a rank costs, and how that differs between initializations, with intervals over bases and documents."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,54 +26,44 @@ def gaps(own: Measured) -> Iterator[Finding]:
                 continue
             for reference, rank in _pairs(found):
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
-                yield finding("gap", where, own.over(found.gap(rank, reference), found.bases), "bits/byte")
+                yield finding("gap", where, own.mean(init, found.gap(rank, reference)), "bits/byte")
             for rank, (start, ceiling) in itertools.product(found.ranks[1:], _starts(own).items()):
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "start": start}
-                share = own.over(found.share(rank, ceiling), found.bases)
+                share = own.mean(init, found.share(rank, ceiling))
                 yield finding("share_of_gain", where, _guarded(share, ceiling, found), "1")
 
 
 def between_inits(own: Measured) -> Iterator[Finding]:
-    """Yields how the loss before any training, the gap at each rank, and r90 differ between pretrained and other initializations."""
-    yield from _before_training(own)
+    """Yields how the gap and the share of the gain at each rank, and r90, differ between pretrained and other initializations."""
     for arm, other in itertools.product(own.arms(), own.inits()):
         first, second = curve(own, FIRST, arm), curve(own, other, arm)
         if other == FIRST or first is None or second is None:
             continue
         where = {"between": f"{FIRST} - {other}", "target": own.target, "arm": arm}
         for reference, rank in (pair for pair in _pairs(first) if pair in _pairs(second)):
-            gap = _paired(own, first, second, _gap(rank, reference))
+            gap = own.difference(FIRST, first.gap(rank, reference), other, second.gap(rank, reference))
             yield finding("contrast", {"of": f"gap to {reference}", **where, "rank": int(rank)}, gap, "bits/byte")
         shared = [rank for rank in first.ranks[1:] if rank in second.ranks]
         for rank, (start, ceiling) in itertools.product(shared, _starts(own).items()):
-            share = _guarded(_paired(own, first, second, _share(rank, ceiling)), ceiling, first, second)
+            share = own.difference(FIRST, first.share(rank, ceiling), other, second.share(rank, ceiling))
+            share = _guarded(share, ceiling, first, second)
             yield finding("contrast", {"of": "share of the gain", **where, "rank": int(rank), "start": start}, share, "1")
         where = {**where, "between": f"{FIRST} / {other}"}
         yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
 
 
-def _before_training(own: Measured) -> Iterator[Finding]:
+def untrained(own: Measured) -> Iterator[Finding]:
+    """Yields the loss of untouched pretrained weights minus that of others, untouched too, and with everything trained: at no rank."""
     first = own.of(FIRST, None, UNTOUCHED)
     for other in (init for init in own.inits() if init != FIRST and len(first.seeds)):
-        second = own.of(other, None, UNTOUCHED)
-        seeds = np.intersect1d(first.seeds, second.seeds)
-        bases = [np.array([own.bases[init, seed] for seed in seeds]) for init in (FIRST, other)]
-        estimate = own.over(first.at(seeds) - second.at(seeds), min(bases, key=lambda some: len(set(some))))
-        where = {"of": "untouched loss", "between": f"{FIRST} - {other}", "target": own.target, "arm": None, "rank": None}
-        yield finding("contrast", where, estimate, "bits/byte")
-
-
-def against_everything(own: Measured) -> Iterator[Finding]:
-    """Yields the loss of untouched pretrained weights minus that of training everything from others: who ends lower, at rank 0."""
-    first = own.of(FIRST, None, UNTOUCHED)
-    for other in (init for init in own.inits() if init != FIRST and len(first.seeds)):
-        second = own.of(other, None, "full")
-        if len(seeds := np.intersect1d(first.seeds, second.seeds)):
-            bases = [np.array([own.bases[init, seed] for seed in seeds]) for init in (FIRST, other)]
-            estimate = own.over(first.at(seeds) - second.at(seeds), min(bases, key=lambda some: len(set(some))))
-            words = f"{FIRST} untouched - {other} everything"
-            where = {"of": "loss", "between": words, "target": own.target, "arm": None, "rank": None}
-            yield finding("contrast", where, estimate, "bits/byte")
+        against = {
+            ("untouched loss", f"{FIRST} - {other}"): own.of(other, None, UNTOUCHED),
+            ("loss", f"{FIRST} untouched - {other} everything"): own.of(other, None, "full"),
+        }
+        for (of, between), second in against.items():
+            if len(second.seeds):
+                where = {"of": of, "between": between, "target": own.target, "arm": None, "rank": None}
+                yield finding("contrast", where, own.difference(FIRST, first, other, second), "bits/byte")
 
 
 def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
@@ -103,10 +93,6 @@ def rates(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
         yield finding("contrast", {**where, "rank": None if rank is None else int(rank)}, estimate, "1")
 
 
-def _share(rank: float, ceiling: float) -> Callable[[Curve], np.ndarray]:
-    return lambda found: found.share(rank, ceiling)
-
-
 def _starts(own: Measured) -> dict[str, float]:
     """From where a gain is counted, and the loss that it is counted from at most: coming down to the unigram entropy takes no structure."""
     return {"rank 0": np.inf, "unigram": own.known["unigram_loss"]}
@@ -120,21 +106,9 @@ def _guarded(estimate: Estimate, ceiling: float, *curves: Curve) -> Estimate:
     return estimate
 
 
-def _gap(rank: float, reference: str) -> Callable[[Curve], np.ndarray]:
-    return lambda found: found.gap(rank, reference)
-
-
 def _pairs(found: Curve) -> list[tuple[str, float]]:
     references = ["matched", *(["full"] if np.isfinite(found.full).all() else [])]
     return [(reference, rank) for reference in references for rank in found.ranks]
-
-
-def _paired(own: Measured, first: Curve, second: Curve, reading: Callable[[Curve], np.ndarray]) -> Estimate:
-    """A reading of one curve minus that of another, paired by seed; seeds count as one where they share a base of either."""
-    kept = [np.isin(one.seeds, other.seeds) for one, other in ((first, second), (second, first))]
-    values = reading(first)[kept[0]] - reading(second)[kept[1]]
-    bases = first.bases[kept[0]], second.bases[kept[1]]
-    return own.over(values, min(bases, key=lambda some: len(set(some))))
 
 
 def _of_r90(own: Measured, first: Curve, second: Curve) -> Estimate:

@@ -17,7 +17,7 @@ KNOWN = ("unigram_loss", "bigram_loss", "floor_loss", "width")
 
 
 class Runs(NamedTuple):
-    """Losses by seed: seeds (seeds,) ascending, losses (seeds, 1 + groups) of the whole part and without each group of documents."""
+    """Losses, or what is read off them, by seed: seeds (seeds,) ascending, losses (seeds, 1 + groups), whole and without each group."""
 
     seeds: np.ndarray
     losses: np.ndarray
@@ -63,14 +63,22 @@ class Measured(NamedTuple):
         """Returns the runs of what was trained, none where it was not."""
         return self.runs.get((init, arm, trains, rank), Runs.of(()))
 
-    def estimate(self, losses: np.ndarray, init: str, seeds: np.ndarray) -> Estimate:
-        """Returns the mean over the bases of an initialization of (seeds, 1 + groups), with its interval over bases and documents."""
-        return self.over(losses, np.array([self.bases[init, seed] for seed in seeds]))
+    def mean(self, init: str, runs: Runs) -> Estimate:
+        """Returns the mean over the bases of an initialization, with its interval over bases and documents."""
+        return self._over(runs.losses, self._bases(init, runs.seeds))
 
-    def over(self, losses: np.ndarray, bases: np.ndarray) -> Estimate:
-        """Returns the same over these bases (seeds,)."""
-        replicates = None if self.weights is None else base_means(losses[:, 1:], bases).mean(axis=0)
-        return contrast(losses[:, 0], bases, replicates, self.weights)
+    def difference(self, init: str, runs: Runs, other: str, others: Runs) -> Estimate:
+        """Returns the mean of one minus the other, paired by seed; seeds count as one where they share a base of either initialization."""
+        seeds = np.intersect1d(runs.seeds, others.seeds)
+        bases = min((self._bases(one, seeds) for one in (init, other)), key=lambda some: len(set(some)))
+        return self._over(runs.at(seeds) - others.at(seeds), bases)
+
+    def _bases(self, init: str, seeds: np.ndarray) -> np.ndarray:
+        return np.array([self.bases[init, int(seed)] for seed in seeds], int)
+
+    def _over(self, values: np.ndarray, bases: np.ndarray) -> Estimate:
+        replicates = base_means(values[:, 1:], bases).mean(axis=0) if self.weights is not None and len(values) else None
+        return contrast(values[:, 0], bases, replicates, self.weights)
 
 
 class Curve(NamedTuple):
@@ -88,17 +96,17 @@ class Curve(NamedTuple):
     seeds: np.ndarray
     bases: np.ndarray
 
-    def gap(self, rank: float, reference: str) -> np.ndarray:
-        """Returns LoRA's loss minus that of a reference, 'matched' or 'full', (seeds, 1 + groups)."""
-        return np.asarray(self.reached[:, list(self.ranks).index(rank)] - getattr(self, reference))
+    def gap(self, rank: float, reference: str) -> Runs:
+        """Returns LoRA's loss minus that of a reference, 'matched' or 'full'."""
+        return Runs(self.seeds, self.reached[:, list(self.ranks).index(rank)] - getattr(self, reference))
 
     def start(self, ceiling: float = np.inf) -> np.ndarray:
         """Returns the loss from which a gain is counted: rank 0's, or `ceiling` where that is lower, (seeds, 1 + groups)."""
         return np.minimum(self.reached[:, 0], ceiling)
 
-    def share(self, rank: float, ceiling: float = np.inf) -> np.ndarray:
-        """Returns the share of the gain of the same matrices at full rank, from `start`, that a rank recovers, as `gap`."""
-        return recovered(self.start(ceiling), self.reached[:, list(self.ranks).index(rank)], self.matched)
+    def share(self, rank: float, ceiling: float = np.inf) -> Runs:
+        """Returns the share of the gain of the same matrices at full rank, from `start`, that a rank recovers."""
+        return Runs(self.seeds, recovered(self.start(ceiling), self.reached[:, list(self.ranks).index(rank)], self.matched))
 
     def by_base(self, group: int = 0) -> "Curve":
         """Returns the curve without one group of documents (0: none) and the last axis, seeds that share a base averaged.

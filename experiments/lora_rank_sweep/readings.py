@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.lora_rank_sweep import ledger, updates
-from experiments.lora_rank_sweep.contrasts import FIRST, against_everything, between_inits, gaps, rates
+from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, rates, untrained
 from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
 from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve, measured, targets
 from research.analysis.contrasts import base_means, contrast
@@ -30,7 +30,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
         own = measured(results, target)
         if "unigram_loss" not in own.known:
             continue
-        found += [*_losses(own), *_known(own), *gaps(own), *between_inits(own), *against_everything(own)]
+        found += [*_losses(own), *_known(own), *gaps(own), *untrained(own), *between_inits(own)]
         for arm in own.arms():
             for init in own.inits():
                 found += _relative(own, init, arm)
@@ -49,7 +49,7 @@ def _losses(own: Measured) -> Iterator[Finding]:
         runs = own.of(init, arm, trains, rank)
         where = {"target": own.target, "init": init} | ({} if trains == UNTOUCHED else {"arm": arm, "trains": trains, "rank": rank})
         diverged = Estimate(None, None, None, 0, "mean", "diverged in every seed")
-        estimate = own.estimate(runs.losses, init, runs.seeds) if len(runs.seeds) else diverged
+        estimate = own.mean(init, runs) if len(runs.seeds) else diverged
         yield finding("untouched_loss" if trains == UNTOUCHED else "target_loss", where, estimate, "bits/byte")
 
 

@@ -69,8 +69,7 @@ def rank_subjects(config: Mapping[str, Any]) -> list[Subject]:
     tasks, spokes = sweep.tasks(study), sweep.spokes()
     index = initializations.places(sweep.inits, sweep.all_seeds(), sweep.bases)
     stacked = stacked_shapes(parameter_shapes(tasks["full"].model), max(index.values()) + 1)
-    repeated = len(READ_AT) + 1 if config["rates_per_budget"] else 1
-    phases = [phase for spoke in spokes for phase in (spoke.selection(), spoke.results() * repeated)]
+    phases = [phase for spoke in spokes for phase in (spoke.selection(), spoke.results() * _times(config))]
     activations = decoder_activations(study.model, sweep.batch_size)
     layout = lay_out(study.make_mesh(), tasks, tally(shape_of, *phases), stacked, activations, sweep.members)
 
@@ -88,7 +87,7 @@ def rank_subjects(config: Mapping[str, Any]) -> list[Subject]:
 def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
     config, study, sweep, layout, index, loaded = common
     share = {key: value for key, value in config.items() if key not in APART}
-    runs = len(spoke.selection()) + len(spoke.results()) * (len(READ_AT) + 1 if config["rates_per_budget"] else 1)
+    runs = len(spoke.selection()) + len(spoke.results()) * _times(config)
     sequences = runs * sweep.steps * sweep.batch_size
 
     def cell(c: Mapping[str, Any]) -> Cell:
@@ -142,6 +141,11 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
         name=spoke.name,
         described={"target": spoke.target},
     )
+
+
+def _times(config: Mapping[str, Any]) -> int:
+    """How often each result is trained: once for each budget that has rates of its own."""
+    return len(READ_AT) + 1 if config["rates_per_budget"] else 1
 
 
 def _known(experiment: str, word: str, target: Corpus) -> Rows:

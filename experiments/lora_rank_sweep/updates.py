@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from experiments.lora_rank_sweep.contrasts import FIRST
-from experiments.lora_rank_sweep.measured import Measured, Runs, losses
+from experiments.lora_rank_sweep.measured import Measured, losses
 from research.analysis.contrasts import contrast
 from research.analysis.intervals import join_notes
 from research.analysis.matched_norm import at_norm, common_norm
-from research.findings import Estimate, Finding, finding
+from research.findings import Finding, finding
 
 
 def first_values(results: pd.DataFrame, target: str) -> Iterator[Finding]:
@@ -54,10 +54,10 @@ def cut(results: pd.DataFrame, own: Measured) -> Iterator[Finding]:
         whole = own.of(init, arm, "matched")
         where = {"target": own.target, "init": init, "arm": arm, "rank": int(rank)}
         for which, table in tables.items():
-            yield finding("cut_update", {**where, "directions": which}, _difference(own, init, table, whole), "bits/byte")
+            yield finding("cut_update", {**where, "directions": which}, own.difference(init, table, init, whole), "bits/byte")
         if {"best", "random"} <= tables.keys():
             what = {"of": "loss of the update cut to a rank", "between": "best - random directions"}
-            yield finding("contrast", {**what, **where}, _difference(own, init, tables["best"], tables["random"]), "bits/byte")
+            yield finding("contrast", {**what, **where}, own.difference(init, tables["best"], init, tables["random"]), "bits/byte")
 
 
 def _grown(rows: pd.DataFrame) -> tuple[list[float], list[float]]:
@@ -66,8 +66,3 @@ def _grown(rows: pd.DataFrame) -> tuple[list[float], list[float]]:
     norms = rows[rows["metric"] == "update_norm"].set_index("step")["value"].astype(float)
     values = rows[(rows["metric"] == "singular_value") & (rows["null"] == "none") & (rows["index"] == 1)].set_index("step")["value"]
     return norms.to_list(), values.astype(float).reindex(norms.index).to_list()
-
-
-def _difference(own: Measured, init: str, first: Runs, second: Runs) -> Estimate:
-    seeds = np.intersect1d(first.seeds, second.seeds)
-    return own.estimate(first.at(seeds) - second.at(seeds), init, seeds)

@@ -10,7 +10,6 @@ from research.analysis.inversion import crossing, invert, isotonic_curve
 from research.findings import Estimate
 
 __all__ = [
-    "absolute_gap",
     "definitions",
     "guard",
     "headroom",
@@ -98,11 +97,6 @@ def sensitivity(ranks: np.ndarray, start: np.ndarray, reached: np.ndarray, full:
     full = np.asarray(full, dtype=float)
     rows = [(changed, *relative_r90(ranks, start, reached, full + bits, level)) for changed, (bits, level) in CHANGES.items()]
     return pd.DataFrame(rows, columns=SENSITIVITY_COLUMNS)
-
-
-def absolute_gap(lora: Samples, full: Samples) -> Estimate:
-    """Returns LoRA's loss minus full training's, bits/byte; paired by seed as in `difference_interval`."""
-    return difference_interval(lora, full)
 
 
 def rank_needed(ranks: np.ndarray, losses_by_seed: np.ndarray, target: float) -> Estimate:

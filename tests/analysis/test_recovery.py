@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from research.analysis import recovery
+from research.analysis.intervals import difference_interval
 
 RANKS = np.array([1, 2, 4, 8, 16, 32])
 
@@ -52,8 +53,8 @@ def test_rank_and_steps_needed_read_falling_losses() -> None:
     assert recovery.steps_needed(steps, losses((2.5, 2.0)), 2.6).note.startswith("at or below the smallest step")
 
 
-def test_absolute_gap_is_paired_over_seeds() -> None:
-    gap = recovery.absolute_gap(pd.Series([2.4, 2.6, 2.5]), pd.Series([2.3, 2.5, 2.4]))
+def test_a_gap_is_paired_over_seeds() -> None:
+    gap = difference_interval(pd.Series([2.4, 2.6, 2.5]), pd.Series([2.3, 2.5, 2.4]))
     assert gap.value == pytest.approx(0.1) and gap.high - gap.low < 1e-6
 
 

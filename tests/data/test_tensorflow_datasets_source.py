@@ -15,8 +15,7 @@ from research.data.tensorflow_datasets_source import data_folder, find_prepared,
 from research.errors import UsageError
 
 REAL_FOLDER = os.environ.get("TFDS_DATA_DIR", "")
-TEXT, LABEL = tfds.features.Text(), tfds.features.ClassLabel(num_classes=2)
-STRING = tfds.features.Scalar(np.str_)
+TEXT, LABEL, STRING = tfds.features.Text(), tfds.features.ClassLabel(num_classes=2), tfds.features.Scalar(np.str_)
 Rows = dict[str, list[dict[str, Any]]]
 
 
