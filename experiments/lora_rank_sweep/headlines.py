@@ -16,8 +16,8 @@ LOSSES = (
     "alone reaches that an arm moves beside its adapters; where it moves nothing else, rank 0 is the untouched model."
 )
 COSTS = (
-    "What a rank costs: LoRA's loss minus that of the same matrices at full rank, bits per byte, and the difference between pretrained and "
-    "random weights [95 % interval over bases and documents]. At rank 0 no adapter moves. LoRA's rates were chosen at a few ranks, "
+    "What a rank costs: LoRA's loss minus that of the same matrices at full rank, bits per byte, the difference between pretrained and "
+    "random weights first [95 % interval over bases and documents]. At rank 0 no adapter moves. LoRA's rates were chosen at a few ranks, "
     "interpolated between and held beyond; those of full rank were chosen for themselves."
 )
 SHARES = (
@@ -75,9 +75,12 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
 def _listed(contrasts: Sequence[Finding]) -> str:
     by_target: dict[str, list[str]] = {}
     for f in contrasts:
-        words = shown(f, FORM) if f.value is not None else "undefined"
-        by_target.setdefault(f.where["target"], []).append(f"{words} ({f.where['arm']})")
+        by_target.setdefault(f.where["target"], []).append(f"{_or_undefined(f, FORM)} ({f.where['arm']})")
     return "; ".join(f"on {target} {', '.join(words)}" for target, words in by_target.items())
+
+
+def _or_undefined(f: Finding | None, form: str) -> str:
+    return "undefined" if f is not None and f.value is None else shown(f, form)
 
 
 def _tally(contrasts: Sequence[Finding], words: tuple[str, str]) -> str:
@@ -114,27 +117,26 @@ def _of_losses(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
 
 def _of_costs(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
     inits, between = list(dict.fromkeys(init for _, _, init in rows)), f"{FIRST} - {NULL}"
-    columns = ("target", "adapted", "rank", *(f"from {init}" for init in inits), between)
+    columns = ("target", "adapted", "rank", between, *(f"from {init}" for init in inits))
     made = []
     for where in _places(found, rows, (0,)):
         gaps = [find(found, "gap", **where, init=init, reference="matched") for init in inits]
         contrast = find(found, "contrast", **where, of="gap to matched", between=between)
         if any(gaps):
-            made.append((where["target"], where["arm"], str(where["rank"]), *(shown(f, FORM) for f in (*gaps, contrast))))
+            made.append((where["target"], where["arm"], str(where["rank"]), *(shown(f, FORM) for f in (contrast, *gaps))))
     return Table(columns, tuple(made), COSTS)
 
 
 def _of_shares(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
     between, inits = f"{FIRST} - {NULL}", (FIRST, NULL)
-    columns = ("target", "adapted", "rank", *(f"{name}, {start}" for start in STARTS for name in (*inits, between)))
+    columns = ("target", "adapted", "rank", *(f"{name}, {start}" for start in STARTS for name in (between, *inits)))
     made = []
     for where in _places(found, rows, ()):
         cells: list[str] = []
         for start in STARTS:
             shares = [find(found, "share_of_gain", **where, init=init, start=start) for init in inits]
             contrast = find(found, "contrast", **where, of="share of the gain", between=between, start=start)
-            cells += [*(shown(f, ".2f") if f is None or f.value is not None else "undefined" for f in shares)]
-            cells.append(shown(contrast, FORM) if contrast is None or contrast.value is not None else "undefined")
+            cells += [_or_undefined(contrast, FORM), *(_or_undefined(f, ".2f") for f in shares)]
         made.append((where["target"], where["arm"], str(where["rank"]), *cells))
     return Table(columns, tuple(made), SHARES)
 
