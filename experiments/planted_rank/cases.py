@@ -22,7 +22,8 @@ from research.cells.study import Study, model_of
 from research.data.batches import batch
 from research.errors import UsageError
 from research.losses import kl_divergence
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import Variables
 from research.sweeps import grid
 from research.training.population import Task

@@ -19,7 +19,8 @@ from research.data.batches import in_batches, windows
 from research.data.corpus import Corpus, DataSpec, load_corpus
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec
 from research.runtime import devices

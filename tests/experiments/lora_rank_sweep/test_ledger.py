@@ -11,7 +11,8 @@ from experiments.lora_rank_sweep.ledger import COMPILED, CONFIG, FULL, MATCHED, 
 from research.adapters.lora import LoRA
 from research.data.batches import batch
 from research.findings import Finding, find
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.optimizers import OptimizerSpec
 from research.training.population import Task
 from tests.synthetic import synthetic
