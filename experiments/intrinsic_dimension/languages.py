@@ -1,5 +1,6 @@
 """The language model as a subject: fine-tuned from pretrained, partly pretrained, shuffled and random weights, loss on the test text."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from research.cells.study import Study, bases, corpora, early, model_of, text_su
 from research.cells.subject import Prepared, Subject
 from research.data.batches import batch, windows
 from research.data.corpus import Corpus
+from research.data.vocabulary import BYTES
 from research.errors import UsageError
 from research.models.model import count
 from research.runtime.progress import Progress
@@ -48,7 +50,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
     sweep = DimensionSweep.of(config, NAME, size, config["inits"])
     study.check_batches(sweep.batch_size, f"batch_size.{NAME}")
     index = initializations.places(config["inits"], sweep.all_seeds(), study.pretraining["bases"])
-    tasks = sweep.tasks(model, shapes, study.optimizer, batch, length + 1)
+    tasks = sweep.tasks(model, shapes, study.optimizer, functools.partial(batch, vocabulary=BYTES), length + 1)
     stacked = stacked_shapes(shapes, max(index.values()) + 1)
     counts = tally(shape_of, sweep.selection(), sweep.results())
     layout = lay_out(mesh, tasks, counts, stacked, decoder_activations(study.model, sweep.batch_size), sweep.members)

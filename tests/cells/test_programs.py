@@ -1,5 +1,6 @@
 """Programs are made ahead on a CPU, and when they are first called on an accelerator, whose compiler times kernels."""
 
+import functools
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from research.cells.layout import stacked_shapes
 from research.cells.pretraining import parameter_shapes
 from research.cells.programs import Programs
 from research.data.batches import batch
+from research.data.vocabulary import BYTES
 from research.models.decoder import DecoderConfig, decoder
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, make_mesh
@@ -20,7 +22,7 @@ from research.training.population import Members, Task
 def test_programs_are_made_ahead_where_that_disturbs_nothing(platform: str, ahead: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     model = decoder(DecoderConfig(d_model=8, d_mlp=8, n_layers=1, max_length=4))
-    task = Task(model, None, ("final_norm",), OptimizerSpec(2), batch)
+    task = Task(model, None, ("final_norm",), OptimizerSpec(2), functools.partial(batch, vocabulary=BYTES))
     bases = stacked_shapes(parameter_shapes(model), 1)
     windows = {"norm": jax.ShapeDtypeStruct((1, 2, 2, 5), np.uint8)}
     compiled: list[Any] = []
