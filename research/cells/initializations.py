@@ -55,11 +55,11 @@ def check(words: Sequence[str], base: str) -> None:
     for word in words:
         init = parse(word)
         if base == "own" and (init.revision or init.kind == ADAPTED):
-            raise UsageError(f"inits has {word!r}: revisions and adapters are of models from elsewhere; name one as base=hf:NAME or another")
+            raise UsageError(f"inits has {word!r}: that is of a model from elsewhere; name one, such as base=hf:NAME")
         if base == "own" or init.kind == ADAPTED:
             continue
         if init.source or init.fraction < 1:
-            raise UsageError(f"inits has {word!r}: {base} was pretrained elsewhere, on a text and for as long as its makers chose; leave that out")
+            raise UsageError(f"inits has {word!r}: {base} was pretrained elsewhere, on a text and for a time that are not ours to choose")
         if init.revision and not base.startswith("hf:"):
             raise UsageError(f"inits has {word!r}: revisions are kept on a hub, and base={base} is none; write base=hf:NAME")
 
