@@ -21,7 +21,8 @@ from research.cells import pretraining
 from research.data.batches import batch
 from research.data.corpus import Corpus
 from research.data.vocabulary import BYTES
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import count
 from research.optimizers import OptimizerSpec, adamw
 from research.training.memory import peak_bytes

@@ -29,7 +29,7 @@ def model() -> dict[str, object]:
         "positions": "rope",
         "mlp": "plain",
         "activation": "gelu",
-        "bias": False,
+        "bias": (),
         "tied": False,
         "dropout": 0.0,
         "scan": False,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from research import tree
 from research.adapters.lora import LoRA
 from research.analysis.costs import Moves, compiled_flops, flops_per_token, trainable_count, tree_bytes
-from research.models.decoder import DecoderConfig
+from research.models.configuration import DecoderConfig
 from research.optimizers import adamw
 from research.training.mesh import P, jit_step, own_device
 from research.training.population import Members, Task, split

@@ -23,7 +23,8 @@ from research.data.batches import batch
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
 from research.losses import kl_divergence
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import Variables
 from research.sweeps import grid
 from research.training.population import Task

@@ -1,6 +1,7 @@
 """`adapt`: a model with an adapter is again a model."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +12,7 @@ from research import tree
 from research.adapters import forms, lora, subspace
 from research.adapters.sites import find_sites
 from research.errors import UsageError
-from research.models.model import Batch, Model, Output, Variables
+from research.models.model import Batch, Model, Variables
 
 Adapter = lora.LoRA | subspace.Subspace
 
@@ -30,14 +31,15 @@ def adapt(model: Model, spec: Adapter) -> Model:
             _check_seen(model, variables, batch)
         return variables
 
-    def apply(variables: Variables, batch: Batch, *, key: Array | None = None, capture: Sequence[str] = ()) -> Output:
+    def adapted(function: Callable[..., Any], variables: Variables, *args: Any, key: Array | None = None, **rest: Any) -> Any:
         if isinstance(spec, subspace.Subspace):
-            return model.apply(subspace.displaced(variables, spec), batch, key=key, capture=capture)
+            return function(subspace.displaced(variables, spec), *args, key=key, **rest)
         interceptor = forms.fused if spec.form == "fused" else forms.factored(spec.dropout, key is not None)
         with nn.intercept_methods(interceptor):
-            return model.apply(variables, batch, key=key, capture=capture)
+            return function(variables, *args, key=key, **rest)
 
-    return Model(init, apply, model.tied)
+    parts = [None if part is None else functools.partial(adapted, part) for part in (model.hidden, model.head)]
+    return Model(init, functools.partial(adapted, model.apply), model.tied, *parts)
 
 
 def _check_seen(model: Model, variables: Variables, batch: Batch) -> None:

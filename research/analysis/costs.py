@@ -40,7 +40,7 @@ class DecoderShape(Protocol):
     @property
     def norm(self) -> str: ...
     @property
-    def bias(self) -> bool: ...
+    def bias(self) -> Sequence[str]: ...
     @property
     def tied(self) -> bool: ...
     @property
@@ -184,12 +184,18 @@ def _parameters(config: DecoderShape) -> Iterator[str]:
     layers = _layers(config)
     norms = ["final_norm", *(f"{layer}/{name}_norm" for layer in layers for name in ("attention", "mlp"))]
     yield from (f"params/{name}/scale" for name in norms)
-    if config.bias and config.norm == "layer":
+    if "norm" in config.bias and config.norm == "layer":
         yield from (f"params/{name}/bias" for name in norms)
     for site in (*_embeddings(config), *(site for layer in layers for site in _block(config, layer)), _head(config)):
         yield site.matrix
-        if config.bias and site.matrix.endswith("/kernel"):
+        if _place(site.module) in config.bias and site.matrix.endswith("/kernel"):
             yield f"params/{site.module}/bias"
+
+
+def _place(module: str) -> str:
+    """Returns which of a config's `bias` places a linear map is."""
+    parts = module.split("/")
+    return {"query": "qkv", "key": "qkv", "value": "qkv", "out": "out", "head": "head"}.get(parts[-1], parts[-2] if len(parts) > 1 else "")
 
 
 def _layers(config: DecoderShape) -> list[str]:

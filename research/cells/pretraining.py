@@ -20,7 +20,8 @@ from research.data.vocabulary import BYTES
 from research.errors import UsageError
 from research.files import explained
 from research.losses import cross_entropy
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec, adamw
 from research.runtime import locks

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from research.models.decoder import DecoderConfig
+from research.models.configuration import DecoderConfig
 from research.training.processes import by_leader
 
 CPU_BYTES = 2**30  # of all host devices together: a run shares its machine

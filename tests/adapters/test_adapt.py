@@ -11,12 +11,13 @@ from research import tree
 from research.adapters.adapt import adapt, attach
 from research.adapters.lora import LoRA
 from research.errors import UsageError
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import BIASES, DecoderConfig
+from research.models.decoder import decoder
 from tests.models.drawing import drawn
 
 TINY = {"d_model": 16, "d_mlp": 32, "n_heads": 2, "n_kv_heads": 1, "max_length": 8}
 BATCH = {"inputs": jnp.arange(16).reshape(2, 8) * 7 % 256}
-FAMILY = {"scan": True, "remat": "full", "mlp": "gated", "bias": True, "norm": "layer", "positions": "learned"}
+FAMILY = {"scan": True, "remat": "full", "mlp": "gated", "bias": BIASES, "norm": "layer", "positions": "learned"}
 EVERY = ("(kernel|embedding)$",)
 
 

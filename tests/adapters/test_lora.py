@@ -13,7 +13,8 @@ from research.adapters.adapt import adapt, attach
 from research.adapters.lora import LoRA, initialize, scale, targeted
 from research.adapters.sites import Site, find_sites
 from research.errors import UsageError
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import Model, count
 from tests.adapters.foreign import BATCH, EVERY, SITES, adapted, foreign, random, shapes
 
@@ -208,7 +209,8 @@ def test_the_count_is_rank_times_inputs_and_outputs() -> None:
 
 @pytest.mark.parametrize(("targets", "rank", "scalars"), [(("query", "value"), 32, 9_175_040), (("mlp/",), 10, 9_461_760)])
 def test_the_count_is_what_peft_reports_for_llama(targets: tuple[str, ...], rank: int, scalars: int) -> None:
-    llama = decoder(DecoderConfig(128_256, 3072, 28, 24, 8, 8192, mlp="gated", tied=True, scan=True))
+    sizes = {"vocab_size": 128_256, "d_model": 3072, "n_layers": 28, "n_heads": 24, "n_kv_heads": 8, "d_mlp": 8192}
+    llama = decoder(DecoderConfig(**sizes, mlp="gated", tied=True, scan=True))
     added = jax.eval_shape(adapt(llama, LoRA(targets, rank, 64.0)).init, jax.random.key(0), BATCH)["adapter"]
     assert count(added) == scalars
 

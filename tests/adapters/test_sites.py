@@ -11,7 +11,8 @@ from research.adapters.adapt import adapt
 from research.adapters.lora import LoRA
 from research.adapters.sites import Site, find_sites
 from research.errors import UsageError
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import BIASES, DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import Batch, Model, from_linen
 from tests.adapters.foreign import BATCH, SITES, adapted, foreign, shapes
 
@@ -47,7 +48,7 @@ def test_sites_of_a_foreign_model_have_their_sizes_and_stack(wrap: str) -> None:
 def test_the_decoder_has_its_matrices_and_nothing_else() -> None:
     blocks = {"attention/query": (12, 12), "attention/key": (12, 6), "attention/value": (12, 6), "attention/out": (12, 12)}
     blocks |= {"mlp/up": (12, 20), "mlp/gate": (12, 20), "mlp/down": (20, 12)}
-    sites = found(decoder(DecoderConfig(**TINY, mlp="gated", positions="learned", bias=True, norm="layer")))
+    sites = found(decoder(DecoderConfig(**TINY, mlp="gated", positions="learned", bias=BIASES, norm="layer")))
     sizes = {site.module: (site.inputs, site.outputs) for site in sites.values()}
     layered = {f"layers_{layer}/{name}": size for layer in range(3) for name, size in blocks.items()}
     assert sizes == {**layered, "embedding": (11, 12), "position": (8, 12), "head": (12, 11)}

@@ -22,7 +22,8 @@ from research.data.batches import batch
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
 from research.losses import cross_entropy
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 
 D, F, LENGTH, LAYERS, VOCAB = 128, 512, 128, 2, 64
 TINY = DecoderConfig(vocab_size=VOCAB, d_model=D, n_layers=LAYERS, n_heads=2, n_kv_heads=2, d_mlp=F, max_length=LENGTH, mlp="plain")

@@ -14,7 +14,7 @@ from research.cells import pretraining
 from research.cells.pretraining import Base, Pretraining, pretrain
 from research.data.corpus import Corpus
 from research.errors import UsageError
-from research.models.decoder import DecoderConfig
+from research.models.configuration import DecoderConfig
 from research.optimizers import OptimizerSpec
 from research.runtime import locks
 from research.runtime.progress import Interrupted, Progress

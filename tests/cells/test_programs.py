@@ -12,7 +12,8 @@ from research.cells.pretraining import parameter_shapes
 from research.cells.programs import Programs
 from research.data.batches import batch
 from research.data.vocabulary import BYTES
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, make_mesh
 from research.training.population import Members, Task

@@ -12,7 +12,7 @@ from research.cells.pretraining import Base
 from research.cells.study import Study, bases, corpora
 from research.data.corpus import Corpus, DataSpec
 from research.data.vocabulary import BYTES
-from research.models.decoder import DecoderConfig
+from research.models.configuration import DecoderConfig
 from research.optimizers import OptimizerSpec
 from research.runtime.progress import Progress
 from research.runtime.provenance import provenance

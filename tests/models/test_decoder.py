@@ -11,7 +11,8 @@ import pytest
 
 from research import tree
 from research.errors import UsageError
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import BIASES, DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import Model, count
 from tests.models.drawing import drawn
 
@@ -19,9 +20,9 @@ TINY = {"vocab_size": 11, "d_model": 8, "n_layers": 2, "n_heads": 2, "n_kv_heads
 BATCH = {"inputs": np.random.default_rng(0).integers(0, 11, (2, 5)).astype(np.int32)}
 SWITCHES = {
     "default": {},
-    "gpt": {"norm": "layer", "positions": "learned", "bias": True, "tied": True},
+    "gpt": {"norm": "layer", "positions": "learned", "bias": BIASES, "tied": True},
     "llama": {"mlp": "gated", "activation": "silu", "n_kv_heads": 1, "scan": True},
-    "deep": {"norm": "layer", "mlp": "gated", "bias": True, "scan": True, "remat": "dots", "tied": True},
+    "deep": {"norm": "layer", "mlp": "gated", "bias": BIASES, "scan": True, "remat": "dots", "tied": True},
     "lean": {"positions": "learned", "activation": "silu", "n_kv_heads": 1, "remat": "full"},
 }
 
@@ -70,7 +71,7 @@ def test_no_token_sees_a_later_one_and_each_sees_all_before(switches: dict[str, 
     assert (seen[np.tril_indices(length)] > 1e-5).all()
 
 
-@pytest.mark.parametrize("switches", [{}, {"norm": "layer", "bias": True, "positions": "learned", "mlp": "gated"}])
+@pytest.mark.parametrize("switches", [{}, {"norm": "layer", "bias": BIASES, "positions": "learned", "mlp": "gated"}])
 def test_scan_computes_what_unrolled_layers_do(switches: dict[str, Any]) -> None:
     unrolled, scanned = tiny(**switches), tiny(**switches, scan=True)
     params = drawn(unrolled, BATCH)["params"]
@@ -108,7 +109,7 @@ def test_rotated_positions_are_relative_and_learned_ones_are_not() -> None:
 
 
 def test_grouped_heads_are_full_heads_with_repeated_kernels() -> None:
-    sizes = {"d_model": 16, "n_heads": 4, "bias": True}
+    sizes = {"d_model": 16, "n_heads": 4, "bias": BIASES}
     grouped, full = tiny(**sizes, n_kv_heads=2), tiny(**sizes, n_kv_heads=4)
     leaves = tree.flatten(drawn(grouped, BATCH))
     repeated = {p: np.repeat(x, 2, axis=-2) if "/key/" in p or "/value/" in p else x for p, x in leaves.items()}
@@ -146,7 +147,7 @@ def test_computing_in_bfloat16_leaves_parameters_in_float32() -> None:
 
 
 def test_parameters_have_the_type_asked_for() -> None:
-    shapes = jax.eval_shape(tiny(param_dtype="bfloat16", norm="layer", bias=True).init, jax.random.key(0), BATCH)
+    shapes = jax.eval_shape(tiny(param_dtype="bfloat16", norm="layer", bias=BIASES).init, jax.random.key(0), BATCH)
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("bfloat16")}
 
 
@@ -174,7 +175,8 @@ def test_a_batch_longer_than_the_model_is_a_users_mistake() -> None:
 @pytest.mark.parametrize("scan", [False, True])
 def test_the_count_of_parameters_is_the_formula(scan: bool) -> None:
     v, d, layers, heads, kv, f, k = 11, 24, 3, 4, 2, 20, 6
-    config = DecoderConfig(v, d, layers, heads, kv, f, 8, "layer", "learned", "gated", bias=True, scan=scan)
+    sizes = {"vocab_size": v, "d_model": d, "n_layers": layers, "n_heads": heads, "n_kv_heads": kv, "d_mlp": f, "max_length": 8}
+    config = DecoderConfig(**sizes, norm="layer", positions="learned", mlp="gated", bias=BIASES, scan=scan)
     attention = d * heads * k + heads * k + 2 * (d * kv * k + kv * k) + heads * k * d + d
     block = attention + 2 * (d * f + f) + f * d + d + 2 * 2 * d
     shapes = jax.eval_shape(decoder(config).init, jax.random.key(0), BATCH)

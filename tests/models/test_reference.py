@@ -6,13 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from research.models.decoder import Attention, DecoderConfig, decoder, rotate
+from research.models.configuration import BIASES, DecoderConfig
+from research.models.decoder import Attention, decoder, rotate
 from tests.models.drawing import drawn
 
 BATCH = {"inputs": np.random.default_rng(3).integers(0, 11, (2, 6)).astype(np.int32)}
 TINY = {"vocab_size": 11, "d_model": 12, "n_layers": 2, "n_heads": 2, "d_mlp": 10, "max_length": 8}
 LLAMA = {**TINY, "n_kv_heads": 1, "mlp": "gated", "activation": "silu"}
-GPT = {**TINY, "norm": "layer", "positions": "learned", "bias": True, "tied": True}
+EIGHT = DecoderConfig(d_model=8, n_heads=1, n_kv_heads=1)
+GPT = {**TINY, "norm": "layer", "positions": "learned", "bias": BIASES, "tied": True}
 
 
 def linear(params: dict[str, Any], x: np.ndarray, axes: int = 1) -> np.ndarray:
@@ -79,7 +81,7 @@ def test_logits_are_those_of_the_reference(switches: dict[str, Any]) -> None:
 
 
 def test_attention_of_grouped_heads_is_that_of_the_reference() -> None:
-    config = DecoderConfig(d_model=16, n_heads=4, n_kv_heads=2, bias=True)
+    config = DecoderConfig(d_model=16, n_heads=4, n_kv_heads=2, bias=BIASES)
     x = np.random.default_rng(1).standard_normal((2, 7, 16)).astype(np.float32)
     params = {
         name: {
@@ -99,8 +101,8 @@ def test_turning_keeps_lengths_and_the_scores_of_equal_distances() -> None:
     q, k = rng.standard_normal((2, 1, 1, 1, 8)).astype(np.float32)
 
     def score(at_q: int, at_k: int) -> float:
-        return float((rotate(q, np.array([[at_q]])) * rotate(k, np.array([[at_k]]))).sum())
+        return float((rotate(q, np.array([[at_q]]), EIGHT) * rotate(k, np.array([[at_k]]), EIGHT)).sum())
 
     np.testing.assert_allclose(score(5, 2), score(13, 10), atol=1e-5)
     assert abs(score(5, 2) - score(6, 2)) > 1e-2 and abs(score(5, 2) - score(2, 5)) > 1e-2
-    np.testing.assert_allclose(np.linalg.norm(rotate(q, np.array([[7]]))), np.linalg.norm(q), rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(rotate(q, np.array([[7]]), EIGHT)), np.linalg.norm(q), rtol=1e-6)

@@ -14,7 +14,8 @@ from research.adapters import lora
 from research.data.batches import batch, orders
 from research.data.vocabulary import BYTES
 from research.losses import cross_entropy
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.optimizers import OptimizerSpec, adamw
 from research.training import checkpoints
 from research.training.mesh import MeshSpec, P, jit_step, make_mesh, specs

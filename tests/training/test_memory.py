@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from research.models.decoder import DecoderConfig
+from research.models.configuration import DecoderConfig
 from research.training.memory import (
     CPU_BYTES,
     Footprint,

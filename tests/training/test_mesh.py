@@ -13,14 +13,15 @@ from research import tree
 from research.adapters.adapt import adapt
 from research.adapters.lora import LoRA
 from research.errors import UsageError
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import BIASES, DecoderConfig
+from research.models.decoder import decoder
 from research.optimizers import OptimizerSpec, adamw
 from research.training.mesh import AXES, RULES, MeshSpec, check_divisible, jit_step, leaf_path, make_mesh, shardings, solo, specs
 from research.training.step import init_state
 
 BATCH = {"inputs": np.zeros((1, 4), np.int32)}
 TINY = {"vocab_size": 16, "d_model": 8, "n_heads": 2, "d_mlp": 16, "max_length": 8}
-EVERY = {**TINY, "norm": "layer", "positions": "learned", "mlp": "gated", "bias": True}
+EVERY = {**TINY, "norm": "layer", "positions": "learned", "mlp": "gated", "bias": BIASES}
 
 
 def shape(*sizes: int) -> ShapeDtypeStruct:

@@ -15,7 +15,8 @@ from research.adapters.lora import LoRA
 from research.data.batches import batch
 from research.data.vocabulary import BYTES
 from research.models import decoder as decoders
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.optimizers import OptimizerSpec
 from research.training.mesh import MeshSpec, make_mesh
 from research.training.population import Members, Task, build, evaluate_member, init_member, place, train_member

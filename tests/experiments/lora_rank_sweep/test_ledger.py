@@ -13,7 +13,8 @@ from research.adapters.lora import LoRA
 from research.data.batches import batch
 from research.data.vocabulary import BYTES
 from research.findings import Finding, find
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.optimizers import OptimizerSpec
 from research.training.population import Task
 from tests.synthetic import synthetic

@@ -17,7 +17,8 @@ from research.data.corpus import Corpus
 from research.data.vocabulary import BYTES
 from research.figures.style import Captioned
 from research.findings import Estimate, Finding, finding
-from research.models.decoder import DecoderConfig, decoder
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.optimizers import OptimizerSpec
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
