@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from research.cells import initializations
 from research.cells.bases import Bases, at_once, stacked_shapes

@@ -52,7 +52,8 @@ class KeptCell:
     @functools.cached_property
     def config(self) -> DecoderConfig:
         """Returns the decoder's config as the run had it."""
-        return DecoderConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in self.own.items()})
+        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in self.own.items()}
+        return DecoderConfig(**fields)
 
     @property
     def model(self) -> dict[str, Any]:
