@@ -13,7 +13,8 @@ from research import tree
 from research.analysis.truncation import randomly_truncated, truncated
 from research.analysis.update_spectra import spectrum_records
 from research.cells.measures import BY_DOCUMENT
-from research.cells.runner import Cell, Runner, kept_as
+from research.cells.runner import Runner
+from research.cells.setting import Cell, kept_as
 from research.cells.study import Study
 from research.cells.subject import Rows
 from research.records import rounded

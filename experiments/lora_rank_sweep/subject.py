@@ -13,7 +13,8 @@ from research.cells.bases import Bases
 from research.cells.layout import Layout
 from research.cells.measures import Measure
 from research.cells.phases import document_sizes, reference, untouched
-from research.cells.runner import Cell, Runner
+from research.cells.runner import Runner
+from research.cells.setting import Cell
 from research.cells.starts import Phases, bases, layout_of
 from research.cells.study import Study, corpora, early, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject

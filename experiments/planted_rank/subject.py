@@ -11,7 +11,8 @@ from research.cells.layout import lay_out, tally
 from research.cells.measures import Measure
 from research.cells.phases import reference
 from research.cells.pretraining import parameter_shapes
-from research.cells.runner import Cell, Runner
+from research.cells.runner import Runner
+from research.cells.setting import Cell
 from research.cells.starts import bases
 from research.cells.study import corpora, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject

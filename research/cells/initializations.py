@@ -40,7 +40,7 @@ def parse(word: str) -> Initialization:
     """
     if word.startswith(f"{ADAPTED}:") and word != f"{ADAPTED}:":
         return Initialization(ADAPTED, word.partition(":")[2])
-    match = re.fullmatch(r"(\w+)(?::(.+?))?(?:@(?:(\d+(?:\.\d+)?)%|([\w./-]+)))?", word)
+    match = re.fullmatch(r"(\w+)(?::(.+?))?(?:@(?:(\d+(?:\.\d+)?)%|(?!\d+$)([\w./-]+)))?", word)
     if match is None or match[1] not in KINDS:
         known = f"{', '.join(KINDS)}, with :SOURCE or @PERCENT% behind it where wanted"
         raise UsageError(f"inits has {word!r}: write {known}, or peft:FOLDER where the base was pretrained elsewhere")

@@ -1,21 +1,18 @@
 """Running cells: cut into populations, trained chunk by chunk, measured at the budgets, resumed where they stopped."""
 
-import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh
 
 from research import tree
-from research.cells.bases import Bases
 from research.cells.measures import BITS, BY_DOCUMENT, Measure
 from research.cells.programs import Programs
+from research.cells.setting import Cell, Setting, kept_as
 from research.data.batches import orders, scored
-from research.data.vocabulary import Vocabulary
 from research.records import rounded
 from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
@@ -26,42 +23,6 @@ from research.training.mesh import P, shardings
 from research.training.population import Members, place
 
 _log = logging.getLogger(__name__)
-
-
-class Cell(NamedTuple):
-    """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member."""
-
-    fingerprint: str
-    coordinates: Mapping[str, Any]
-    shape: str
-    base: int
-    rank: int
-    learning_rate: float
-    seed: int
-    reference: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
-
-    widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become an artifact at a step,
-    one of `kept_at`, which the end is among. unit: of the training loss. vocabulary: of windows of text.
-    """
-
-    experiment: str
-    mesh: Mesh
-    bases: Bases
-    windows: np.ndarray
-    batch_size: int
-    budgets: tuple[int, ...]
-    chunk: int
-    measures: Mapping[str, tuple[Measure, ...]]
-    widths: Mapping[str, int]
-    keep: Callable[[Mapping[str, Any], int], bool] = lambda coordinates, step: False
-    kept_at: tuple[int, ...] = ()
-    unit: str = "bits/byte"
-    vocabulary: Vocabulary | None = None
 
 
 def finished(workdir: Workdir, last: int) -> set[str]:
@@ -252,8 +213,3 @@ class _InFlight:
                 yield row(step, BY_DOCUMENT, value, "bits/byte", document=document)
             yield row(step, "train_loss", float(self.train[index, first:step].mean()) * BITS, self.setting.unit)
             first = step
-
-
-def kept_as(cell: Cell, step: int, last: int) -> str:
-    """Returns the name of the artifact with a cell's weights at a step."""
-    return cell.fingerprint if step == last else f"{cell.fingerprint}-{step}"

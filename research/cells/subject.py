@@ -11,8 +11,10 @@ from jax.sharding import Mesh
 from research.analysis.costs import estimated_seconds
 from research.cells.bases import Bases
 from research.cells.layout import Coordinates, Layout
+from research.cells.measures import Measure
 from research.cells.programs import Programs
-from research.cells.runner import Cell, Measure, Runner, Setting
+from research.cells.runner import Runner
+from research.cells.setting import Cell, Setting
 from research.data.vocabulary import Vocabulary
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from research.cells import study as studies
+from research.cells import starts as studies
 from research.cells.pretraining import Base
 from research.cells.starts import bases
 from research.cells.study import Study, corpora
