@@ -52,8 +52,8 @@ class Layout(NamedTuple):
 def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence[int]], bases: Any, activations: int, most: int) -> Layout:
     """Returns the layout, a function of the config and the kind of device alone.
 
-    counts: as `tally` makes them. bases: shapes, as many stacked as a population holds. activations: bytes of a member in a step. most: members of one
-    program at most, 0 for as many as fit.
+    counts: as `tally` makes them. bases: shapes, as many stacked as a population holds. activations: bytes of a member in a step. most:
+    members of one program at most, 0 for as many as fit.
     """
     device, laid = jax.local_devices()[0], dict(tasks)
     apart = max(1, len(mesh.local_devices) // mesh.shape["data"])  # devices along data hold the same members

@@ -9,8 +9,9 @@ import pandas as pd
 from research.analysis import learning_rates
 from research.cells.initializations import base_of
 from research.cells.measures import BY_DOCUMENT
-from research.cells.runner import Cell, Runner
+from research.cells.runner import Runner
 from research.cells.runs import SELECTION_SEEDS
+from research.cells.setting import Cell
 from research.cells.subject import Coordinates, Prepared, Rows, Subject, by_layout, layout_rows
 from research.records import rounded
 from research.runtime.conclusions import Milestone

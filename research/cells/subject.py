@@ -11,8 +11,11 @@ from jax.sharding import Mesh
 from research.analysis.costs import estimated_seconds
 from research.cells.bases import Bases
 from research.cells.layout import Coordinates, Layout
+from research.cells.measures import Measure
 from research.cells.programs import Programs
-from research.cells.runner import Cell, Measure, Runner, Setting
+from research.cells.runner import Runner
+from research.cells.setting import Cell, Setting
+from research.data.vocabulary import Vocabulary
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
@@ -43,9 +46,9 @@ class Sweep(Protocol):
 class Prepared:
     """What the runs of a subject stand on, and the records around them.
 
-    bases: what cells start from. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell: coordinates with their
-    learning rate -> the cell, its name left "". before: records that need no training. after: records that need the trained cells.
-    keep: whether the weights of a cell with these coordinates become an artifact at a step.
+    bases: what cells start from. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell:
+    coordinates with their learning rate -> the cell, its name left "". before: records that need no training. after: records that need
+    the trained cells. keep: whether the weights of a cell with these coordinates become an artifact at a step.
     """
 
     bases: Bases
@@ -66,6 +69,7 @@ class Subject:
     runs, roughly. read_at, kept_at: shares of the steps at which results are measured, and weights kept, beside the end. longest: most
     steps of one call.
     rates_per_budget: whether learning rates are chosen, and results trained, for each of these steps apart. unit: of the training loss.
+    dtype: of rows. vocabulary: where rows are windows of text, whose training loss is read in bits a byte.
     name, described: in the progress and in the records, where an experiment has several; these may share one layout.
     """
 
@@ -82,6 +86,8 @@ class Subject:
     longest: int | None = None
     rates_per_budget: bool = False
     unit: str = "bits/byte"
+    dtype: Any = np.uint8
+    vocabulary: Vocabulary | None = None
     name: str = ""
     described: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -93,8 +99,10 @@ class Subject:
     def programs(self) -> Programs:
         """Returns the compiled functions, on a CPU made in the background as soon as they are entered."""
         widths, size = self.layout.widths, self.sweep.batch_size
-        rows = {shape: jax.ShapeDtypeStruct((width, self.chunk, size, self.row), np.uint8) for shape, width in widths.items()}
-        return Programs(self.layout.tasks, self.mesh, self.layout.bases, rows, jax.ShapeDtypeStruct((*self.evaluation, self.row), np.uint8))
+        rows = {shape: jax.ShapeDtypeStruct((width, self.chunk, size, self.row), self.dtype) for shape, width in widths.items()}
+        return Programs(
+            self.layout.tasks, self.mesh, self.layout.bases, rows, jax.ShapeDtypeStruct((*self.evaluation, self.row), self.dtype)
+        )
 
     def setting(self, experiment: str, prepared: Prepared) -> Setting:
         """Returns what all cells share; results are measured at whole chunks."""
@@ -111,6 +119,7 @@ class Subject:
             prepared.keep,
             budgets_of(self.sweep.steps, self.chunk, self.kept_at),
             self.unit,
+            self.vocabulary,
         )
 
 

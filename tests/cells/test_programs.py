@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from research.cells.layout import stacked_shapes
+from research.cells.bases import stacked_shapes
 from research.cells.pretraining import parameter_shapes
 from research.cells.programs import Programs
 from research.data.batches import batch

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 
 from research.cells.measures import Measure
 from research.cells.pretraining import Pretraining, pretrain
-from research.cells.runner import Cell, Runner, Setting
+from research.cells.runner import Runner
+from research.cells.setting import Cell, Setting
 from research.data.batches import batch, in_batches, windows
 from research.data.corpus import Corpus
 from research.data.vocabulary import BYTES
