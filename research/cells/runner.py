@@ -18,7 +18,7 @@ from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir
 from research.training import checkpoints, processes
-from research.training.memory import peak_bytes
+from research.training.memory import nbytes, peak_bytes
 from research.training.mesh import P, shardings
 from research.training.population import Members, place
 
@@ -129,7 +129,7 @@ class _InFlight:
         start = time.monotonic()
         states, done = self._begin()
         task.advance(done * len(self.cells))
-        saves = checkpoints.Autosave(self.folder)
+        saves = checkpoints.Autosave(self.folder, nbytes(states))
         while done < self.setting.budgets[-1]:
             steps = min(self.setting.chunk, self.setting.budgets[-1] - done)
             states = self._chunk(states, done, steps)
