@@ -111,7 +111,7 @@ def _weights(folder: Path, word: str) -> dict[str, Tensor]:
         raise UsageError(f"{word}: {folder} has neither model.safetensors nor {_INDEX}; download the folder whole")
     if list(folder.glob("*.bin")) or list(folder.glob("*.pt*")):
         raise UsageError(f"{word}: {folder} holds its weights as pickles, which are never opened here; convert them to safetensors")
-    raise UsageError(f"{word}: {folder} holds no weights (model.safetensors)")
+    raise UsageError(f"{word}: {folder} holds no model.safetensors, and pickles are not read")
 
 
 def _shards(folder: Path, index: Mapping[str, str], word: str) -> dict[str, Tensor]:
