@@ -1,7 +1,6 @@
 """How the cells of a sweep are laid out on the devices: members of one program, side by side or in turn."""
 
 import dataclasses
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +10,8 @@ from jax.sharding import Mesh
 
 from research.training.memory import Footprint, budget, footprint, members_side_by_side, width
 from research.training.population import Members, Task, init_member
+
+Coordinates = Mapping[str, Any]
 
 
 class Layout(NamedTuple):
@@ -51,7 +52,7 @@ class Layout(NamedTuple):
 def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence[int]], bases: Any, activations: int, most: int) -> Layout:
     """Returns the layout, a function of the config and the kind of device alone.
 
-    counts: cells of each shape in each phase. bases: shapes, stacked. activations: bytes of a member in a step. most: members of one
+    counts: as `tally` makes them. bases: shapes, as many stacked as a population holds. activations: bytes of a member in a step. most: members of one
     program at most, 0 for as many as fit.
     """
     device, laid = jax.local_devices()[0], dict(tasks)
@@ -67,12 +68,10 @@ def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence
     return Layout(dict(counts), laid, widths, sizes, bases)
 
 
-def stacked_shapes(params: Any, count: int) -> Any:
-    """Returns the shapes of `count` bases of these parameters (arrays or shapes), stacked along a leading axis."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), params)
-
-
-def tally(shape_of: Callable[[Mapping[str, Any]], str], *phases: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """Returns how many cells of each shape each phase has: populations are cut from the whole sweep."""
-    tallies = [Counter(map(shape_of, phase)) for phase in phases]
-    return {shape: [each[shape] for each in tallies] for shape in dict.fromkeys(itertools.chain(*tallies))}
+def tally(
+    shape_of: Callable[[Coordinates], str], *phases: Iterable[Coordinates], group_of: Callable[[Coordinates], Any] = lambda c: None
+) -> dict[str, list[int]]:
+    """Returns how many cells of each shape each phase has, by group where these train apart: populations are cut from them."""
+    tallies = [Counter((shape_of(c), group_of(c)) for c in phase) for phase in phases]
+    shapes = dict.fromkeys(shape for each in tallies for shape, _ in each)
+    return {shape: [count for each in tallies for (own, _), count in each.items() if own == shape] for shape in shapes}

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from research import tree
+from research.cells.bases import Bases
 from research.cells.measures import BITS, BY_DOCUMENT, Measure
 from research.cells.programs import Programs
 from research.data.batches import orders
@@ -49,7 +50,7 @@ class Setting:
 
     experiment: str
     mesh: Mesh
-    bases: Any
+    bases: Bases
     windows: np.ndarray
     batch_size: int
     budgets: tuple[int, ...]
@@ -71,7 +72,7 @@ class Runner:
 
     def __init__(self, programs: Programs, setting: Setting, workdir: Workdir, progress: Progress) -> None:
         self.programs, self.setting, self.workdir, self.progress = programs, setting, workdir, progress
-        self.bases = place(setting.mesh, setting.bases)
+        self._placed: tuple[int, Any] | None = None
         everywhere = shardings(setting.mesh, P())
         self.held_out = {
             (phase, m.metric): [processes.place(chunk, everywhere) for chunk in m.batches]
@@ -79,14 +80,26 @@ class Runner:
             for m in some
         }
 
+    def placed(self, base: int) -> Any:
+        """Returns the stack that holds a base, on the devices; the one before is dropped first where it is another one."""
+        bases = self.setting.bases
+        key = 0 if bases.together else base
+        if self._placed is None or self._placed[0] != key:
+            self._placed = None
+            self._placed = key, place(self.setting.mesh, bases.stack(base))
+        return self._placed[1]
+
     def run(self, cells: Sequence[Cell], name: str) -> Iterator[list[dict[str, Any]]]:
         """Yields the records of one population after another; populations whose records all stand are passed over.
 
         Raises Interrupted, after saving, when a stop is requested.
         """
-        by_name = {cell.fingerprint: cell for cell in cells}
+        by_name, together = {cell.fingerprint: cell for cell in cells}, self.setting.bases.together
         done = finished(self.workdir, self.setting.budgets[-1])
-        assigned = self.workdir.assign([(cell.fingerprint, cell.shape) for cell in cells], self.setting.widths.__getitem__, done)
+        keyed = [(cell.fingerprint, cell.shape if together else (cell.shape, cell.base)) for cell in cells]
+        assigned = self.workdir.assign(keyed, lambda key: self.setting.widths[key if together else key[0]], done)
+        if not together:  # a base is made when its first population starts, and dropped after its last
+            assigned = sorted(assigned, key=lambda population: population.shape_key[1])
         with self.progress.task(name, len(cells) * self.setting.budgets[-1]) as task:
             for population in assigned:
                 mine = [by_name[cell] for cell in population.cells if cell in by_name]
@@ -102,28 +115,28 @@ class Runner:
     ) -> dict[str, np.ndarray]:
         """Returns what each measure of `phase` reads of bases before any training (and what they are compared with), members of `shape`.
 
-        By name as in `Measure.read`, (bases,), and by document (bases, group). stack: other weights of the same shapes as all bases.
+        By name as in `Measure.read`, (bases,), and by document (bases, group). stack: other weights of the shapes of a stack of bases.
         """
         functions, width = self.programs[shape], self.setting.widths[shape]
-        placed = self.bases if stack is None else place(self.setting.mesh, stack)
+        own, size = self.setting.bases, width if self.setting.bases.together or stack is not None else 1
         found: dict[str, list[np.ndarray]] = {}
-        for first in range(0, len(bases), width):
-            some, other = (np.resize(np.array(x[first : first + width], np.int32), width) for x in (bases, references or bases))
+        for first in range(0, len(bases), size):
+            placed = self.placed(bases[first]) if stack is None else place(self.setting.mesh, stack)
+            pairs = (x[first : first + size] for x in (bases, references or bases))
+            some, other = (np.resize(np.array([own.index(base) for base in x], np.int32), width) for x in pairs)
             members = Members(some, np.zeros(width, np.int32), np.zeros(width, np.float32), np.zeros(width, np.uint32))
             members = members if references is None else members._replace(reference=other)
             states = functions.init(members, placed)
             for m in self.setting.measures[phase]:
                 chunks = [functions.evaluate(states, members, placed, chunk) for chunk in self.held_out[phase, m.metric]]
                 for name, values in m.read(processes.fetch([m.needed(chunk) for chunk in chunks])).items():
-                    found.setdefault(name, []).extend(values)
-        return {name: np.array(values[: len(bases)]) for name, values in found.items()}
+                    found.setdefault(name, []).extend(values[: len(bases[first : first + size])])
+        return {name: np.array(values) for name, values in found.items()}
 
-    def evaluate(self, functions: Population, states: Any, members: Members, phase: str, last: bool) -> list[tuple[Measure, Any]]:
-        """Returns each measure of `phase` with its metrics on each chunk that is read at this budget, dispatched and not yet read."""
+    def due(self, phase: str, last: bool) -> list[tuple[Measure, Sequence[Any]]]:
+        """Returns the measures of `phase` that are read at a budget, the last one or one before, with the batches they are read on."""
         return [
-            (m, [m.needed(functions.evaluate(states, members, self.bases, chunk)) for chunk in chunks])
-            for m in self.setting.measures[phase]
-            if (chunks := self.held_out[phase, m.metric][m.chunks(last)])
+            (m, chunks) for m in self.setting.measures[phase] if (chunks := self.held_out[phase, m.metric][m.chunks(last)])
         ]
 
 
@@ -138,12 +151,13 @@ class _InFlight:
         rows = [cells[min(i, len(cells) - 1)] for i in range(width)]
         self.seeds = [cell.seed for cell in rows]
         self.members = Members(
-            np.array([cell.base for cell in rows], np.int32),
+            np.array([self.setting.bases.index(cell.base) for cell in rows], np.int32),
             np.array([cell.rank for cell in rows], np.int32),
             np.array([cell.learning_rate for cell in rows], np.float32),
             np.array(self.seeds, np.uint32),
             None if cells[0].reference is None else np.array([cell.reference for cell in rows], np.int32),
         )
+        self.bases = runner.placed(cells[0].base)
         self.phase = cells[0].coordinates["phase"]
         self.measures = {name: m for m in self.setting.measures[self.phase] for name in m.names()}
         self.measured = {name: np.full((len(rows), len(self.setting.budgets)), np.nan) for name in self.measures}
@@ -172,7 +186,7 @@ class _InFlight:
         return [row for index, cell in enumerate(self.cells) for row in self._records(index, cell)]
 
     def _begin(self) -> tuple[Any, int]:
-        states = self.functions.init(self.members, self.runner.bases)
+        states = self.functions.init(self.members, self.bases)
         try:
             found = checkpoints.restore(self.folder, (states, self.measured, self.train))
         except checkpoints.AnotherTree:  # of another width: as many members as fitted other devices, or another `members`
@@ -188,15 +202,12 @@ class _InFlight:
 
     def _chunk(self, states: Any, done: int, steps: int) -> Any:
         """Dispatches a chunk and its measurements before any result is read."""
-        setting, runner = self.setting, self.runner
+        setting = self.setting
         order = orders(self.seeds, done, steps, setting.batch_size, len(setting.windows))
-        states, losses = self.functions.train(states, self.members, setting.windows[order], runner.bases)
+        states, losses = self.functions.train(states, self.members, setting.windows[order], self.bases)
         done += steps
-        pending = (
-            runner.evaluate(self.functions, states, self.members, self.phase, done == setting.budgets[-1])
-            if done in setting.budgets
-            else []
-        )
+        due = self.runner.due(self.phase, done == setting.budgets[-1]) if done in setting.budgets else []
+        pending = [(m, [m.needed(self.functions.evaluate(states, self.members, self.bases, x)) for x in chunks]) for m, chunks in due]
         self.train[:, done - steps : done] = processes.fetch(losses)
         for measure, chunks in pending:
             found = measure.read(processes.fetch(chunks))

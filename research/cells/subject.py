@@ -9,7 +9,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from research.analysis.costs import estimated_seconds
-from research.cells.layout import Layout
+from research.cells.bases import Bases
+from research.cells.layout import Coordinates, Layout
 from research.cells.programs import Programs
 from research.cells.runner import Cell, Measure, Runner, Setting
 from research.runtime.progress import Progress
@@ -18,7 +19,6 @@ from research.sweeps import Plan
 from research.training.memory import PROCESS_BYTES
 
 CHUNKS = 20
-Coordinates = Mapping[str, Any]
 Rows = list[dict[str, Any]]
 
 
@@ -43,12 +43,12 @@ class Sweep(Protocol):
 class Prepared:
     """What the runs of a subject stand on, and the records around them.
 
-    bases: stacked. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell: coordinates with their
+    bases: what cells start from. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell: coordinates with their
     learning rate -> the cell, its name left "". before: records that need no training. after: records that need the trained cells.
     keep: whether the weights of a cell with these coordinates become an artifact at a step.
     """
 
-    bases: Any
+    bases: Bases
     rows: np.ndarray
     measures: Mapping[str, tuple[Measure, ...]]
     data: tuple[str, ...]
