@@ -83,7 +83,8 @@ def resolve(options: flags.FlagValues, overrides: Sequence[str]) -> Run:
     plain = settings.to_plain(config)
     measured = plain | {key: loaded.config.to_dict()[key] for key in LAYOUT if key in plain}  # another layout continues in the same folder
     path = local_path(options.workdir or f"runs/{loaded.name}-{fingerprint(measured)}", "--workdir=")
-    return Run(loaded.name, loaded.variant, options.config.partition(":")[0], loaded.module, config, plain, path)
+    typed = tuple(assignment.partition("=")[0] for assignment in overrides)
+    return Run(loaded.name, loaded.variant, options.config.partition(":")[0], loaded.module, config, plain, path, typed)
 
 
 def main(argv: Sequence[str]) -> int:

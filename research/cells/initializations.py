@@ -40,7 +40,7 @@ def parse(word: str) -> Initialization:
     """
     if word.startswith(f"{ADAPTED}:") and word != f"{ADAPTED}:":
         return Initialization(ADAPTED, word.partition(":")[2])
-    match = re.fullmatch(r"(\w+)(?::(.+?))?(?:@(?:(\d+(?:\.\d+)?)%|([\w./-]+)))?", word)
+    match = re.fullmatch(r"(\w+)(?::(.+?))?(?:@(?:(\d+(?:\.\d+)?)%|(?!\d+$)([\w./-]+)))?", word)
     if match is None or match[1] not in KINDS:
         known = f"{', '.join(KINDS)}, with :SOURCE or @PERCENT% behind it where wanted"
         raise UsageError(f"inits has {word!r}: write {known}, or peft:FOLDER where the base was pretrained elsewhere")
@@ -55,11 +55,11 @@ def check(words: Sequence[str], base: str) -> None:
     for word in words:
         init = parse(word)
         if base == "own" and (init.revision or init.kind == ADAPTED):
-            raise UsageError(f"inits has {word!r}: revisions and adapters are of models from elsewhere; name one as base=hf:NAME or another")
+            raise UsageError(f"inits has {word!r}: that is of a model from elsewhere; name one, such as base=hf:NAME")
         if base == "own" or init.kind == ADAPTED:
             continue
         if init.source or init.fraction < 1:
-            raise UsageError(f"inits has {word!r}: {base} was pretrained elsewhere, on a text and for as long as its makers chose; leave that out")
+            raise UsageError(f"inits has {word!r}: {base} was pretrained elsewhere, on a text and for a time that are not ours to choose")
         if init.revision and not base.startswith("hf:"):
             raise UsageError(f"inits has {word!r}: revisions are kept on a hub, and base={base} is none; write base=hf:NAME")
 

@@ -1,65 +1,28 @@
 """Running cells: cut into populations, trained chunk by chunk, measured at the budgets, resumed where they stopped."""
 
-import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh
 
 from research import tree
-from research.cells.bases import Bases
 from research.cells.measures import BITS, BY_DOCUMENT, Measure
 from research.cells.programs import Programs
-from research.data.batches import orders
+from research.cells.setting import Cell, Setting, kept_as
+from research.data.batches import orders, scored
 from research.records import rounded
 from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir
 from research.training import checkpoints, processes
-from research.training.memory import peak_bytes
+from research.training.memory import nbytes, peak_bytes
 from research.training.mesh import P, shardings
-from research.training.population import Members, Population, place
+from research.training.population import Members, place
 
 _log = logging.getLogger(__name__)
-
-
-class Cell(NamedTuple):
-    """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member."""
-
-    fingerprint: str
-    coordinates: Mapping[str, Any]
-    shape: str
-    base: int
-    rank: int
-    learning_rate: float
-    seed: int
-    reference: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
-
-    widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become an artifact at a step,
-    one of `kept_at`, which the end is among. unit: of the training loss.
-    """
-
-    experiment: str
-    mesh: Mesh
-    bases: Bases
-    windows: np.ndarray
-    batch_size: int
-    budgets: tuple[int, ...]
-    chunk: int
-    measures: Mapping[str, tuple[Measure, ...]]
-    widths: Mapping[str, int]
-    keep: Callable[[Mapping[str, Any], int], bool] = lambda coordinates, step: False
-    kept_at: tuple[int, ...] = ()
-    unit: str = "bits/byte"
 
 
 def finished(workdir: Workdir, last: int) -> set[str]:
@@ -135,9 +98,7 @@ class Runner:
 
     def due(self, phase: str, last: bool) -> list[tuple[Measure, Sequence[Any]]]:
         """Returns the measures of `phase` that are read at a budget, the last one or one before, with the batches they are read on."""
-        return [
-            (m, chunks) for m in self.setting.measures[phase] if (chunks := self.held_out[phase, m.metric][m.chunks(last)])
-        ]
+        return [(m, chunks) for m in self.setting.measures[phase] if (chunks := self.held_out[phase, m.metric][m.chunks(last)])]
 
 
 class _InFlight:
@@ -168,7 +129,7 @@ class _InFlight:
         start = time.monotonic()
         states, done = self._begin()
         task.advance(done * len(self.cells))
-        saves = checkpoints.Autosave(self.folder)
+        saves = checkpoints.Autosave(self.folder, nbytes(states))
         while done < self.setting.budgets[-1]:
             steps = min(self.setting.chunk, self.setting.budgets[-1] - done)
             states = self._chunk(states, done, steps)
@@ -208,7 +169,7 @@ class _InFlight:
         done += steps
         due = self.runner.due(self.phase, done == setting.budgets[-1]) if done in setting.budgets else []
         pending = [(m, [m.needed(self.functions.evaluate(states, self.members, self.bases, x)) for x in chunks]) for m, chunks in due]
-        self.train[:, done - steps : done] = processes.fetch(losses)
+        self.train[:, done - steps : done] = processes.fetch(losses) * self._tokens_per_byte(order)
         for measure, chunks in pending:
             found = measure.read(processes.fetch(chunks))
             self.by_document = found.pop(BY_DOCUMENT, self.by_document)
@@ -217,6 +178,14 @@ class _InFlight:
         if done in setting.kept_at or done == setting.budgets[-1]:
             self._keep(states, done)
         return states
+
+    def _tokens_per_byte(self, order: np.ndarray) -> np.ndarray | float:
+        """How many tokens were scored for each byte of text, in the batches (member, step, batch) of an order."""
+        if self.setting.vocabulary is None:
+            return 1.0
+        tokens, size = scored(self.setting.windows[order], self.setting.vocabulary)
+        share: np.ndarray = tokens.sum(-1) / np.maximum(size.sum(-1), 1)
+        return share
 
     def _keep(self, states: Any, step: int) -> None:
         kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates, step)]
@@ -244,8 +213,3 @@ class _InFlight:
                 yield row(step, BY_DOCUMENT, value, "bits/byte", document=document)
             yield row(step, "train_loss", float(self.train[index, first:step].mean()) * BITS, self.setting.unit)
             first = step
-
-
-def kept_as(cell: Cell, step: int, last: int) -> str:
-    """Returns the name of the artifact with a cell's weights at a step."""
-    return cell.fingerprint if step == last else f"{cell.fingerprint}-{step}"

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 from research.cells import initializations
 from research.cells.bases import Bases, at_once, stacked_shapes
@@ -27,7 +27,7 @@ Makes = Callable[[Initialization, int], Variables]
 
 
 class Axes(Protocol):
-    """What of a sweep its layout depends on: examples of a step, and members of a program at most."""
+    """What of a sweep its layout depends on: its phases, the examples of a step, and members of a program at most."""
 
     @property
     def batch_size(self) -> int: ...
@@ -35,17 +35,22 @@ class Axes(Protocol):
     def members(self) -> int: ...
 
 
-def layout_of(
-    study: Study, tasks: Mapping[str, Task], shape_of: Callable[[Coordinates], str], phases: Sequence[Sequence[Coordinates]], axes: Axes, index: Places
-) -> Layout:
-    """Returns the layout of cells that start from the bases of `index`; phases: the coordinates of the cells of each."""
+class Phases(NamedTuple):
+    """The coordinates of the cells of each phase, and which shape a cell has."""
+
+    cells: Sequence[Sequence[Coordinates]]
+    shape_of: Callable[[Coordinates], str]
+
+
+def layout_of(study: Study, tasks: Mapping[str, Task], phases: Phases, axes: Axes, index: Places) -> Layout:
+    """Returns the layout of cells that start from the bases of `index`."""
     shapes, count = parameter_shapes(decoder(study.model)), max(index.values()) + 1
     held = at_once(shapes, count)
 
     def group_of(c: Coordinates) -> int | None:
         return index[c["init"], c["seed"]] if held < count else None
 
-    counts = tally(shape_of, *phases, group_of=group_of)
+    counts = tally(phases.shape_of, *phases.cells, group_of=group_of)
     activations = decoder_activations(study.model, axes.batch_size)
     return lay_out(study.make_mesh(), tasks, counts, stacked_shapes(shapes, held), activations, axes.members)
 

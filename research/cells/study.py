@@ -1,7 +1,8 @@
 """What every experiment begins with: two texts, a model, a mesh, and the bases from which its cells start."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -79,9 +80,10 @@ class Study:
         """Returns batches and windows of one call of an evaluation, small where a window costs much: a part is filled up to whole calls."""
         return EVALUATION if self.checkpoint is None else (1, max(1, EVALUATED_TOKENS // self.model.max_length))
 
-    def to_batch(self, windows: Any) -> Batch:
-        """Returns the batch of windows of this vocabulary, also under jit."""
-        return batch(windows, self.vocabulary)
+    @property
+    def to_batch(self) -> Callable[[Any], Batch]:
+        """Returns what makes a batch of windows of this vocabulary, also under jit."""
+        return functools.partial(batch, vocabulary=self.vocabulary)
 
     def pretraining_of(self, init: Initialization, seed: int) -> Pretraining:
         """Returns how the base of an initialization and seed is pretrained."""
@@ -172,4 +174,5 @@ def model_of(study: Study) -> Model:
 
 def text_subject(study: Study, sweep: Sweep, layout: Layout, **rest: Any) -> Subject:
     """Returns the subject of a sweep over windows of a study's text; `rest` as in `Subject`."""
-    return Subject(sweep, layout, study.make_mesh(), study.model.max_length + 1, EVALUATION, **rest)
+    text: dict[str, Any] = {"dtype": study.vocabulary.dtype, "vocabulary": study.vocabulary}
+    return Subject(sweep, layout, study.make_mesh(), study.model.max_length + 1, study.evaluation, **text, **rest)

@@ -119,9 +119,9 @@ def _capped(train: list[bytes], spec: DataSpec, carving: Carving) -> list[bytes]
 
 
 def _join(documents: list[bytes], vocabulary: Vocabulary) -> np.ndarray:
-    pieces = [vocabulary.encode(document) for document in documents]
-    separator = np.full(1, vocabulary.separator, pieces[0].dtype)
-    return np.concatenate([piece for document in pieces for piece in (separator, document)][1:])
+    pieces = vocabulary.encode_all(documents)
+    mark = np.full(1, vocabulary.mark, vocabulary.dtype)
+    return np.concatenate([piece for document in pieces for piece in (mark, document)][1:])
 
 
 def _groups(documents: list[bytes], vocabulary: Vocabulary) -> np.ndarray:

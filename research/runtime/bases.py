@@ -1,5 +1,6 @@
 """What the config's `base` names: weights pretrained here (`own`), a checkpoint from elsewhere, or a kept cell of a run."""
 
+import functools
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
@@ -21,12 +22,16 @@ class Pretrained(Protocol):
     nbytes: of its weights in float32. identity: SHA-256 of config, weights and tokenizer, wherever they lie.
     """
 
-    word: str
-    model: Mapping[str, Any]
-    context: int
-    note: str
-    nbytes: int
-
+    @property
+    def word(self) -> str: ...
+    @property
+    def model(self) -> Mapping[str, Any]: ...
+    @property
+    def context(self) -> int: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def nbytes(self) -> int: ...
     @property
     def identity(self) -> str:
         """Returns the SHA-256 of config, weights and tokenizer."""
@@ -38,6 +43,7 @@ class Pretrained(Protocol):
         """Returns what its tokens are."""
 
 
+@functools.cache  # a command asks several times, and the metadata of a large vocabulary takes seconds
 def found(word: str) -> Pretrained | None:
     """Returns what a `base` word names, None for `own`. UsageError for what is not there or not implemented."""
     if word == OWN:
