@@ -94,9 +94,18 @@ def write_model(folder: Path, base: Checkpoint, variables: Mapping[str, Any], or
         peft.merge(leaves, of_variables(variables))
     with new_folder(folder) as draft:
         _save_model(draft, base, leaves)
-        _write_json(draft / "config.json", configs.to_hf(base.family, config) | {f"{k}_token_id": v for k, v in base.special.items()})
+        _write_json(draft / "config.json", _config(base))
         _copy_tokenizer(draft, base)
         _describe(draft, "model", origin)
+
+
+def _config(base: Checkpoint) -> dict[str, Any]:
+    """The config.json of the base, in float32: a folder's own, every key of it; a GGUF's from its shape."""
+    if not base.source.is_dir():
+        own = configs.to_hf(base.family, base.model, base.context)
+        return {**own, **{f"{name}_token_id": value for name, value in base.special.items()}, "dtype": "float32"}
+    kept = {key: value for key, value in base.config.items() if key not in ("dtype", "torch_dtype")}
+    return {**kept, "torch_dtype" if "torch_dtype" in base.config else "dtype": "float32"}
 
 
 def _save_model(folder: Path, base: Checkpoint, leaves: Mapping[str, np.ndarray]) -> None:

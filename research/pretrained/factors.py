@@ -57,7 +57,7 @@ def maps(family: str, model: Mapping[str, Any]) -> dict[str, Map]:
         parts = tuple((each.ours.rpartition("/")[0], layer) for each, layer in ordered)
         storage = {"fused_conv": "fused", "conv": "plain"}.get(row.layout.storage, row.layout.storage)
         name = renamed.get(theirs, theirs).removesuffix(".weight")
-        found[name] = Map(parts, inputs, outputs, kind == "embedding", storage, row.layout.storage, row.layout.heads)
+        found[name] = Map(parts, inputs, outputs * len(parts), kind == "embedding", storage, row.layout.storage, row.layout.heads)
     return found
 
 

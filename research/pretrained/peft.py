@@ -61,11 +61,11 @@ def _factors(folder: str | Path, checkpoint: Checkpoint) -> dict[Place, Factor]:
     adapter_configs.check(config, folder)
     found: dict[Place, Factor] = {}
     for name, (a, b) in _pairs(folder).items():
-        if name not in known:
+        one = known.get(name)
+        if checkpoint.model["tied"] and (name == "lm_head" or (one and one.parts[0][0] == "embedding")):
+            raise UsageError(f"{folder} adapts {name}, which is table and head of {checkpoint.word} at once; this is not implemented")
+        if one is None:
             raise UsageError(f"{folder} adapts {name}, which is no linear map of {checkpoint.word} ({checkpoint.family}); it is of another base")
-        one = known[name]
-        if checkpoint.model["tied"] and (name == "lm_head" or one.parts[0][0] == "embedding"):
-            raise UsageError(f"{folder} adapts {name}, a table that {checkpoint.word} also uses as its head; this is not implemented")
         _check_shapes(folder, name, one, a, b)
         factor = Factor(a.T, b.T, adapter_configs.scale_of(config, name, len(a), folder))
         found |= {place: part for place, part in zip(one.parts, split(one, factor), strict=True) if part is not None}
