@@ -190,7 +190,9 @@ class _InFlight:
     def _keep(self, states: Any, step: int) -> None:
         kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates, step)]
         if kept:
-            weights = tree.flatten(processes.fetch(states.trainable))
+            # An adapter is told apart from another one by its scale, which does not move.
+            scales = {path: leaf for path, leaf in tree.flatten(states.constants).items() if path.endswith("/scale")}
+            weights = processes.fetch({**tree.flatten(states.trainable), **scales})
             for index, cell in kept:
                 arrays = {path: leaf[index].astype(np.float32) for path, leaf in weights.items()}
                 self.runner.workdir.save_artifact(kept_as(cell, step, self.setting.budgets[-1]), arrays)

@@ -25,7 +25,7 @@ def moved(strength: float) -> dict[str, np.ndarray]:
 
 
 def recorded(*cells: tuple[dict[str, Any], dict[str, np.ndarray]], last: int | None = None) -> pd.DataFrame:
-    return pd.DataFrame(spectrum_records("e", [({**WHERE, **where}, 1, weights) for where, weights in cells], BASES, False, last))
+    return pd.DataFrame(spectrum_records("e", [({**WHERE, **where}, 1, weights) for where, weights in cells], start_of, False, last))
 
 
 def test_norms_and_first_values_of_every_budget_and_the_spectrum_of_the_last() -> None:
