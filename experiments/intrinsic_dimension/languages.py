@@ -54,7 +54,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, (study.target,), workdir)
-        unigram = unigram_bits(target.parts["train"], target.parts[target.read])
+        unigram = unigram_bits(target.parts["train"], target.parts[target.read], target.vocabulary, target.bytes[target.read])
         facts = [
             (None, "per_layer", float(config["per_layer"]), "1"),
             (None, "unigram_loss", unigram, "bits/byte"),
@@ -63,7 +63,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         return Prepared(
             bases(study, index, (source, target), workdir, progress),
             windows(target.parts["train"], length),
-            _measures(target, length),
+            _measures(study, target),
             (source.fingerprint, target.fingerprint, sweep.width(), *study.named_by),
             lambda c: made(c, sweep, described, index),
             before=lambda runner: references(runner, described, index, sweep.bases, facts),
@@ -84,10 +84,10 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
     )
 
 
-def _measures(target: Corpus, length: int) -> dict[str, tuple[Measure, ...]]:
+def _measures(study: Study, target: Corpus) -> dict[str, tuple[Measure, ...]]:
     """Selection reads the validation part; results the test part whole at the end, and at each budget a first chunk of either."""
     results = (
-        whole(target, target.read, length, "target_loss", early="budget_loss"),
-        early(target, "validation", length, "validation_loss"),
+        whole(study, target, target.read, "target_loss", early="budget_loss"),
+        early(study, target, "validation", "validation_loss"),
     )
-    return {"select": (whole(target, "validation", length, "validation_loss")._replace(groups=None),), "result": results}
+    return {"select": (whole(study, target, "validation", "validation_loss")._replace(groups=None),), "result": results}

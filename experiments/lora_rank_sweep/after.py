@@ -43,7 +43,7 @@ def spectra(runner: Runner, cells: Sequence[Cell], scanned: bool) -> Rows:
         for step in kept
     )
     with timed("spectra", workdir.timings.append):
-        return spectrum_records(runner.setting.experiment, full, runner.setting.bases, scanned, kept[-1])
+        return spectrum_records(runner.setting.experiment, full, runner.setting.bases.params, scanned, kept[-1])
 
 
 def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:

@@ -121,7 +121,7 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
         return Prepared(
             texts.bases,
             windows(target.parts["train"], study.model.max_length),
-            _measures(texts.source, target, study.model.max_length, config["rates_per_budget"]),
+            _measures(study, texts.source, target, config["rates_per_budget"]),
             (texts.source.fingerprint, target.fingerprint, *study.named_by),
             cell,
             before,
@@ -151,18 +151,19 @@ def _times(config: Mapping[str, Any]) -> int:
 
 def _known(experiment: str, word: str, target: Corpus) -> Rows:
     """What is known of a target without a model."""
-    bits = {name: entropy(target.parts["train"], target.parts[target.read]) for name, entropy in NGRAMS.items()}
+    train, test, size = target.parts["train"], target.parts[target.read], target.bytes[target.read]
+    bits = {name: entropy(train, test, target.vocabulary, size) for name, entropy in NGRAMS.items()}
     floor = floor_bits(word)
     bits |= {} if floor is None else {"floor_loss": floor}
     return [reference(experiment, name, value, "bits/byte", target=word) for name, value in bits.items()]
 
 
-def _measures(source: Corpus, target: Corpus, length: int, at_every_budget: bool) -> dict[str, tuple[Measure, ...]]:
+def _measures(study: Study, source: Corpus, target: Corpus, at_every_budget: bool) -> dict[str, tuple[Measure, ...]]:
     """Selection reads the validation part; results the test part whole at the end, and at each budget a first chunk of every text."""
-    selection = whole(target, "validation", length, "validation_loss")._replace(last_only=not at_every_budget, groups=None)
+    selection = whole(study, target, "validation", "validation_loss")._replace(last_only=not at_every_budget, groups=None)
     results = (
-        whole(target, target.read, length, "target_loss", early="budget_loss"),
-        early(target, "validation", length, "validation_loss"),
-        early(source, "test", length, "source_loss"),
+        whole(study, target, target.read, "target_loss", early="budget_loss"),
+        early(study, target, "validation", "validation_loss"),
+        early(study, source, "test", "source_loss"),
     )
     return {"select": (selection,), "result": results}

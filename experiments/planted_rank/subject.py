@@ -14,7 +14,7 @@ from research.cells.pretraining import parameter_shapes
 from research.cells.runner import Runner
 from research.cells.setting import Cell
 from research.cells.starts import bases
-from research.cells.study import corpora, text_subject, whole
+from research.cells.study import Study, corpora, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
 from research.data.corpus import Corpus
@@ -65,8 +65,8 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
             Bases.stacked(sweep.stack(params, metric)),
             rows,
             {
-                "select": (_divergence(target, "validation", length, "validation_loss"),),
-                "result": (_divergence(target, target.read, length, "kl"),),
+                "select": (_divergence(study, target, "validation", "validation_loss"),),
+                "result": (_divergence(study, target, target.read, "kl"),),
             },
             (source.fingerprint, target.fingerprint),
             cell,
@@ -80,9 +80,9 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
     return text_subject(study, sweep, layout, share=share, prepare=prepare, flops=flops)
 
 
-def _divergence(target: Corpus, part: str, length: int, metric: str) -> Measure:
+def _divergence(study: Study, target: Corpus, part: str, metric: str) -> Measure:
     """Of students from their teachers, in bits a byte."""
-    return whole(target, part, length, metric)._replace(quantity="kl", groups=None)
+    return whole(study, target, part, metric)._replace(quantity="kl", groups=None)
 
 
 def _keep(coordinates: Mapping[str, Any]) -> bool:

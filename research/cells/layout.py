@@ -15,13 +15,14 @@ Coordinates = Mapping[str, Any]
 
 
 class Layout(NamedTuple):
-    """Cells of each phase, tasks, members of one program, and footprints, by shape; all bases as shapes."""
+    """Cells of each phase, tasks, members of one program, and footprints, by shape; a stack of bases as shapes; devices that work."""
 
     counts: Mapping[str, Sequence[int]]
     tasks: dict[str, Task]
     widths: dict[str, int]
     footprints: dict[str, Footprint]
     bases: Any
+    devices: int
 
     @property
     def cells(self) -> int:
@@ -37,7 +38,7 @@ class Layout(NamedTuple):
                 "populations": sum(-(-n // self.widths[shape]) for n in numbers),
                 "members": self.widths[shape],
                 "side by side": self.tasks[shape].vmap,
-                "bytes": self.footprints[shape].total(self.widths[shape], len(jax.devices()) * self.tasks[shape].vmap),
+                "bytes": self.footprints[shape].total(self.widths[shape], self.devices * self.tasks[shape].vmap),
             }
             for shape, numbers in self.counts.items()
         ]
@@ -45,8 +46,7 @@ class Layout(NamedTuple):
     @property
     def memory_bytes(self) -> int:
         """Returns the bytes of the largest population."""
-        at_once = len(jax.devices())
-        return max(size.total(self.widths[shape], at_once * self.tasks[shape].vmap) for shape, size in self.footprints.items())
+        return max(size.total(self.widths[shape], self.devices * self.tasks[shape].vmap) for shape, size in self.footprints.items())
 
 
 def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence[int]], bases: Any, activations: int, most: int) -> Layout:
@@ -65,7 +65,7 @@ def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence
         widths[shape] = width(list(numbers), min(room, most or room), mesh.shape["member"])
         side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
         laid[shape] = dataclasses.replace(tasks[shape], vmap=side)
-    return Layout(dict(counts), laid, widths, sizes, bases)
+    return Layout(dict(counts), laid, widths, sizes, bases, mesh.size)
 
 
 def tally(

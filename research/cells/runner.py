@@ -18,7 +18,7 @@ from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir
 from research.training import checkpoints, processes
-from research.training.memory import peak_bytes
+from research.training.memory import nbytes, peak_bytes
 from research.training.mesh import P, shardings
 from research.training.population import Members, place
 
@@ -129,7 +129,7 @@ class _InFlight:
         start = time.monotonic()
         states, done = self._begin()
         task.advance(done * len(self.cells))
-        saves = checkpoints.Autosave(self.folder)
+        saves = checkpoints.Autosave(self.folder, nbytes(states))
         while done < self.setting.budgets[-1]:
             steps = min(self.setting.chunk, self.setting.budgets[-1] - done)
             states = self._chunk(states, done, steps)
@@ -190,7 +190,9 @@ class _InFlight:
     def _keep(self, states: Any, step: int) -> None:
         kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates, step)]
         if kept:
-            weights = tree.flatten(processes.fetch(states.trainable))
+            # An adapter is told apart from another one by its scale, which does not move.
+            scales = {path: leaf for path, leaf in tree.flatten(states.constants).items() if path.endswith("/scale")}
+            weights = processes.fetch({**tree.flatten(states.trainable), **scales})
             for index, cell in kept:
                 arrays = {path: leaf[index].astype(np.float32) for path, leaf in weights.items()}
                 self.runner.workdir.save_artifact(kept_as(cell, step, self.setting.budgets[-1]), arrays)

@@ -148,23 +148,26 @@ def note(corpus: Corpus, workdir: Workdir) -> None:
     workdir.timings.append([{"stage": "data", "text": corpus.provenance}])
 
 
-def in_chunks(rows: np.ndarray, filling: int = BYTES.separator) -> np.ndarray:
+def in_chunks(study: Study, rows: np.ndarray, filling: int) -> np.ndarray:
     """Returns rows as chunks of evaluation batches (chunk, batch, window, numbers), all of one shape however many rows there are.
 
-    The last chunk is filled with windows of separators, whose tokens have no weight.
+    The last chunk is filled with windows of `filling`: marks, say, which have no weight.
     """
-    return in_batches(rows, EVALUATION, filling)
+    return in_batches(rows, study.evaluation, filling)
 
 
-def whole(corpus: Corpus, part: str, length: int, metric: str, early: str = "") -> Measure:
+def whole(study: Study, corpus: Corpus, part: str, metric: str, early: str = "") -> Measure:
     """Returns the measure of a part's loss at the last budget, whole and by its groups of documents; `early` as in `Measure`."""
-    groups = windows(corpus.groups[part], length)[:, 1:]
-    return Measure(metric, in_chunks(windows(corpus.parts[part], length)), True, early=early, groups=in_chunks(groups, -1))
+    rows, groups, size = (windows(stream[part], study.model.max_length) for stream in (corpus.parts, corpus.groups, corpus.bytes))
+    documents, predicted = in_chunks(study, groups[:, 1:], -1), in_chunks(study, size[:, 1:], 0)
+    return Measure(metric, in_chunks(study, rows, corpus.vocabulary.mark), True, early=early, groups=documents, bytes=predicted)
 
 
-def early(corpus: Corpus, part: str, length: int, metric: str) -> Measure:
-    """Returns the measure of the loss on the first chunk of a part, 16 KB where windows have 64 tokens, at every budget."""
-    return Measure(metric, in_chunks(windows(corpus.parts[part], length))[:1], False)
+def early(study: Study, corpus: Corpus, part: str, metric: str) -> Measure:
+    """Returns the measure of the loss on the first chunk of a part, 16 KB where windows have 64 bytes, at every budget."""
+    rows, size = (windows(stream[part], study.model.max_length) for stream in (corpus.parts, corpus.bytes))
+    batches, predicted = in_chunks(study, rows, corpus.vocabulary.mark)[:1], in_chunks(study, size[:, 1:], 0)[:1]
+    return Measure(metric, batches, False, bytes=predicted)
 
 
 def model_of(study: Study) -> Model:

@@ -16,10 +16,11 @@ from research.cells.programs import Programs
 from research.cells.runner import Runner
 from research.cells.setting import Cell, Setting
 from research.data.vocabulary import Vocabulary
+from research.errors import UsageError
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
-from research.training.memory import PROCESS_BYTES
+from research.training.memory import PROCESS_BYTES, machine_bytes
 
 CHUNKS = 20
 Rows = list[dict[str, Any]]
@@ -144,11 +145,27 @@ def layout_rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
     ]
 
 
+def memory_bytes(subjects: Sequence[Subject]) -> int:
+    """Returns the bytes that the largest population of these subjects takes, by the estimate by which members were counted."""
+    return PROCESS_BYTES + max(subject.layout.memory_bytes for subject in subjects)
+
+
+def check_memory(subjects: Sequence[Subject]) -> None:
+    """Raises UsageError, before a weight is read, for a population that this machine or its devices cannot hold."""
+    needs, has = memory_bytes(subjects), machine_bytes(jax.local_devices()[0], len(jax.local_devices()))
+    if needs > has:
+        largest = max(subjects, key=lambda subject: subject.layout.memory_bytes).layout
+        shape = max(largest.rows(), key=lambda row: row["bytes"])["shape"]
+        raise UsageError(
+            f"a population of {shape!r} needs about {needs / 1e9:.0f} GB and there are {has / 1e9:.0f}; choose a smaller model, "
+            "model.param_dtype=bfloat16, model.remat=full, a lower batch_size or model.max_length, or leave out what trains everything"
+        )
+
+
 def planned(subjects: Sequence[Subject], more_seconds: float = 0.0) -> Plan:
     """Returns what would run; the time is a rough estimate from FLOPs and a fixed overhead per step, `more_seconds` for what is no run."""
     own = [some[0] for some in by_layout(subjects).values()]
     cells = [subject.layout.cells for subject in own]
     steps = sum(count * subject.sweep.steps for count, subject in zip(cells, own, strict=True))
-    memory = PROCESS_BYTES + max(subject.layout.memory_bytes for subject in subjects)
     seconds = estimated_seconds(sum(subject.flops for subject in subjects), steps) + more_seconds
-    return Plan(sum(cells), layout_rows(subjects), memory, seconds)
+    return Plan(sum(cells), layout_rows(subjects), memory_bytes(subjects), seconds)

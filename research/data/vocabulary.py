@@ -13,7 +13,7 @@ class Vocabulary:
     size: rows of the model's table. separator: the id that a model is fed between documents. mark: the number that stands for it in
     streams, of no token that can be scored, so that what is scored is told by weights and never by an id. dtype: of streams; holds `mark`.
     encode: of one text; encode_all: of many, faster. decode: of ids without marks.
-    lengths: bytes of text that each token stands for, (size + 1,) int64; 0 for specials and the mark.
+    lengths: bytes of text that each token stands for, (size + 1,) int32; 0 for specials and the mark.
     fingerprint: says all of this; empty for bytes.
     """
 
@@ -52,6 +52,6 @@ BYTES = Vocabulary(
     encode=_encode_bytes,
     encode_all=lambda texts: [_encode_bytes(text) for text in texts],
     decode=_decode_bytes,
-    lengths=np.array([0, *[1] * 255, 0]),
+    lengths=np.array([0, *[1] * 255, 0], np.int32),
     fingerprint="",
 )

@@ -1,13 +1,10 @@
-"""A checkpoint's own description becomes the shape keys of our decoder; a value that is not implemented is refused by name."""
+"""A config.json becomes the shape keys of our decoder, and goes back; a value that is not implemented is refused by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from research.errors import UsageError
-from research.models.configuration import BIASES
-from research.pretrained.families import ARCHITECTURES
+from research.pretrained import rotary
 
 Model = dict[str, Any]
 _LLAMA = {
@@ -27,70 +24,149 @@ SWITCHES: dict[str, Model] = {  # what a family is, whatever its config says
     "gpt2": _LLAMA | {"norm": "layer", "positions": "learned", "mlp": "plain", "activation": "gelu"},
     "gpt_neox": _LLAMA | {"norm": "layer", "mlp": "plain", "activation": "gelu_exact", "parallel": True},
 }
-_GGUF_KEYS = (  # after the architecture's name; what else stands there would change the model
-    "block_count context_length embedding_length feed_forward_length vocab_size attention.head_count attention.head_count_kv "
-    "attention.key_length attention.value_length attention.layer_norm_rms_epsilon attention.layer_norm_epsilon rope.freq_base "
-    "rope.dimension_count rope.scaling.type rope.scaling.factor rope.scaling.original_context_length rope.scaling.finetuned "
-    "use_parallel_residual tensor_data_layout"
-).split()
-_GGUF_BIASES = {"qkv": ("attn_q", "attn_qkv"), "out": ("attn_output",), "mlp": ("ffn_up",), "norm": ("attn_norm",)}
+_OF_LLAMA: dict[str, Any] = {  # what a missing key means: files leave out what equals the class's default
+    "vocab_size": 32_000,
+    "hidden_size": 4096,
+    "intermediate_size": 11_008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": None,
+    "head_dim": None,
+    "hidden_act": "silu",
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False,
+    "rope_theta": 10_000.0,
+    "rope_scaling": None,
+    "rope_parameters": None,
+    "attention_bias": False,
+    "mlp_bias": False,
+}
+_OF_QWEN = _OF_LLAMA | {"vocab_size": 151_936, "intermediate_size": 22_016, "num_key_value_heads": 32, "max_position_embeddings": 32_768}
+_OF_NEOX: dict[str, Any] = {
+    "vocab_size": 50_432,
+    "hidden_size": 6144,
+    "num_hidden_layers": 44,
+    "num_attention_heads": 64,
+    "intermediate_size": 24_576,
+}
+_OF_NEOX |= {"hidden_act": "gelu", "layer_norm_eps": 1e-5, "use_parallel_residual": True, "attention_bias": True}
+_OF_NEOX |= {"rotary_pct": 0.25, "rotary_emb_base": 10_000.0, "max_position_embeddings": 2048, "tie_word_embeddings": False}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "llama": _OF_LLAMA,
+    "qwen2": {name: value for name, value in _OF_QWEN.items() if name not in ("attention_bias", "mlp_bias")},
+    "qwen3": {name: value for name, value in _OF_QWEN.items() if name != "mlp_bias"} | {"head_dim": 128},
+    "olmo2": {name: value for name, value in _OF_LLAMA.items() if name != "mlp_bias"} | {"vocab_size": 50_304, "rms_norm_eps": 1e-5},
+    "gpt2": {
+        "vocab_size": 50_257,
+        "n_positions": 1024,
+        "n_embd": 768,
+        "n_layer": 12,
+        "n_head": 12,
+        "n_inner": None,
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": True,
+    },
+    "gpt_neox": _OF_NEOX | {"rope_scaling": None, "rope_parameters": None},
+}
+_ONLY: dict[str, tuple[Any, ...]] = {  # keys that would change the model, and the values of them that are implemented
+    "scale_attn_weights": (True, None),
+    "pretraining_tp": (0, 1, None),
+    "is_encoder_decoder": (False, None),
+    "pruned_heads": ({}, None),
+}
+_WITHOUT_MEANING = frozenset(  # for the function that a model computes
+    "architectures transformers_version torch_dtype dtype initializer_range use_cache bos_token_id eos_token_id pad_token_id sep_token_id "
+    "cls_token_id mask_token_id decoder_start_token_id unk_token_id return_dict return_dict_in_generate output_attentions "
+    "output_hidden_states output_scores id2label label2id attention_dropout hidden_dropout classifier_dropout resid_pdrop embd_pdrop "
+    "attn_pdrop summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout task_specific_params n_ctx "
+    "max_window_layers is_decoder reorder_and_upcast_attn gradient_checkpointing is_llama_config transformers.js_config model_type "
+    "chunk_size_feed_forward problem_type do_sample temperature top_k top_p typical_p min_length max_length max_new_tokens num_beams "
+    "num_beam_groups num_return_sequences repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size "
+    "diversity_penalty early_stopping bad_words_ids use_bfloat16 torchscript tie_encoder_decoder cross_attention_hidden_size "
+    "unsloth_fixed unsloth_version seq_length".split()
+)
+_ACTIVATIONS = {
+    "silu": "silu",
+    "swish": "silu",
+    "gelu": "gelu_exact",
+    "gelu_python": "gelu_exact",
+    "gelu_new": "gelu",
+    "gelu_fast": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+}
 
 
-def from_gguf(fields: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], factors: Sequence[float] = ()) -> tuple[str, Model, int]:
-    """Returns (family, model, context) of a GGUF file from its metadata, the shapes of its tensors and its rope_freqs.weight.
-
-    The files say nothing of biases and tied heads: the tensors that are there do. UsageError for an architecture or a value that is not
-    implemented.
-    """
-    architecture = fields.get("general.architecture")
-    if architecture not in ARCHITECTURES:
-        raise UsageError(f"general.architecture = {architecture!r} is not implemented; known: {', '.join(ARCHITECTURES)}")
-    family = ARCHITECTURES[architecture]
-    own = {name.removeprefix(f"{architecture}."): value for name, value in fields.items() if name.startswith(f"{architecture}.")}
-    for name, value in own.items():
-        if name not in _GGUF_KEYS and value not in (0, False, "", None):
-            raise UsageError(f"{architecture}.{name} = {value!r} is not implemented")
-
-    def need(name: str) -> int:
-        if not isinstance(own.get(name), int):
-            raise UsageError(f"{architecture}.{name} = {own.get(name)!r}: a GGUF of this architecture must give one whole number")
-        return own[name]
-
-    heads, width = need("attention.head_count"), need("embedding_length")
-    head_dim = own.get("attention.key_length", width // heads)
-    if own.get("attention.value_length", head_dim) != head_dim:
-        raise UsageError(f"{architecture}.attention.value_length differs from key_length = {head_dim}, which is not implemented")
-    rotary, rope = own.get("rope.dimension_count", head_dim), SWITCHES[family]["positions"] == "rope"
-    eps = own.get("attention.layer_norm_rms_epsilon" if SWITCHES[family]["norm"] == "rms" else "attention.layer_norm_epsilon", 1e-5)
-    places = [place for place, names in _GGUF_BIASES.items() if any(f"blk.0.{name}.bias" in shapes for name in names)]
+def from_hf(config: Mapping[str, Any]) -> tuple[str, Model, int]:
+    """Returns (family, model, context) of a config.json; UsageError, naming the key, for every value that is not implemented."""
+    family = str(config.get("model_type"))
+    if family not in DEFAULTS:
+        raise UsageError(f"config.json: model_type = {family!r} is not implemented; known: {', '.join(DEFAULTS)}")
+    _refuse_unknown(family, config)
+    c = DEFAULTS[family] | dict(config)
+    if family == "gpt2":
+        names = {
+            "hidden_size": "n_embd",
+            "num_hidden_layers": "n_layer",
+            "num_attention_heads": "n_head",
+            "hidden_act": "activation_function",
+        }
+        c |= {ours: c[theirs] for ours, theirs in names.items()}
+        c |= {"max_position_embeddings": c["n_positions"], "intermediate_size": c["n_inner"] or 4 * _whole(c, "n_embd")}
+    if c["hidden_act"] not in _ACTIVATIONS:
+        raise UsageError(f"config.json: the activation {c['hidden_act']!r} is not implemented; known: {', '.join(_ACTIVATIONS)}")
+    heads, width, context = (_whole(c, key) for key in ("num_attention_heads", "hidden_size", "max_position_embeddings"))
+    head_dim = _whole(c, "head_dim") if c.get("head_dim") else width // heads
+    eps = next(c[key] for key in ("rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps") if key in DEFAULTS[family])
     model = SWITCHES[family] | {
-        "vocab_size": int(shapes["token_embd.weight"][0]) if "token_embd.weight" in shapes else own.get("vocab_size", 0),
+        "vocab_size": _whole(c, "vocab_size"),
         "d_model": width,
-        "n_layers": need("block_count"),
+        "n_layers": _whole(c, "num_hidden_layers"),
         "n_heads": heads,
-        "n_kv_heads": own.get("attention.head_count_kv", heads),
+        "n_kv_heads": _whole(c, "num_key_value_heads") if c.get("num_key_value_heads") else heads,
         "head_dim": head_dim,
-        "d_mlp": need("feed_forward_length"),
-        "norm_eps": _shortest(eps),
-        "n_positions": 0 if rope else need("context_length"),
-        "rope_theta": _shortest(own.get("rope.freq_base", 10_000.0)),
-        "rope_scaling": _gguf_scaling(architecture, own, rotary) or tuple(_shortest(factor) for factor in factors),
-        "rotary_dim": rotary if rope else head_dim,
-        "bias": tuple(place for place in BIASES if place in places or (place == "head" and "output.bias" in shapes)),
-        "tied": "output.weight" not in shapes,
+        "d_mlp": _whole(c, "intermediate_size"),
+        "norm_eps": float(eps),
+        "activation": _ACTIVATIONS[c["hidden_act"]],
+        "bias": _biases(family, c),
+        "tied": bool(c["tie_word_embeddings"]),
+        "n_positions": context if family == "gpt2" else 0,
+        "rope_theta": 10_000.0,
+        "rope_scaling": (),
+        "rotary_dim": head_dim,
     }
     if family == "gpt_neox":
-        model["parallel"] = bool(own.get("use_parallel_residual", True))
-    return family, model, need("context_length")
+        model["parallel"] = bool(c["use_parallel_residual"])
+    return family, model if family == "gpt2" else model | rotary.keys(family, c, head_dim), context
 
 
-def _gguf_scaling(architecture: str, own: Mapping[str, Any], rotary: int) -> tuple[float, ...]:
-    kind = own.get("rope.scaling.type", "none")
-    if kind not in ("none", "linear"):
-        raise UsageError(f"{architecture}.rope.scaling.type = {kind!r} is not implemented")
-    return (_shortest(own["rope.scaling.factor"]),) * (rotary // 2) if kind == "linear" else ()
+def _refuse_unknown(family: str, config: Mapping[str, Any]) -> None:
+    for key, value in config.items():
+        if key == "sliding_window" and family in ("qwen2", "qwen3"):
+            continue  # it counts only under use_sliding_window, which is refused
+        if key in DEFAULTS[family] or key in _WITHOUT_MEANING or key.startswith("_"):
+            continue
+        if key == "layer_types" and set(value or ()) <= {"full_attention"}:
+            continue
+        meaningless = isinstance(value, str) or not value
+        if value not in _ONLY[key] if key in _ONLY else not meaningless:
+            raise UsageError(f"config.json: {key} = {value!r} is not implemented for {family} models")
 
 
-def _shortest(value: float) -> float:
-    """The number that was meant where a file keeps its float32: 1e-05, not 9.99999974e-06."""
-    return float(str(np.float32(value)))
+def _whole(config: Mapping[str, Any], key: str) -> int:
+    value = config[key]
+    if not isinstance(value, int) or value < 1:
+        raise UsageError(f"config.json: {key} = {value!r} must be a whole number above 0")
+    return value
+
+
+def _biases(family: str, config: Mapping[str, Any]) -> tuple[str, ...]:
+    attention = ("qkv", "out") if config.get("attention_bias") else ()
+    if family == "qwen2":
+        return ("qkv",)
+    if family == "gpt2":
+        return ("qkv", "out", "mlp", "norm")
+    if family == "gpt_neox":
+        return (*attention, "mlp", "norm")
+    return (*attention, "mlp") if config.get("mlp_bias") else attention

@@ -4,11 +4,12 @@
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from research.errors import UsageError
 from research.pretrained.layouts import Layout, Shape
 
+T = TypeVar("T")
 Place = tuple[str, str, str]  # their module, how their tensor is stored (layouts.STORAGES), the module in a GGUF
 _LAYER, _BLOCK = "model.layers.{layer}", "blk.{layer}"
 
@@ -84,9 +85,11 @@ FAMILIES: dict[str, dict[str, Place]] = {
     "gpt_neox": NEOX,
 }
 ALSO_CALLED = {"gpt_neox": {"lm_head.weight": "embed_out.weight"}}  # transformers 5 renamed the module
+HEADS = {"gpt_neox": "embed_out.weight"} | dict.fromkeys(("llama", "qwen2", "qwen3", "olmo2", "gpt2"), "lm_head.weight")
 SPARE = {  # buffers that old files carry: masks, and frequencies that the config gives
     "llama": r"\.rotary_emb\.inv_freq$",
     "gpt2": r"\.attn\.(masked_)?bias$",
+    "qwen2": r"\.rotary_emb\.inv_freq$",
     "gpt_neox": r"\.attention\.(masked_bias|bias|rotary_emb\.inv_freq)$",
 }
 ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "olmo2": "olmo2", "gpt2": "gpt2", "gptneox": "gpt_neox"}  # GGUF's
@@ -131,6 +134,22 @@ def _layout(ours: str, storage: str, shape: Shape) -> Layout:
     if name == "kernel":
         return Layout("heads_in" if part == "out" else "linear", storage)
     return Layout("same", storage)
+
+
+def renamed(family: str, stored: Mapping[str, T], word: str) -> dict[str, T]:
+    """Returns tensors of HF files under the names of the tables; GPT-2's first files lack 'transformer.' and NeoX heads have two names.
+
+    UsageError where two tensors come under one name.
+    """
+    found: dict[str, T] = {}
+    prefix = "transformer." if family == "gpt2" and "wte.weight" in stored else ""
+    for theirs, tensor in stored.items():
+        name = ALSO_CALLED.get(family, {}).get(theirs, theirs)
+        name = name if name == HEADS[family] else prefix + name
+        if name in found:
+            raise UsageError(f"{word} holds {name} twice, under two names")
+        found[name] = tensor
+    return found
 
 
 def rows(family: str, model: Mapping[str, Any]) -> list[Row]:

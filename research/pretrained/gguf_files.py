@@ -11,7 +11,7 @@ import gguf
 
 from research.data.vocabulary import Vocabulary
 from research.errors import UsageError
-from research.pretrained import checkpoint, configs, families, tensors
+from research.pretrained import checkpoint, families, gguf_configs, tensors
 from research.pretrained.checkpoint import Checkpoint
 from research.pretrained.tensors import TYPES, Tensor
 
@@ -44,7 +44,7 @@ def open_gguf(path: Path, word: str) -> Checkpoint:
     """Returns the checkpoint of one GGUF file; its metadata alone is read, and the factors of its rotary frequencies."""
     fields, stored = read_headers(path)
     factors = tuple(float(x) for x in tensors.read(stored[_FACTORS])) if _FACTORS in stored else ()
-    family, model, context = configs.from_gguf(fields, {name: tensor.shape for name, tensor in stored.items()}, factors)
+    family, model, context = gguf_configs.from_gguf(fields, {name: tensor.shape for name, tensor in stored.items()}, factors)
     rows = families.gguf_rows(family, model)
     checkpoint.check(word, rows, model, stored, spare=f"^{re.escape(_FACTORS)}$" if factors else "")
 

@@ -7,6 +7,8 @@ from research.errors import UsageError
 from research.files import local_path
 from research.pretrained.checkpoint import Checkpoint
 from research.pretrained.gguf_files import open_gguf
+from research.pretrained.hub import snapshot
+from research.pretrained.safetensors_files import open_folder
 
 
 def find(word: str) -> Checkpoint:
@@ -16,14 +18,27 @@ def find(word: str) -> Checkpoint:
     checkpoint, or holds what is not implemented.
     """
     kind, _, place = word.partition(":")
-    if kind != "gguf" or not place:
-        raise UsageError(f"base = {word!r}: write hf:FOLDER, hf:NAME[@REVISION], gguf:FILE or gguf:PACKAGE")
-    return open_gguf(_gguf_file(place, word), word)
+    if kind == "gguf" and place:
+        return open_gguf(_gguf_file(place, word), word)
+    if kind == "hf" and place:
+        return open_folder(_folder(place, word), word)
+    raise UsageError(f"base = {word!r}: write hf:FOLDER, hf:NAME[@REVISION], gguf:FILE or gguf:PACKAGE")
 
 
 def is_path(text: str) -> bool:
     """Returns whether a word can only be meant as a path: it begins as one, or ends in what only files end in."""
     return text.startswith((".", "/", "~")) or text.endswith((".gguf", "/"))
+
+
+def _folder(place: str, word: str) -> Path:
+    path = local_path(place, "base=hf:")
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise UsageError(f"{word} is a file; name the folder that holds it beside its config.json")
+    if is_path(place) or len(place.partition("@")[0].split("/")) != 2:
+        raise UsageError(f"{word}: no such folder")
+    return snapshot(place, word)
 
 
 def _gguf_file(place: str, word: str) -> Path:
