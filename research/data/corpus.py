@@ -80,6 +80,11 @@ def load_corpus(
     pieces = encoded(documents, vocabulary, cache)
     parts = {part: joined(pieces[part], vocabulary) for part in PARTS}
     size = {part: sum(map(len, documents[part])) for part in PARTS}
+    difference = {part: sum(int(vocabulary.lengths[piece].sum()) for piece in pieces[part]) - size[part] for part in PARTS}
+    if any(difference.values()):
+        _log.info(
+            "%s: bytes of tokens less bytes of text: %s; text is normalized, or holds bytes that no token has", spec.source, difference
+        )
     provenance = {
         **found.provenance,
         "source": spec.source,
@@ -89,9 +94,7 @@ def load_corpus(
         "documents": {part: len(documents[part]) for part in PARTS},
         "bytes": size,
         "tokens": {part: sum(map(len, pieces[part])) for part in PARTS},
-        "bytes_by_normalization": {
-            part: sum(int(vocabulary.lengths[piece].sum()) for piece in pieces[part]) - size[part] for part in PARTS
-        },
+        "byte_difference": difference,
         "held_out_bytes": {part: sum(map(len, held.held)) for part, held in carving.held_out.items()},
         "dropped_duplicates": sum(map(len, found.splits.values())) - sum(map(len, splits.values())),
         "dropped_held_out": carving.dropped,
