@@ -36,8 +36,8 @@ def drawn(base: Checkpoint, scan: bool = True, rslora: bool = False, width: int 
             rank = {0: 2, layers - 1: 0}.get(layer, 3) if "mlp" in module and layer is not None else 3
             used = np.arange(width) < rank
             path = module if layer is None else module.replace("layers/", f"layers_{layer}/", 1)
-            a = rng.normal(size=(one.inputs, width)).astype(np.float32)
-            b = rng.normal(size=(width, one.outputs // len(one.parts))).astype(np.float32)
+            a = rng.normal(0, 0.2, (one.inputs, width)).astype(np.float32)
+            b = rng.normal(0, 0.2, (width, one.outputs // len(one.parts))).astype(np.float32)
             leaves |= {f"adapter/{path}/A": a * used, f"adapter/{path}/B": b * used[:, None]}
             scale = 7.0 / (np.sqrt(rank) if rslora else rank) if rank else 0.0
             leaves[f"constants/{path}/scale"] = np.float32(scale)
