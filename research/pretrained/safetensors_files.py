@@ -32,7 +32,7 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
     tied_head = head if model["tied"] and head in stored else ""
     spare = "|".join(filter(None, (families.SPARE.get(family), f"^{re.escape(tied_head)}$" if tied_head else "")))
     checkpoint.check(word, rows, model, stored, spare)
-    described = {**_json(folder / "tokenizer_config.json"), **_json(folder / "generation_config.json"), **config}
+    described = {**_json(folder / "generation_config.json"), **{key: value for key, value in config.items() if value is not None}}
 
     def vocabulary() -> Vocabulary:
         from research.pretrained.tokens import from_json
