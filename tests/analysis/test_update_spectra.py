@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,10 @@ BASES = {
     "layers_0": {"attention": {"query": {"kernel": np.ones((2, 16, 2, 8))}}, "mlp": {"up": {"kernel": np.zeros((2, 16, 24))}}},
     "head": {"kernel": np.zeros((2, 16, 5))},
 }
+
+
+def start_of(place: int) -> dict[str, Any]:
+    return jax.tree.map(lambda x: x[place], BASES)
 
 
 def moved(strength: float) -> dict[str, np.ndarray]:
