@@ -17,7 +17,7 @@ from research.errors import UsageError
 from research.pretrained.splits import SPLITS
 
 SEPARATOR = "<|endoftext|>"
-_SPECIAL, _OWN = (2, 3), 4  # kinds of tokens in a GGUF: unknown and control; defined by the user
+_SPECIAL, _OWN = (2, 3, 5), 4  # kinds of tokens in a GGUF: unknown, control and unused ones; those that a user defined
 _AT_ONCE = 64  # documents that are encoded in one call: what it returns takes a hundred times the room of the ids
 _ALPHABET = frozenset(pre_tokenizers.ByteLevel.alphabet())
 _log = logging.getLogger(__name__)
