@@ -38,16 +38,19 @@ _HELP = {
     "workdir": "the folder of the results (default: runs/<name>-<fingerprint>)",
     "list": "show experiments, their questions, variants and durations",
     "dry_run": "show cells, populations, memory and time; run and write nothing",
+    "export": "write a cell of the run in --workdir into this folder, for peft and transformers; without --cell, show which there are",
+    "cell": "the fingerprint of the cell to export, or base",
     "report_only": "make findings, figures and report anew from the records that stand in the workdir",
     "distributed": "join a cluster of processes that JAX does not detect by itself",
     "help": "show this",
 }
+_TEXTS = ("config", "workdir", "export", "cell")
 
 
 def _flags() -> flags.FlagValues:
     values = flags.FlagValues()
     for name, words in _HELP.items():
-        define: Any = flags.DEFINE_string if name in ("config", "workdir") else flags.DEFINE_bool
+        define: Any = flags.DEFINE_string if name in _TEXTS else flags.DEFINE_bool
         define(name, None, words, flag_values=values, allow_overwrite=False)  # {a,b} in a shell makes two flags of one
     return values
 
@@ -83,7 +86,18 @@ def resolve(options: flags.FlagValues, overrides: Sequence[str]) -> Run:
     plain = settings.to_plain(config)
     measured = plain | {key: loaded.config.to_dict()[key] for key in LAYOUT if key in plain}  # another layout continues in the same folder
     path = local_path(options.workdir or f"runs/{loaded.name}-{fingerprint(measured)}", "--workdir=")
-    return Run(loaded.name, loaded.variant, options.config.partition(":")[0], loaded.module, config, plain, path)
+    typed = tuple(assignment.partition("=")[0] for assignment in overrides)
+    return Run(loaded.name, loaded.variant, options.config.partition(":")[0], loaded.module, config, plain, path, typed)
+
+
+def export(options: flags.FlagValues, overrides: Sequence[str]) -> str:
+    """Returns what is to be printed once a cell stands in the folder that --export names. UsageError for what cannot be exported."""
+    from research.runtime.exporting import exported  # here, so that --help needs no JAX
+
+    if not options.export:
+        raise UsageError("where to? Give --export=FOLDER, which is new or empty")
+    workdir = local_path(options.workdir, "--workdir=") if options.workdir else resolve(options, overrides).path
+    return exported(workdir, options.export, options.cell)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -95,6 +109,8 @@ def main(argv: Sequence[str]) -> int:
             return said(usage(), 0 if options.help else 2)
         if options.list:
             return said(catalog.listing(ROOT))
+        if options.export is not None or options.cell is not None:
+            return said(export(options, overrides))
         return said(start(resolve(options, overrides), ROOT, Wishes(options.dry_run, options.report_only, options.distributed)))
     except UsageError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import tempfile
 import time
@@ -19,6 +20,7 @@ from research.adapters.lora import LoRA
 from research.cells import pretraining
 from research.data.batches import batch
 from research.data.corpus import Corpus
+from research.data.vocabulary import BYTES
 from research.models.configuration import DecoderConfig
 from research.models.decoder import decoder
 from research.models.model import count
@@ -52,7 +54,7 @@ def task_of(shape: Shape, kind: str) -> Task:
     optimizer = OptimizerSpec(1, warmup=0.0, b1=workload.B1, b2=workload.B2, eps=workload.EPS, clip=workload.CLIP)
     form = best_form("auto", jax.default_backend(), 0.0)
     adapter = LoRA(("attention/", "mlp/"), workload.RANK, workload.ALPHA, form=form) if kind == "lora" else None
-    return Task(model, adapter, ("^adapter/",) if adapter else ("^params/",), optimizer, batch)
+    return Task(model, adapter, ("^adapter/",) if adapter else ("^params/",), optimizer, functools.partial(batch, vocabulary=BYTES))
 
 
 def _program(task: Task, scan: bool, mesh: Mesh) -> Callable[..., tuple[TrainState, Any]]:

@@ -12,8 +12,11 @@ def data() -> dict[str, object]:
 
 
 def text(source: str, target: str) -> dict[str, object]:
-    """Returns the keys that name the text: `source` to pretrain on, `target` to fine-tune on, and how both are carved."""
-    return {"source": source, "target": target, "data": data()}
+    """Returns the keys that name the base and the text: `source` to pretrain on, `target` to fine-tune on, and how both are carved.
+
+    base: own (pretrained here on `source`), hf:FOLDER, hf:NAME[@REVISION], gguf:FILE, gguf:PACKAGE, or run:WORKDIR/CELL.
+    """
+    return {"base": "own", "source": source, "target": target, "data": data()}
 
 
 def model() -> dict[str, object]:
@@ -23,12 +26,19 @@ def model() -> dict[str, object]:
         "n_layers": 2,
         "n_heads": 2,
         "n_kv_heads": 2,
+        "head_dim": 0,
         "d_mlp": 256,
         "max_length": 64,
         "norm": "rms",
+        "norm_eps": 1e-6,
+        "norm_place": "pre",
+        "qk_norm": "none",
         "positions": "rope",
+        "rope_theta": 10_000.0,
+        "rotary_dim": 0,
         "mlp": "plain",
         "activation": "gelu",
+        "parallel": False,
         "bias": (),
         "tied": False,
         "dropout": 0.0,

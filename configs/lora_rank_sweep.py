@@ -50,6 +50,7 @@ NEEDS = {
 def default() -> dict[str, object]:
     """Returns the default's values."""
     return {
+        "base": "own",
         "source": "stdlib:code",
         "data": base.data(),
         "targets": ("stdlib:docs", "generated:restaurants"),

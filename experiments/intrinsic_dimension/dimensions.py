@@ -9,8 +9,8 @@ import numpy as np
 
 from research.adapters.subspace import Subspace, targeted
 from research.cells.initializations import base_of
-from research.cells.runner import Cell
 from research.cells.runs import Runs
+from research.cells.setting import Cell
 from research.errors import UsageError
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec

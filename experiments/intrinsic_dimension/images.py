@@ -11,7 +11,8 @@ from experiments.intrinsic_dimension.dimensions import READ_AT, DimensionSweep, 
 from experiments.intrinsic_dimension.references import Fact, references
 from experiments.intrinsic_dimension.step_times import step_costs
 from research.analysis.ngrams import majority_share
-from research.cells.layout import lay_out, stacked_shapes, tally
+from research.cells.bases import Bases, stacked_shapes
+from research.cells.layout import lay_out, tally
 from research.cells.measures import Measure
 from research.cells.pretraining import check_batch
 from research.cells.study import population_mesh
@@ -64,9 +65,8 @@ def image_subject(config: Mapping[str, Any], name: str) -> Subject:
             # Members inherit theta0 from a seed of its own, apart from those of P.
             draw = jit_step(init, P(), P(), mesh, donate=())
             drawn = [fetch(draw(jax.random.key(10_000 + seed))) for seed in seeds]
-            bases = jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
         return Prepared(
-            bases,
+            Bases(drawn.__getitem__, len(drawn), together=True),
             data.parts["train"],
             _measures(data),
             (data.fingerprint, sweep.width()),

@@ -38,9 +38,10 @@ def _seconds(runner: Runner, shape: str, dimension: int) -> float:
         np.zeros(width, np.int32), np.full(width, dimension, np.int32), np.full(width, 1e-3, np.float32), np.array(seeds, np.uint32)
     )
     rows = setting.windows[orders(seeds, 0, setting.chunk, setting.batch_size, len(setting.windows))]
-    states, taken = functions.init(members, runner.bases), []
+    bases = runner.placed(0)
+    states, taken = functions.init(members, bases), []
     for _ in range(3):
         start = time.perf_counter()
-        states, _ = jax.block_until_ready(functions.train(states, members, rows, runner.bases))
+        states, _ = jax.block_until_ready(functions.train(states, members, rows, bases))
         taken.append(time.perf_counter() - start)
     return min(taken) / (width * setting.chunk)

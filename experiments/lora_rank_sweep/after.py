@@ -13,7 +13,8 @@ from research import tree
 from research.analysis.truncation import randomly_truncated, truncated
 from research.analysis.update_spectra import spectrum_records
 from research.cells.measures import BY_DOCUMENT
-from research.cells.runner import Cell, Runner, kept_as
+from research.cells.runner import Runner
+from research.cells.setting import Cell, kept_as
 from research.cells.study import Study
 from research.cells.subject import Rows
 from research.records import rounded
@@ -42,7 +43,7 @@ def spectra(runner: Runner, cells: Sequence[Cell], scanned: bool) -> Rows:
         for step in kept
     )
     with timed("spectra", workdir.timings.append):
-        return spectrum_records(runner.setting.experiment, full, runner.setting.bases, scanned, kept[-1])
+        return spectrum_records(runner.setting.experiment, full, runner.setting.bases.params, scanned, kept[-1])
 
 
 def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:
@@ -61,7 +62,7 @@ def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:
     ]
     with timed("truncations", runner.workdir.timings.append):
         cuts = (cut for c, ranks in wanted for cut in _cuts(runner, c, ranks, ARMS[arm].beside))
-        return [row for some in _in_turn(cuts, len(jax.tree.leaves(setting.bases)[0])) for row in _read(runner, some)]
+        return [row for some in _in_turn(cuts, setting.bases.at_once) for row in _read(runner, some)]
 
 
 def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: Study) -> Rows:
@@ -73,7 +74,7 @@ def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: St
 
 
 def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int], beside: Sequence[str]) -> Iterator[Cut]:
-    base = jax.tree.map(lambda x: np.asarray(x[cell.base], np.float32), runner.setting.bases)
+    base = jax.tree.map(lambda x: np.asarray(x, np.float32), runner.setting.bases.params(cell.base))
     start, weights = tree.flatten({"params": base}), runner.workdir.load_artifact(cell.fingerprint)
     cut_paths = [path for path in weights if not any(re.search(pattern, path) for pattern in beside)]
     deltas = {path: weights[path] - start[path] for path in cut_paths}
@@ -99,9 +100,10 @@ def _in_turn(cuts: Iterator[Cut], size: int) -> Iterator[list[Cut]]:
 
 
 def _read(runner: Runner, cuts: Sequence[Cut]) -> Rows:
-    setting, size = runner.setting, len(jax.tree.leaves(runner.setting.bases)[0])
+    setting, size = runner.setting, runner.setting.bases.at_once
     padded = [*cuts, *[cuts[-1]] * (size - len(cuts))]
-    stack = jax.tree.map(lambda like, *leaves: np.stack(leaves).astype(like.dtype), setting.bases, *(cut.params for cut in padded))
+    like = setting.bases.params(cuts[0].cell.base)
+    stack = jax.tree.map(lambda own, *leaves: np.stack(leaves).astype(own.dtype), like, *(cut.params for cut in padded))
     found = runner.untouched("full", "result", range(len(cuts)), stack=stack)
     rows: Rows = []
     for cut, loss, by_document in zip(cuts, found["target_loss"], found[BY_DOCUMENT], strict=True):

@@ -12,7 +12,6 @@ from research.cells.initializations import base_of
 from research.cells.pretraining import example_batch, parameter_shapes
 from research.cells.runs import LoRARuns, check_rates
 from research.cells.study import Study, model_of
-from research.data.batches import batch
 from research.errors import UsageError
 from research.sweeps import grid
 from research.training.population import Task
@@ -91,7 +90,7 @@ class RankSweep(LoRARuns):
         """Returns what is trained, by shape: 'full', and 'ARM/matched' and 'ARM/lora' for each arm."""
         model = model_of(study)
         sites = find_sites(model, parameter_shapes(model), example_batch())
-        base = Task(model, None, ("^params/",), study.optimizer, batch, dropout=study.model.dropout > 0)
+        base = Task(model, None, ("^params/",), study.optimizer, study.to_batch, dropout=study.model.dropout > 0)
         result = {"full": base}
         for name in self.arms:
             arm = ARMS[name]

@@ -9,24 +9,26 @@ from experiments.lora_rank_sweep.after import costs, spectra, truncations
 from experiments.lora_rank_sweep.arms import RankSweep, Spoke, shape_of
 from research.analysis.ngrams import bigram_bits, unigram_bits
 from research.cells import initializations
-from research.cells.layout import Layout, lay_out, stacked_shapes, tally
+from research.cells.bases import Bases
+from research.cells.layout import Layout
 from research.cells.measures import Measure
 from research.cells.phases import document_sizes, reference, untouched
-from research.cells.pretraining import parameter_shapes
-from research.cells.runner import Cell, Runner
-from research.cells.study import Study, bases, corpora, early, text_subject, whole
+from research.cells.runner import Runner
+from research.cells.setting import Cell
+from research.cells.starts import Phases, bases, layout_of
+from research.cells.study import Study, corpora, early, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
 from research.data.corpus import Corpus
 from research.data.sources import floor_bits
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
-from research.training.memory import decoder_activations
 
 READ_AT = (0.1, 0.4)
 KEPT_AT = (0.01, 0.05, 0.1, 0.4)  # rates, and with them norms, differ several times: early steps of one run are late ones of another
 NGRAMS = {"unigram_loss": unigram_bits, "bigram_loss": bigram_bits}
 APART = (
+    "base",
     "targets",
     "inits",
     "arms",
@@ -54,29 +56,28 @@ class Common(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """Texts and stacked bases."""
+    """Texts and what cells start from."""
 
     source: Corpus
     targets: Mapping[str, Corpus]
-    bases: Any
+    bases: Bases
 
 
 def rank_subjects(config: Mapping[str, Any]) -> list[Subject]:
     """Returns the subjects of a plain config in the order of their parts; raises UsageError for what cannot be."""
     sweep = RankSweep.of(config)
+    initializations.check(sweep.inits, config["base"])
     study = Study.of({**config, "target": sweep.targets[0]})
     study.check_batches(sweep.batch_size)
     tasks, spokes = sweep.tasks(study), sweep.spokes()
     index = initializations.places(sweep.inits, sweep.all_seeds(), sweep.bases)
-    stacked = stacked_shapes(parameter_shapes(tasks["full"].model), max(index.values()) + 1)
     phases = [phase for spoke in spokes for phase in (spoke.selection(), spoke.results() * _times(config))]
-    activations = decoder_activations(study.model, sweep.batch_size)
-    layout = lay_out(study.make_mesh(), tasks, tally(shape_of, *phases), stacked, activations, sweep.members)
+    layout = layout_of(study, tasks, Phases(phases, shape_of), sweep, index)
 
     @functools.cache
     def loaded(workdir: Workdir, progress: Progress) -> Loaded:
         specs = [dataclasses.replace(study.target, source=target) for target in sweep.targets]
-        source, *targets = corpora(study.source, specs, workdir)
+        source, *targets = corpora(study, specs, workdir)
         stack = bases(study, index, (source, *targets), workdir, progress)
         return Loaded(source, dict(zip(sweep.targets, targets, strict=True)), stack)
 
@@ -120,8 +121,8 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
         return Prepared(
             texts.bases,
             windows(target.parts["train"], study.model.max_length),
-            _measures(texts.source, target, study.model.max_length, config["rates_per_budget"]),
-            (texts.source.fingerprint, target.fingerprint),
+            _measures(study, texts.source, target, config["rates_per_budget"]),
+            (texts.source.fingerprint, target.fingerprint, *study.named_by),
             cell,
             before,
             after,
@@ -150,18 +151,19 @@ def _times(config: Mapping[str, Any]) -> int:
 
 def _known(experiment: str, word: str, target: Corpus) -> Rows:
     """What is known of a target without a model."""
-    bits = {name: entropy(target.parts["train"], target.parts[target.read]) for name, entropy in NGRAMS.items()}
+    train, test, size = target.parts["train"], target.parts[target.read], target.bytes[target.read]
+    bits = {name: entropy(train, test, target.vocabulary, size) for name, entropy in NGRAMS.items()}
     floor = floor_bits(word)
     bits |= {} if floor is None else {"floor_loss": floor}
     return [reference(experiment, name, value, "bits/byte", target=word) for name, value in bits.items()]
 
 
-def _measures(source: Corpus, target: Corpus, length: int, at_every_budget: bool) -> dict[str, tuple[Measure, ...]]:
+def _measures(study: Study, source: Corpus, target: Corpus, at_every_budget: bool) -> dict[str, tuple[Measure, ...]]:
     """Selection reads the validation part; results the test part whole at the end, and at each budget a first chunk of every text."""
-    selection = whole(target, "validation", length, "validation_loss")._replace(last_only=not at_every_budget, groups=None)
+    selection = whole(study, target, "validation", "validation_loss")._replace(last_only=not at_every_budget, groups=None)
     results = (
-        whole(target, target.read, length, "target_loss", early="budget_loss"),
-        early(target, "validation", length, "validation_loss"),
-        early(source, "test", length, "source_loss"),
+        whole(study, target, target.read, "target_loss", early="budget_loss"),
+        early(study, target, "validation", "validation_loss"),
+        early(study, source, "test", "source_loss"),
     )
     return {"select": (selection,), "result": results}

@@ -20,6 +20,7 @@ from research.cells.pretraining import example_batch, parameter_shapes
 from research.cells.runs import LoRARuns, check_rates
 from research.cells.study import Study, model_of
 from research.data.batches import batch
+from research.data.vocabulary import BYTES
 from research.errors import UsageError
 from research.losses import kl_divergence
 from research.models.configuration import DecoderConfig
@@ -149,7 +150,7 @@ class PlantedSweep(LoRARuns):
         if self.study.model.dropout:
             raise UsageError(f"model.dropout = {self.study.model.dropout}: a planted rank is read off exact outputs; leave it 0")
         model, spec = model_of(self.study), self.lora(self.adapter["targets"], self.sizes()[1])
-        lora = Task(model, spec, ("^adapter/",), self.study.optimizer, batch, loss=kl_divergence, compares=True)
+        lora = Task(model, spec, ("^adapter/",), self.study.optimizer, self.study.to_batch, loss=kl_divergence, compares=True)
         matrices = tuple(f"^{re.escape(path)}$" for path in targeted(_sites(self.study.model), spec, model.tied))
         return {"lora": lora, "matched": dataclasses.replace(lora, adapter=None, moves=matrices)}
 
@@ -165,7 +166,7 @@ class PlantedSweep(LoRARuns):
         """Returns the factors at every matrix that is planted in, of the base on these rows of text."""
         decoys = {"none", *self.decoys}
         sites = [site for decoy in ("none", "out_of_reach") if decoy in decoys for site in self.sites(decoy)]
-        return by_leader(lambda: factors(model_of(self.study), params, batch(rows), sites, jax.random.key(0)))
+        return by_leader(lambda: factors(model_of(self.study), params, batch(rows, BYTES), sites, jax.random.key(0)))
 
     def plants(self, metric: Mapping[str, Factors], case: Case, seed: int) -> dict[str, Planted]:
         """Returns the updates of one teacher; alone, its first component costs its strength in nats a token in each matrix."""

@@ -3,32 +3,37 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-
 from experiments.planted_rank.cases import Case, PlantedSweep, case_of, described
 from experiments.planted_rank.overlaps import subspace_records
 from research.cells import initializations
-from research.cells.layout import lay_out, stacked_shapes, tally
+from research.cells.bases import Bases, stacked_shapes
+from research.cells.layout import lay_out, tally
 from research.cells.measures import Measure
 from research.cells.phases import reference
 from research.cells.pretraining import parameter_shapes
-from research.cells.runner import Cell, Runner
-from research.cells.study import bases, corpora, text_subject, whole
+from research.cells.runner import Runner
+from research.cells.setting import Cell
+from research.cells.starts import bases
+from research.cells.study import Study, corpora, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
 from research.data.corpus import Corpus
+from research.errors import UsageError
 from research.models.model import Variables
+from research.runtime.bases import OWN
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 from research.training.memory import decoder_activations
 
 METRIC_WINDOWS = 256
 PLANTED = ("planted_ranks", "spectra", "decoys", "strengths", "strength_ranks")
-APART = (*PLANTED, "seeds", "selection_seeds", "learning_rates", "mesh", "members", "simulations")
+APART = ("base", *PLANTED, "seeds", "selection_seeds", "learning_rates", "mesh", "members", "simulations")
 
 
 def planted_subject(config: Mapping[str, Any]) -> Subject:
     """Returns the subject of a plain config; raises UsageError for what cannot be."""
+    if config["base"] != OWN:
+        raise UsageError(f"base = {config['base']}: what is planted is measured on weights pretrained here; leave base=own")
     sweep = PlantedSweep.of(config)
     study, places = sweep.study, sweep.places()
     study.check_batches(sweep.batch_size)
@@ -44,7 +49,7 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
         return Cell("", c, c["trains"], 0, c["rank"] or 0, c["learning_rate"], c["seed"], places[case_of(c), c["seed"]])
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
-        source, target = corpora(study.source, (study.target,), workdir)
+        source, target = corpora(study, (study.target,), workdir)
         params = _base(sweep, (source, target), workdir, progress)
         rows = windows(target.parts["train"], length)
         metric = sweep.metric(params, rows[:METRIC_WINDOWS])
@@ -57,11 +62,11 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
             yield list(subspace_records(runner.setting.experiment, triples))
 
         return Prepared(
-            sweep.stack(params, metric),
+            Bases.stacked(sweep.stack(params, metric)),
             rows,
             {
-                "select": (_divergence(target, "validation", length, "validation_loss"),),
-                "result": (_divergence(target, target.read, length, "kl"),),
+                "select": (_divergence(study, target, "validation", "validation_loss"),),
+                "result": (_divergence(study, target, target.read, "kl"),),
             },
             (source.fingerprint, target.fingerprint),
             cell,
@@ -75,9 +80,9 @@ def planted_subject(config: Mapping[str, Any]) -> Subject:
     return text_subject(study, sweep, layout, share=share, prepare=prepare, flops=flops)
 
 
-def _divergence(target: Corpus, part: str, length: int, metric: str) -> Measure:
+def _divergence(study: Study, target: Corpus, part: str, metric: str) -> Measure:
     """Of students from their teachers, in bits a byte."""
-    return whole(target, part, length, metric)._replace(quantity="kl", groups=None)
+    return whole(study, target, part, metric)._replace(quantity="kl", groups=None)
 
 
 def _keep(coordinates: Mapping[str, Any]) -> bool:
@@ -88,7 +93,7 @@ def _keep(coordinates: Mapping[str, Any]) -> bool:
 def _base(sweep: PlantedSweep, texts: Sequence[Corpus], workdir: Workdir, progress: Progress) -> Variables:
     """The one base that students start from."""
     index = initializations.places((sweep.init,), (0,), sweep.study.pretraining["bases"])
-    return jax.tree.map(lambda x: x[0], bases(sweep.study, index, texts, workdir, progress))
+    return bases(sweep.study, index, texts, workdir, progress).params(0)
 
 
 def _references(runner: Runner, sweep: PlantedSweep) -> Rows:

@@ -1,6 +1,6 @@
 """The spectrum of what full training changed, beside noise of the same norm."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -13,21 +13,22 @@ from research.records import rounded
 MATRICES = r"(attention|mlp)/.*kernel$"
 MOST = 128
 WHERE = ("target", "init", "arm", "trains", "rank", "learning_rate", "seed", "base", "step")
+Start = Callable[[int], Any]
 Cells = Iterable[tuple[Mapping[str, Any], int, Mapping[str, np.ndarray]]]
 
 
-def spectrum_records(experiment: str, cells: Cells, bases: Any, scanned: bool, last: int | None = None) -> list[dict[str, Any]]:
+def spectrum_records(experiment: str, cells: Cells, start_of: Start, scanned: bool, last: int | None = None) -> list[dict[str, Any]]:
     """Returns singular values of the block matrices' updates over the update's Frobenius norm, and those of norm-matched noise.
 
-    cells: (coordinates, index of the base, weights by path), of the same shapes; a cell may come once for each budget, its step among
-    the coordinates. The whole spectrum and the noise's are of step `last` (of all where that is None), the first singular value and
+    cells: (coordinates, place of the base, weights by path), of the same shapes; a cell may come once for each budget, its step among
+    the coordinates. start_of: place -> the parameters of a base. The whole spectrum and the noise's are of step `last` (of all where that is None), the first singular value and
     `update_norm`, the Frobenius norm over all block matrices, of every step. A diverged cell, and one that did not move, has neither.
     Over its norm, the spectrum of noise depends on the seed alone.
     """
     rows: list[dict[str, Any]] = []
     noise: dict[int, np.ndarray] = {}
     for coordinates, base, weights in cells:
-        start = tree.flatten({"params": jax.tree.map(lambda x, i=base: np.asarray(x[i], np.float32), bases)})
+        start = tree.flatten({"params": jax.tree.map(lambda x: np.asarray(x, np.float32), start_of(base))})
         deltas = {path: weights[path] - start[path] for path in tree.matching(MATRICES, start)}
         deltas = _unstacked(deltas) if scanned else deltas
         if not all(np.isfinite(d).all() and d.any() for d in deltas.values()):

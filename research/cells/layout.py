@@ -1,7 +1,6 @@
 """How the cells of a sweep are laid out on the devices: members of one program, side by side or in turn."""
 
 import dataclasses
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,15 +11,18 @@ from jax.sharding import Mesh
 from research.training.memory import Footprint, budget, footprint, members_side_by_side, width
 from research.training.population import Members, Task, init_member
 
+Coordinates = Mapping[str, Any]
+
 
 class Layout(NamedTuple):
-    """Cells of each phase, tasks, members of one program, and footprints, by shape; all bases as shapes."""
+    """Cells of each phase, tasks, members of one program, and footprints, by shape; a stack of bases as shapes; devices that work."""
 
     counts: Mapping[str, Sequence[int]]
     tasks: dict[str, Task]
     widths: dict[str, int]
     footprints: dict[str, Footprint]
     bases: Any
+    devices: int
 
     @property
     def cells(self) -> int:
@@ -36,7 +38,7 @@ class Layout(NamedTuple):
                 "populations": sum(-(-n // self.widths[shape]) for n in numbers),
                 "members": self.widths[shape],
                 "side by side": self.tasks[shape].vmap,
-                "bytes": self.footprints[shape].total(self.widths[shape], len(jax.devices()) * self.tasks[shape].vmap),
+                "bytes": self.footprints[shape].total(self.widths[shape], self.devices * self.tasks[shape].vmap),
             }
             for shape, numbers in self.counts.items()
         ]
@@ -44,15 +46,14 @@ class Layout(NamedTuple):
     @property
     def memory_bytes(self) -> int:
         """Returns the bytes of the largest population."""
-        at_once = len(jax.devices())
-        return max(size.total(self.widths[shape], at_once * self.tasks[shape].vmap) for shape, size in self.footprints.items())
+        return max(size.total(self.widths[shape], self.devices * self.tasks[shape].vmap) for shape, size in self.footprints.items())
 
 
 def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence[int]], bases: Any, activations: int, most: int) -> Layout:
     """Returns the layout, a function of the config and the kind of device alone.
 
-    counts: cells of each shape in each phase. bases: shapes, stacked. activations: bytes of a member in a step. most: members of one
-    program at most, 0 for as many as fit.
+    counts: as `tally` makes them. bases: shapes, as many stacked as a population holds. activations: bytes of a member in a step. most:
+    members of one program at most, 0 for as many as fit.
     """
     device, laid = jax.local_devices()[0], dict(tasks)
     apart = max(1, len(mesh.local_devices) // mesh.shape["data"])  # devices along data hold the same members
@@ -64,15 +65,13 @@ def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence
         widths[shape] = width(list(numbers), min(room, most or room), mesh.shape["member"])
         side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
         laid[shape] = dataclasses.replace(tasks[shape], vmap=side)
-    return Layout(dict(counts), laid, widths, sizes, bases)
+    return Layout(dict(counts), laid, widths, sizes, bases, mesh.size)
 
 
-def stacked_shapes(params: Any, count: int) -> Any:
-    """Returns the shapes of `count` bases of these parameters (arrays or shapes), stacked along a leading axis."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), params)
-
-
-def tally(shape_of: Callable[[Mapping[str, Any]], str], *phases: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """Returns how many cells of each shape each phase has: populations are cut from the whole sweep."""
-    tallies = [Counter(map(shape_of, phase)) for phase in phases]
-    return {shape: [each[shape] for each in tallies] for shape in dict.fromkeys(itertools.chain(*tallies))}
+def tally(
+    shape_of: Callable[[Coordinates], str], *phases: Iterable[Coordinates], group_of: Callable[[Coordinates], Any] = lambda c: None
+) -> dict[str, list[int]]:
+    """Returns how many cells of each shape each phase has, by group where these train apart: populations are cut from them."""
+    tallies = [Counter((shape_of(c), group_of(c)) for c in phase) for phase in phases]
+    shapes = dict.fromkeys(shape for each in tallies for shape, _ in each)
+    return {shape: [count for each in tallies for (own, _), count in each.items() if own == shape] for shape in shapes}

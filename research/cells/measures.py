@@ -16,6 +16,8 @@ class Measure(NamedTuple):
     quantity: which of the loss's metrics is divided by its weight; nats become bits where the unit says so.
     groups: of each token that is predicted, (chunk, k, batch, time), the group of documents that it lies in, -1 for none; where they are
     given, `document_loss` is the mean over each.
+    bytes: of each token that is predicted, likewise, how many bytes of text it stands for, 0 where nothing is scored; where they are
+    given, what is read is over these and not over the weight. Where a token is a byte, the two are one.
     """
 
     metric: str
@@ -25,6 +27,7 @@ class Measure(NamedTuple):
     unit: str = "bits/byte"
     early: str = ""
     groups: np.ndarray | None = None
+    bytes: np.ndarray | None = None
 
     def names(self) -> tuple[str, ...]:
         """Returns the metrics that are read once a member, without those of documents."""
@@ -42,14 +45,14 @@ class Measure(NamedTuple):
 
     def needed(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what of a loss's metrics `read` takes: the rest needs not leave the device."""
-        return {name: metrics[name] for name in (self.quantity, "weight")}
+        return {name: metrics[name] for name in (self.quantity, "weight") if name != "weight" or self.bytes is None}
 
     def read(self, chunks: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """Returns, from the metrics (member, k, batch, time) of chunks in order, each name's mean (member,).
 
         Where all chunks are there, `document_loss` too, (member, group). Sums are float64.
         """
-        sums = [(_summed(chunk[self.quantity]), _summed(chunk["weight"])) for chunk in chunks]
+        sums = [(_summed(chunk[self.quantity]), self._divisor(place, chunk)) for place, chunk in enumerate(chunks)]
         found = {self.early: self._mean(sums[:1])} if self.early else {}
         if len(sums) == len(self.batches):
             found[self.metric] = self._mean(sums)
@@ -58,9 +61,12 @@ class Measure(NamedTuple):
         return found
 
     def weights(self) -> np.ndarray:
-        """Returns how many tokens each group of documents has, (group,)."""
+        """Returns how many bytes (tokens, where no bytes are given) each group of documents has, (group,)."""
         groups = np.asarray(self.groups)
-        return np.bincount(groups[groups >= 0])
+        return np.bincount(groups[groups >= 0], None if self.bytes is None else self.bytes[groups >= 0])
+
+    def _divisor(self, place: int, chunk: Mapping[str, Any]) -> np.ndarray:
+        return _summed(chunk["weight"]) if self.bytes is None else self.bytes[place].sum()
 
     def _mean(self, sums: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         total, weight = (np.sum(side, axis=0) for side in zip(*sums, strict=True))
@@ -68,7 +74,7 @@ class Measure(NamedTuple):
 
     def _by_document(self, chunks: Sequence[Mapping[str, Any]]) -> np.ndarray:
         groups, count = np.asarray(self.groups).reshape(len(chunks), -1), len(self.weights())
-        total = np.zeros((len(np.asarray(chunks[0]["weight"])), count + 1))
+        total = np.zeros((len(chunks[0][self.quantity]), count + 1))
         for group, chunk in zip(groups, chunks, strict=True):
             for member, values in enumerate(np.asarray(chunk[self.quantity], np.float64).reshape(len(total), -1)):
                 total[member] += np.bincount(group + 1, values, count + 1)  # what lies in no group has no weight

@@ -9,9 +9,10 @@ import pandas as pd
 from research.analysis import learning_rates
 from research.cells.initializations import base_of
 from research.cells.measures import BY_DOCUMENT
-from research.cells.runner import Cell, Runner
+from research.cells.runner import Runner
 from research.cells.runs import SELECTION_SEEDS
-from research.cells.subject import Coordinates, Prepared, Rows, Subject, by_layout, layout_rows
+from research.cells.setting import Cell
+from research.cells.subject import Coordinates, Prepared, Rows, Subject, by_layout, check_memory, layout_rows
 from research.records import rounded
 from research.runtime.conclusions import Milestone
 from research.runtime.progress import Progress
@@ -27,7 +28,9 @@ def measured(
 
     Behind the first subject it yields what a report would lack by then. Subjects that share a layout share its programs. All
     subjects are prepared before the first record: data that cannot be had then leaves no folder behind.
+    UsageError, before anything is read, for what this machine's memory cannot hold.
     """
+    check_memory(subjects)
     with Progress() as progress, contextlib.ExitStack() as stack:
         programs = {key: stack.enter_context(some[0].programs()) for key, some in by_layout(subjects).items()}
         workdir.timings.append([{"stage": "layout", **row} for row in layout_rows(subjects)])

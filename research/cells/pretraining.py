@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from research.data.batches import batch, orders, windows
 from research.data.corpus import Corpus
+from research.data.vocabulary import BYTES
 from research.errors import UsageError
 from research.files import explained
 from research.losses import cross_entropy
@@ -59,7 +60,7 @@ class Base(NamedTuple):
 
 def example_batch() -> dict[str, Any]:
     """Returns the smallest batch, to initialize or to trace a model with; parameters do not depend on a batch's shape."""
-    return batch(jnp.zeros((1, 3), jnp.int32))
+    return batch(jnp.zeros((1, 3), jnp.int32), BYTES)
 
 
 def parameter_shapes(model: Model) -> Variables:
@@ -149,7 +150,7 @@ class _Run:
 
         def run(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:
             def one(carry: TrainState, row: jax.Array) -> tuple[TrainState, jax.Array]:
-                carry, metrics = step(carry, batch(row), key)
+                carry, metrics = step(carry, batch(row, BYTES), key)
                 return carry, metrics["loss"]
 
             return jax.lax.scan(one, state, rows)

@@ -1,64 +1,28 @@
 """Running cells: cut into populations, trained chunk by chunk, measured at the budgets, resumed where they stopped."""
 
-import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh
 
 from research import tree
 from research.cells.measures import BITS, BY_DOCUMENT, Measure
 from research.cells.programs import Programs
-from research.data.batches import orders
+from research.cells.setting import Cell, Setting, kept_as
+from research.data.batches import orders, scored
 from research.records import rounded
 from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir
 from research.training import checkpoints, processes
-from research.training.memory import peak_bytes
+from research.training.memory import nbytes, peak_bytes
 from research.training.mesh import P, shardings
-from research.training.population import Members, Population, place
+from research.training.population import Members, place
 
 _log = logging.getLogger(__name__)
-
-
-class Cell(NamedTuple):
-    """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member."""
-
-    fingerprint: str
-    coordinates: Mapping[str, Any]
-    shape: str
-    base: int
-    rank: int
-    learning_rate: float
-    seed: int
-    reference: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
-
-    widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become an artifact at a step,
-    one of `kept_at`, which the end is among. unit: of the training loss.
-    """
-
-    experiment: str
-    mesh: Mesh
-    bases: Any
-    windows: np.ndarray
-    batch_size: int
-    budgets: tuple[int, ...]
-    chunk: int
-    measures: Mapping[str, tuple[Measure, ...]]
-    widths: Mapping[str, int]
-    keep: Callable[[Mapping[str, Any], int], bool] = lambda coordinates, step: False
-    kept_at: tuple[int, ...] = ()
-    unit: str = "bits/byte"
 
 
 def finished(workdir: Workdir, last: int) -> set[str]:
@@ -71,7 +35,7 @@ class Runner:
 
     def __init__(self, programs: Programs, setting: Setting, workdir: Workdir, progress: Progress) -> None:
         self.programs, self.setting, self.workdir, self.progress = programs, setting, workdir, progress
-        self.bases = place(setting.mesh, setting.bases)
+        self._placed: tuple[int, Any] | None = None
         everywhere = shardings(setting.mesh, P())
         self.held_out = {
             (phase, m.metric): [processes.place(chunk, everywhere) for chunk in m.batches]
@@ -79,14 +43,26 @@ class Runner:
             for m in some
         }
 
+    def placed(self, base: int) -> Any:
+        """Returns the stack that holds a base, on the devices; the one before is dropped first where it is another one."""
+        bases = self.setting.bases
+        key = 0 if bases.together else base
+        if self._placed is None or self._placed[0] != key:
+            self._placed = None
+            self._placed = key, place(self.setting.mesh, bases.stack(base))
+        return self._placed[1]
+
     def run(self, cells: Sequence[Cell], name: str) -> Iterator[list[dict[str, Any]]]:
         """Yields the records of one population after another; populations whose records all stand are passed over.
 
         Raises Interrupted, after saving, when a stop is requested.
         """
-        by_name = {cell.fingerprint: cell for cell in cells}
+        by_name, together = {cell.fingerprint: cell for cell in cells}, self.setting.bases.together
         done = finished(self.workdir, self.setting.budgets[-1])
-        assigned = self.workdir.assign([(cell.fingerprint, cell.shape) for cell in cells], self.setting.widths.__getitem__, done)
+        keyed = [(cell.fingerprint, cell.shape if together else (cell.shape, cell.base)) for cell in cells]
+        assigned = self.workdir.assign(keyed, lambda key: self.setting.widths[key if together else key[0]], done)
+        if not together:  # a base is made when its first population starts, and dropped after its last
+            assigned = sorted(assigned, key=lambda population: population.shape_key[1])
         with self.progress.task(name, len(cells) * self.setting.budgets[-1]) as task:
             for population in assigned:
                 mine = [by_name[cell] for cell in population.cells if cell in by_name]
@@ -102,29 +78,27 @@ class Runner:
     ) -> dict[str, np.ndarray]:
         """Returns what each measure of `phase` reads of bases before any training (and what they are compared with), members of `shape`.
 
-        By name as in `Measure.read`, (bases,), and by document (bases, group). stack: other weights of the same shapes as all bases.
+        By name as in `Measure.read`, (bases,), and by document (bases, group). stack: other weights of the shapes of a stack of bases.
         """
         functions, width = self.programs[shape], self.setting.widths[shape]
-        placed = self.bases if stack is None else place(self.setting.mesh, stack)
+        own, size = self.setting.bases, width if self.setting.bases.together or stack is not None else 1
         found: dict[str, list[np.ndarray]] = {}
-        for first in range(0, len(bases), width):
-            some, other = (np.resize(np.array(x[first : first + width], np.int32), width) for x in (bases, references or bases))
+        for first in range(0, len(bases), size):
+            placed = self.placed(bases[first]) if stack is None else place(self.setting.mesh, stack)
+            pairs = (x[first : first + size] for x in (bases, references or bases))
+            some, other = (np.resize(np.array([own.index(base) for base in x], np.int32), width) for x in pairs)
             members = Members(some, np.zeros(width, np.int32), np.zeros(width, np.float32), np.zeros(width, np.uint32))
             members = members if references is None else members._replace(reference=other)
             states = functions.init(members, placed)
             for m in self.setting.measures[phase]:
                 chunks = [functions.evaluate(states, members, placed, chunk) for chunk in self.held_out[phase, m.metric]]
                 for name, values in m.read(processes.fetch([m.needed(chunk) for chunk in chunks])).items():
-                    found.setdefault(name, []).extend(values)
-        return {name: np.array(values[: len(bases)]) for name, values in found.items()}
+                    found.setdefault(name, []).extend(values[: len(bases[first : first + size])])
+        return {name: np.array(values) for name, values in found.items()}
 
-    def evaluate(self, functions: Population, states: Any, members: Members, phase: str, last: bool) -> list[tuple[Measure, Any]]:
-        """Returns each measure of `phase` with its metrics on each chunk that is read at this budget, dispatched and not yet read."""
-        return [
-            (m, [m.needed(functions.evaluate(states, members, self.bases, chunk)) for chunk in chunks])
-            for m in self.setting.measures[phase]
-            if (chunks := self.held_out[phase, m.metric][m.chunks(last)])
-        ]
+    def due(self, phase: str, last: bool) -> list[tuple[Measure, Sequence[Any]]]:
+        """Returns the measures of `phase` that are read at a budget, the last one or one before, with the batches they are read on."""
+        return [(m, chunks) for m in self.setting.measures[phase] if (chunks := self.held_out[phase, m.metric][m.chunks(last)])]
 
 
 class _InFlight:
@@ -138,12 +112,13 @@ class _InFlight:
         rows = [cells[min(i, len(cells) - 1)] for i in range(width)]
         self.seeds = [cell.seed for cell in rows]
         self.members = Members(
-            np.array([cell.base for cell in rows], np.int32),
+            np.array([self.setting.bases.index(cell.base) for cell in rows], np.int32),
             np.array([cell.rank for cell in rows], np.int32),
             np.array([cell.learning_rate for cell in rows], np.float32),
             np.array(self.seeds, np.uint32),
             None if cells[0].reference is None else np.array([cell.reference for cell in rows], np.int32),
         )
+        self.bases = runner.placed(cells[0].base)
         self.phase = cells[0].coordinates["phase"]
         self.measures = {name: m for m in self.setting.measures[self.phase] for name in m.names()}
         self.measured = {name: np.full((len(rows), len(self.setting.budgets)), np.nan) for name in self.measures}
@@ -154,7 +129,7 @@ class _InFlight:
         start = time.monotonic()
         states, done = self._begin()
         task.advance(done * len(self.cells))
-        saves = checkpoints.Autosave(self.folder)
+        saves = checkpoints.Autosave(self.folder, nbytes(states))
         while done < self.setting.budgets[-1]:
             steps = min(self.setting.chunk, self.setting.budgets[-1] - done)
             states = self._chunk(states, done, steps)
@@ -172,7 +147,7 @@ class _InFlight:
         return [row for index, cell in enumerate(self.cells) for row in self._records(index, cell)]
 
     def _begin(self) -> tuple[Any, int]:
-        states = self.functions.init(self.members, self.runner.bases)
+        states = self.functions.init(self.members, self.bases)
         try:
             found = checkpoints.restore(self.folder, (states, self.measured, self.train))
         except checkpoints.AnotherTree:  # of another width: as many members as fitted other devices, or another `members`
@@ -188,16 +163,13 @@ class _InFlight:
 
     def _chunk(self, states: Any, done: int, steps: int) -> Any:
         """Dispatches a chunk and its measurements before any result is read."""
-        setting, runner = self.setting, self.runner
+        setting = self.setting
         order = orders(self.seeds, done, steps, setting.batch_size, len(setting.windows))
-        states, losses = self.functions.train(states, self.members, setting.windows[order], runner.bases)
+        states, losses = self.functions.train(states, self.members, setting.windows[order], self.bases)
         done += steps
-        pending = (
-            runner.evaluate(self.functions, states, self.members, self.phase, done == setting.budgets[-1])
-            if done in setting.budgets
-            else []
-        )
-        self.train[:, done - steps : done] = processes.fetch(losses)
+        due = self.runner.due(self.phase, done == setting.budgets[-1]) if done in setting.budgets else []
+        pending = [(m, [m.needed(self.functions.evaluate(states, self.members, self.bases, x)) for x in chunks]) for m, chunks in due]
+        self.train[:, done - steps : done] = processes.fetch(losses) * self._tokens_per_byte(order)
         for measure, chunks in pending:
             found = measure.read(processes.fetch(chunks))
             self.by_document = found.pop(BY_DOCUMENT, self.by_document)
@@ -207,10 +179,20 @@ class _InFlight:
             self._keep(states, done)
         return states
 
+    def _tokens_per_byte(self, order: np.ndarray) -> np.ndarray | float:
+        """How many tokens were scored for each byte of text, in the batches (member, step, batch) of an order."""
+        if self.setting.vocabulary is None:
+            return 1.0
+        tokens, size = scored(self.setting.windows[order], self.setting.vocabulary)
+        share: np.ndarray = tokens.sum(-1) / np.maximum(size.sum(-1), 1)
+        return share
+
     def _keep(self, states: Any, step: int) -> None:
         kept = [(index, cell) for index, cell in enumerate(self.cells) if self.setting.keep(cell.coordinates, step)]
         if kept:
-            weights = tree.flatten(processes.fetch(states.trainable))
+            # An adapter is told apart from another one by its scale, which does not move.
+            scales = {path: leaf for path, leaf in tree.flatten(states.constants).items() if path.endswith("/scale")}
+            weights = processes.fetch({**tree.flatten(states.trainable), **scales})
             for index, cell in kept:
                 arrays = {path: leaf[index].astype(np.float32) for path, leaf in weights.items()}
                 self.runner.workdir.save_artifact(kept_as(cell, step, self.setting.budgets[-1]), arrays)
@@ -233,8 +215,3 @@ class _InFlight:
                 yield row(step, BY_DOCUMENT, value, "bits/byte", document=document)
             yield row(step, "train_loss", float(self.train[index, first:step].mean()) * BITS, self.setting.unit)
             first = step
-
-
-def kept_as(cell: Cell, step: int, last: int) -> str:
-    """Returns the name of the artifact with a cell's weights at a step."""
-    return cell.fingerprint if step == last else f"{cell.fingerprint}-{step}"

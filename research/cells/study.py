@@ -1,7 +1,8 @@
 """What every experiment begins with: two texts, a model, a mesh, and the bases from which its cells start."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,30 +14,33 @@ from research.cells import initializations
 from research.cells.initializations import Initialization
 from research.cells.layout import Layout
 from research.cells.measures import Measure
-from research.cells.pretraining import Pretraining, check_batch, initializer, pretrain
+from research.cells.pretraining import Pretraining, check_batch
 from research.cells.subject import Subject, Sweep
-from research.data.batches import in_batches, windows
+from research.data.batches import batch, in_batches, windows
 from research.data.corpus import Corpus, DataSpec, load_corpus
-from research.data.vocabulary import BYTES
+from research.data.vocabulary import BYTES, Vocabulary
 from research.errors import UsageError
 from research.models.configuration import DecoderConfig
 from research.models.decoder import decoder
-from research.models.model import Model, Variables
+from research.models.model import Batch, Model
 from research.optimizers import OptimizerSpec
 from research.runtime import devices
+from research.runtime.bases import Pretrained, found
 from research.runtime.devices import say_idle
-from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
 from research.training.mesh import MeshSpec, make_mesh, solo
-from research.training.processes import fetch
 
-EVALUATION = (8, 32)  # batches and windows of one call
+EVALUATION = (8, 32)  # batches and windows of one call, where windows are short and cheap
+EVALUATED_TOKENS = 2048  # of one call, where they are not
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """The sections of a config that experiments share, each as the dataclass it becomes at this border."""
+    """The sections of a config that experiments share, each as the dataclass it becomes at this border.
+
+    checkpoint: what `base` names, None where bases are pretrained here; vocabulary: of what is trained on.
+    """
 
     source: DataSpec
     target: DataSpec
@@ -44,6 +48,8 @@ class Study:
     pretraining: Mapping[str, Any]
     optimizer: OptimizerSpec
     mesh: MeshSpec
+    checkpoint: Pretrained | None = None
+    vocabulary: Vocabulary = BYTES
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Study":
@@ -52,6 +58,7 @@ class Study:
             raise UsageError("model.attention = 'cudnn' needs an NVIDIA GPU, and JAX uses none here; choose --config.model.attention=xla")
         if "float16" in (config["model"]["dtype"], config["model"]["param_dtype"]) and not devices.computes_float16():
             raise UsageError("float16 needs a processor with F16C; choose bfloat16 or float32 for model.dtype and model.param_dtype")
+        checkpoint = found(config["base"])
         return cls(
             source=DataSpec(config["source"], **config["data"]),
             target=DataSpec(config["target"], **config["data"]),
@@ -59,7 +66,24 @@ class Study:
             pretraining=config["pretraining"],
             optimizer=OptimizerSpec(steps=config["steps"], **config["optimizer"]),
             mesh=MeshSpec(**config["mesh"]),
+            checkpoint=checkpoint,
+            vocabulary=BYTES if checkpoint is None else checkpoint.vocabulary(),
         )
+
+    @property
+    def named_by(self) -> tuple[str, ...]:
+        """Returns the fingerprints that cells are named by beside those of texts: the checkpoint's identity, where there is one."""
+        return () if self.checkpoint is None else (self.checkpoint.identity,)
+
+    @property
+    def evaluation(self) -> tuple[int, int]:
+        """Returns batches and windows of one call of an evaluation, small where a window costs much: a part is filled up to whole calls."""
+        return EVALUATION if self.checkpoint is None else (1, max(1, EVALUATED_TOKENS // self.model.max_length))
+
+    @property
+    def to_batch(self) -> Callable[[Any], Batch]:
+        """Returns what makes a batch of windows of this vocabulary, also under jit."""
+        return functools.partial(batch, vocabulary=self.vocabulary)
 
     def pretraining_of(self, init: Initialization, seed: int) -> Pretraining:
         """Returns how the base of an initialization and seed is pretrained."""
@@ -69,16 +93,17 @@ class Study:
         return Pretraining(self.model, optimizer, p["learning_rate"], p["batch_size"], p["accumulate"], seed % p["bases"])
 
     def pretraining_steps(self, words: Sequence[str]) -> dict[str, int]:
-        """Returns the steps of pretraining behind each initialization."""
+        """Returns the steps of pretraining behind each initialization of which they are known."""
         parsed = {word: initializations.parse(word) for word in words}
-        return {word: self.pretraining_of(init, 0).optimizer.steps if init.kind != "random" else 0 for word, init in parsed.items()}
+        known = {word: init for word, init in parsed.items() if self.checkpoint is None or init.kind == "random"}
+        return {word: self.pretraining_of(init, 0).optimizer.steps if init.kind != "random" else 0 for word, init in known.items()}
 
-    def flops(self, sequences: int, words: Sequence[str]) -> float:
-        """Returns roughly what training on so many sequences takes, and pretraining for these initializations."""
+    def flops(self, sequences: int, words: Sequence[str], read: int = 0) -> float:
+        """Returns roughly what training on so many sequences takes, reading others, and pretraining for these initializations."""
         p, length = self.pretraining, self.model.max_length
         texts = {(initializations.parse(word).source, steps) for word, steps in self.pretraining_steps(words).items()}
         sequences += p["bases"] * sum(steps for _, steps in texts) * p["batch_size"]
-        return sequences * length * flops_per_token(self.model, length)
+        return (sequences + read / 3) * length * flops_per_token(self.model, length)  # the backward pass is two thirds of a step
 
     def make_mesh(self) -> Mesh:
         """Returns the mesh of populations."""
@@ -105,67 +130,44 @@ def population_mesh(spec: MeshSpec) -> Mesh:
     return mesh
 
 
-def corpora(source: DataSpec, targets: Sequence[DataSpec], workdir: Workdir) -> tuple[Corpus, ...]:
+def corpora(study: Study, targets: Sequence[DataSpec], workdir: Workdir) -> tuple[Corpus, ...]:
     """Returns the source and the targets, pinned in the workdir by their fingerprints; the source lacks what any target holds out."""
+    source = study.source
     with timed("data", workdir.timings.append):
-        loaded = {spec: load_corpus(spec) for spec in targets}
+        loaded = {spec: load_corpus(spec, study.vocabulary) for spec in targets}
         without = tuple(target.held_out for spec, target in loaded.items() if spec != source)
-        loaded[source] = load_corpus(source, without=without) if without else loaded[source]
+        loaded[source] = load_corpus(source, study.vocabulary, without) if without else loaded[source]
     for corpus in loaded.values():
         workdir.pin(corpus.source, corpus.fingerprint)
-        _note(corpus, workdir)
+        note(corpus, workdir)
     return (loaded[source], *(loaded[spec] for spec in targets))
 
 
-def _note(corpus: Corpus, workdir: Workdir) -> None:
+def note(corpus: Corpus, workdir: Workdir) -> None:
+    """Returns after what is known of a text stands among the timings of its reading."""
     workdir.timings.append([{"stage": "data", "text": corpus.provenance}])
 
 
-def bases(study: Study, index: Mapping[tuple[str, int], int], corpora: Sequence[Corpus], workdir: Workdir, progress: Progress) -> Any:
-    """Returns the stacked bases of `index` (see `initializations.places`), pretrained or taken from the cache, on the host.
-
-    corpora: source and targets. A text that a word of `index` names lacks what any target holds out, as the source does.
-    """
-    mesh, (source, *targets) = study.solo_mesh(), corpora
-    made: dict[tuple[Pretraining, str], Variables] = {}
-    texts, held_out = {"": source}, tuple(target.held_out for target in targets)
-
-    def pretrained(init: Initialization, seed: int) -> Variables:
-        spec = study.pretraining_of(init, seed)
-        key = (spec, init.source)
-        if key not in made:
-            if init.source not in texts:
-                texts[init.source] = load_corpus(dataclasses.replace(study.source, source=init.source), without=held_out)
-                _note(texts[init.source], workdir)
-            base = pretrain(spec, texts[init.source], mesh, progress)
-            name = f"base {init.source or study.source.source} seed {spec.seed} steps {spec.optimizer.steps} width {spec.model.d_model}"
-            workdir.pin(name, base.fingerprint)
-            made[key] = fetch(base.params)
-        return made[key]
-
-    with timed("pretraining", workdir.timings.append):
-        random = initializer(decoder(study.model), mesh)
-        # Seeds of random weights are apart from those that pretraining begins with.
-        return initializations.stack(index, pretrained, lambda seed: fetch(random(10_000 + seed)))
-
-
-def in_chunks(rows: np.ndarray, filling: int = BYTES.separator) -> np.ndarray:
+def in_chunks(study: Study, rows: np.ndarray, filling: int) -> np.ndarray:
     """Returns rows as chunks of evaluation batches (chunk, batch, window, numbers), all of one shape however many rows there are.
 
-    The last chunk is filled with windows of separators, whose tokens have no weight.
+    The last chunk is filled with windows of `filling`: marks, say, which have no weight.
     """
-    return in_batches(rows, EVALUATION, filling)
+    return in_batches(rows, study.evaluation, filling)
 
 
-def whole(corpus: Corpus, part: str, length: int, metric: str, early: str = "") -> Measure:
+def whole(study: Study, corpus: Corpus, part: str, metric: str, early: str = "") -> Measure:
     """Returns the measure of a part's loss at the last budget, whole and by its groups of documents; `early` as in `Measure`."""
-    groups = windows(corpus.groups[part], length)[:, 1:]
-    return Measure(metric, in_chunks(windows(corpus.parts[part], length)), True, early=early, groups=in_chunks(groups, -1))
+    rows, groups, size = (windows(stream[part], study.model.max_length) for stream in (corpus.parts, corpus.groups, corpus.bytes))
+    documents, predicted = in_chunks(study, groups[:, 1:], -1), in_chunks(study, size[:, 1:], 0)
+    return Measure(metric, in_chunks(study, rows, corpus.vocabulary.mark), True, early=early, groups=documents, bytes=predicted)
 
 
-def early(corpus: Corpus, part: str, length: int, metric: str) -> Measure:
-    """Returns the measure of the loss on the first chunk of a part, 16 KB where windows have 64 tokens, at every budget."""
-    return Measure(metric, in_chunks(windows(corpus.parts[part], length))[:1], False)
+def early(study: Study, corpus: Corpus, part: str, metric: str) -> Measure:
+    """Returns the measure of the loss on the first chunk of a part, 16 KB where windows have 64 bytes, at every budget."""
+    rows, size = (windows(stream[part], study.model.max_length) for stream in (corpus.parts, corpus.bytes))
+    batches, predicted = in_chunks(study, rows, corpus.vocabulary.mark)[:1], in_chunks(study, size[:, 1:], 0)[:1]
+    return Measure(metric, batches, False, bytes=predicted)
 
 
 def model_of(study: Study) -> Model:
@@ -175,4 +177,5 @@ def model_of(study: Study) -> Model:
 
 def text_subject(study: Study, sweep: Sweep, layout: Layout, **rest: Any) -> Subject:
     """Returns the subject of a sweep over windows of a study's text; `rest` as in `Subject`."""
-    return Subject(sweep, layout, study.make_mesh(), study.model.max_length + 1, EVALUATION, **rest)
+    text: dict[str, Any] = {"dtype": study.vocabulary.dtype, "vocabulary": study.vocabulary}
+    return Subject(sweep, layout, study.make_mesh(), study.model.max_length + 1, study.evaluation, **text, **rest)

@@ -9,16 +9,20 @@ import numpy as np
 from jax.sharding import Mesh
 
 from research.analysis.costs import estimated_seconds
-from research.cells.layout import Layout
+from research.cells.bases import Bases
+from research.cells.layout import Coordinates, Layout
+from research.cells.measures import Measure
 from research.cells.programs import Programs
-from research.cells.runner import Cell, Measure, Runner, Setting
+from research.cells.runner import Runner
+from research.cells.setting import Cell, Setting
+from research.data.vocabulary import Vocabulary
+from research.errors import UsageError
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
-from research.training.memory import PROCESS_BYTES
+from research.training.memory import PROCESS_BYTES, machine_bytes
 
 CHUNKS = 20
-Coordinates = Mapping[str, Any]
 Rows = list[dict[str, Any]]
 
 
@@ -43,12 +47,12 @@ class Sweep(Protocol):
 class Prepared:
     """What the runs of a subject stand on, and the records around them.
 
-    bases: stacked. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell: coordinates with their
-    learning rate -> the cell, its name left "". before: records that need no training. after: records that need the trained cells.
-    keep: whether the weights of a cell with these coordinates become an artifact at a step.
+    bases: what cells start from. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell:
+    coordinates with their learning rate -> the cell, its name left "". before: records that need no training. after: records that need
+    the trained cells. keep: whether the weights of a cell with these coordinates become an artifact at a step.
     """
 
-    bases: Any
+    bases: Bases
     rows: np.ndarray
     measures: Mapping[str, tuple[Measure, ...]]
     data: tuple[str, ...]
@@ -66,6 +70,7 @@ class Subject:
     runs, roughly. read_at, kept_at: shares of the steps at which results are measured, and weights kept, beside the end. longest: most
     steps of one call.
     rates_per_budget: whether learning rates are chosen, and results trained, for each of these steps apart. unit: of the training loss.
+    dtype: of rows. vocabulary: where rows are windows of text, whose training loss is read in bits a byte.
     name, described: in the progress and in the records, where an experiment has several; these may share one layout.
     """
 
@@ -82,6 +87,8 @@ class Subject:
     longest: int | None = None
     rates_per_budget: bool = False
     unit: str = "bits/byte"
+    dtype: Any = np.uint8
+    vocabulary: Vocabulary | None = None
     name: str = ""
     described: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -93,8 +100,10 @@ class Subject:
     def programs(self) -> Programs:
         """Returns the compiled functions, on a CPU made in the background as soon as they are entered."""
         widths, size = self.layout.widths, self.sweep.batch_size
-        rows = {shape: jax.ShapeDtypeStruct((width, self.chunk, size, self.row), np.uint8) for shape, width in widths.items()}
-        return Programs(self.layout.tasks, self.mesh, self.layout.bases, rows, jax.ShapeDtypeStruct((*self.evaluation, self.row), np.uint8))
+        rows = {shape: jax.ShapeDtypeStruct((width, self.chunk, size, self.row), self.dtype) for shape, width in widths.items()}
+        return Programs(
+            self.layout.tasks, self.mesh, self.layout.bases, rows, jax.ShapeDtypeStruct((*self.evaluation, self.row), self.dtype)
+        )
 
     def setting(self, experiment: str, prepared: Prepared) -> Setting:
         """Returns what all cells share; results are measured at whole chunks."""
@@ -111,6 +120,7 @@ class Subject:
             prepared.keep,
             budgets_of(self.sweep.steps, self.chunk, self.kept_at),
             self.unit,
+            self.vocabulary,
         )
 
 
@@ -135,11 +145,27 @@ def layout_rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
     ]
 
 
+def memory_bytes(subjects: Sequence[Subject]) -> int:
+    """Returns the bytes that the largest population of these subjects takes, by the estimate by which members were counted."""
+    return PROCESS_BYTES + max(subject.layout.memory_bytes for subject in subjects)
+
+
+def check_memory(subjects: Sequence[Subject]) -> None:
+    """Raises UsageError, before a weight is read, for a population that this machine or its devices cannot hold."""
+    needs, has = memory_bytes(subjects), machine_bytes(jax.local_devices()[0], len(jax.local_devices()))
+    if needs > has:
+        largest = max(subjects, key=lambda subject: subject.layout.memory_bytes).layout
+        shape = max(largest.rows(), key=lambda row: row["bytes"])["shape"]
+        raise UsageError(
+            f"a population of {shape!r} needs about {needs / 1e9:.0f} GB and there are {has / 1e9:.0f}; choose a smaller model, "
+            "model.param_dtype=bfloat16, model.remat=full, a lower batch_size or model.max_length, or leave out what trains everything"
+        )
+
+
 def planned(subjects: Sequence[Subject], more_seconds: float = 0.0) -> Plan:
     """Returns what would run; the time is a rough estimate from FLOPs and a fixed overhead per step, `more_seconds` for what is no run."""
     own = [some[0] for some in by_layout(subjects).values()]
     cells = [subject.layout.cells for subject in own]
     steps = sum(count * subject.sweep.steps for count, subject in zip(cells, own, strict=True))
-    memory = PROCESS_BYTES + max(subject.layout.memory_bytes for subject in subjects)
     seconds = estimated_seconds(sum(subject.flops for subject in subjects), steps) + more_seconds
-    return Plan(sum(cells), layout_rows(subjects), memory, seconds)
+    return Plan(sum(cells), layout_rows(subjects), memory_bytes(subjects), seconds)

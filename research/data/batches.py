@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from research.data.vocabulary import BYTES
+from research.data.vocabulary import Vocabulary
 from research.errors import UsageError
 
 
@@ -47,14 +47,25 @@ def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     return permutation
 
 
-def batch(windows_bt: Any, separator: int = BYTES.separator) -> dict[str, Any]:
+def batch(windows_bt: Any, vocabulary: Vocabulary) -> dict[str, Any]:
     """Returns inputs (b, t) int32, targets (b, t) int32 and weights (b, t) float32 of windows (b, t + 1), NumPy's or JAX's, also under jit.
 
-    A weight is 0 where the target is the separator, else 1.
+    Inputs and targets have the separator where the windows have the vocabulary's mark. A weight is 0 where the target is the mark, else 1.
     """
     tokens = windows_bt.astype("int32")
-    targets = tokens[..., 1:]
-    return {"inputs": tokens[..., :-1], "targets": targets, "weights": (targets != separator).astype("float32")}
+    is_mark = tokens == vocabulary.mark
+    shift = vocabulary.separator - vocabulary.mark
+    ids = tokens + is_mark.astype("int32") * shift if shift else tokens
+    return {"inputs": ids[..., :-1], "targets": ids[..., 1:], "weights": (~is_mark[..., 1:]).astype("float32")}
+
+
+def scored(windows_bt: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how many tokens each window scores and how many bytes they stand for, each (b,) int64, of windows (b, t + 1).
+
+    Bytes are the table's: those of the text as it was encoded, of which Unicode normalization may have made fewer or more.
+    """
+    targets = windows_bt[..., 1:]
+    return (targets != vocabulary.mark).sum(axis=-1), vocabulary.lengths[targets].sum(axis=-1)
 
 
 def in_batches(rows: np.ndarray, evaluation: tuple[int, int], padding: int) -> np.ndarray:

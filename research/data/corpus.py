@@ -1,10 +1,10 @@
 """A corpus: the token streams of four parts that share no document."""
 
 import hashlib
-import heapq
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,12 +13,13 @@ import numpy as np
 from research.data import documents as texts
 from research.data.carving import Carving, carve
 from research.data.sources import read_documents
+from research.data.streams import encoded, groups, joined, sizes
 from research.data.vocabulary import BYTES, Vocabulary
 from research.errors import UsageError
 
 PARTS = ("train", "validation", "test", "final")
 READ = ("test", "final")
-MOST_GROUPS = 48
+Digest = bytes
 _log = logging.getLogger(__name__)
 
 
@@ -39,27 +40,32 @@ class DataSpec:
 
 
 class Corpus(NamedTuple):
-    """The parts train, validation, test and final as 1-D token streams, documents joined by the separator.
+    """The parts train, validation, test and final as 1-D token streams of a vocabulary, a mark between documents.
 
     `fingerprint` is the SHA-256 of all of them, so that it says how the text was carved as well; which part is `read` changes nothing.
-    `held_out` has the digests of all documents of the last three parts, and `groups` their tokens' groups: (tokens,) int32, the group of
-    a token's document, -1 at a separator. A group is of whole documents, and there are at most `MOST_GROUPS`.
+    `held_out` has the digests of all documents of the last three parts, `groups` and `bytes` the group of each of their tokens (int32, -1
+    at a mark) and the bytes of text that it stands for (float64, 0 at a mark); see `streams`.
     """
 
     source: str
     fingerprint: str
     parts: Mapping[str, np.ndarray]
     provenance: dict[str, Any]
-    held_out: frozenset[bytes] = frozenset()
+    held_out: frozenset[Digest] = frozenset()
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
     read: str = "test"
+    bytes: Mapping[str, np.ndarray] = MappingProxyType({})
+    vocabulary: Vocabulary = BYTES
 
 
-def load_corpus(spec: DataSpec, vocabulary: Vocabulary = BYTES, without: Collection[frozenset[bytes]] = ()) -> Corpus:
+def load_corpus(
+    spec: DataSpec, vocabulary: Vocabulary = BYTES, without: Collection[frozenset[Digest]] = (), cache: Path | None = None
+) -> Corpus:
     """Returns the corpus of `spec.source`: exact duplicates dropped, parts carved by document in the order of a hash of seed and content.
 
     A document that is held out is held out whole, and scored for at most 1/32 of its part (or 256 bytes): whole paragraphs in a row, whose
-    place the hash decides. What is held out here, or elsewhere as `without` says, leaves the train part.
+    place the hash decides. What is held out here, or elsewhere as `without` says, leaves the train part. All of this is the same for every
+    vocabulary; what one makes of the text is kept in the folder `cache`.
     Raises UsageError for an unknown, missing or too short source, for sizes that are not positive and a part that is none of `READ`.
     """
     rooms = _rooms(spec)
@@ -71,7 +77,14 @@ def load_corpus(spec: DataSpec, vocabulary: Vocabulary = BYTES, without: Collect
     documents = {"train": _capped(carving.train, spec, carving)} | {part: held.scored for part, held in carving.held_out.items()}
     if carving.dropped:
         _log.info("%s: %d documents left its train part, since they are held out to test on", spec.source, carving.dropped)
-    parts = {part: _join(documents[part], vocabulary) for part in PARTS}
+    pieces = encoded(documents, vocabulary, cache)
+    parts = {part: joined(pieces[part], vocabulary) for part in PARTS}
+    size = {part: sum(map(len, documents[part])) for part in PARTS}
+    difference = {part: sum(int(vocabulary.lengths[piece].sum()) for piece in pieces[part]) - size[part] for part in PARTS}
+    if any(difference.values()):
+        _log.info(
+            "%s: bytes of tokens less bytes of text: %s; text is normalized, or holds bytes that no token has", spec.source, difference
+        )
     provenance = {
         **found.provenance,
         "source": spec.source,
@@ -79,13 +92,17 @@ def load_corpus(spec: DataSpec, vocabulary: Vocabulary = BYTES, without: Collect
         "seed": spec.seed,
         "parts": carving.how,
         "documents": {part: len(documents[part]) for part in PARTS},
-        "bytes": {part: sum(map(len, documents[part])) for part in PARTS},
+        "bytes": size,
+        "tokens": {part: sum(map(len, pieces[part])) for part in PARTS},
+        "byte_difference": difference,
         "held_out_bytes": {part: sum(map(len, held.held)) for part, held in carving.held_out.items()},
         "dropped_duplicates": sum(map(len, found.splits.values())) - sum(map(len, splits.values())),
         "dropped_held_out": carving.dropped,
     }
-    groups = {part: _groups(documents[part], vocabulary) for part in PARTS if part != "train"}
-    return Corpus(spec.source, _fingerprint(parts), parts, provenance, carving.digests, groups, spec.part)
+    grouped = {part: groups(documents[part], pieces[part]) for part in carving.held_out}
+    weighed = {part: sizes(documents[part], pieces[part], vocabulary) for part in carving.held_out}
+    fingerprint = _fingerprint(parts, vocabulary)
+    return Corpus(spec.source, fingerprint, parts, provenance, carving.digests, grouped, spec.part, weighed, vocabulary)
 
 
 def _rooms(spec: DataSpec) -> dict[str, int]:
@@ -118,34 +135,8 @@ def _capped(train: list[bytes], spec: DataSpec, carving: Carving) -> list[bytes]
     return train if texts.size(train) <= room else texts.fill(train, room)
 
 
-def _join(documents: list[bytes], vocabulary: Vocabulary) -> np.ndarray:
-    pieces = [vocabulary.encode(document) for document in documents]
-    separator = np.full(1, vocabulary.separator, pieces[0].dtype)
-    return np.concatenate([piece for document in pieces for piece in (separator, document)][1:])
-
-
-def _groups(documents: list[bytes], vocabulary: Vocabulary) -> np.ndarray:
-    """Returns the group of each token of `_join(documents, vocabulary)`, -1 at its separators."""
-    lengths = [len(vocabulary.encode(document)) for document in documents]
-    runs = [
-        (group, length) for group, length in zip(_gathered(lengths), lengths, strict=True) for group, length in ((-1, 1), (group, length))
-    ]
-    return np.repeat(*np.array(runs, np.int32)[1:].T)
-
-
-def _gathered(lengths: list[int]) -> list[int]:
-    """Returns the group of each document: one of its own, or where there are too many the lightest so far, largest document first."""
-    if len(lengths) <= MOST_GROUPS:
-        return list(range(len(lengths)))
-    lightest, groups = [(0, group) for group in range(MOST_GROUPS)], [0] * len(lengths)
-    for document in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
-        weight, groups[document] = lightest[0]
-        heapq.heapreplace(lightest, (weight + lengths[document], groups[document]))
-    return groups
-
-
-def _fingerprint(parts: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(parts: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> str:
+    digest = hashlib.sha256(vocabulary.fingerprint.encode())
     for part in PARTS:
         digest.update(f"{part}:{parts[part].nbytes}:".encode())
         digest.update(np.ascontiguousarray(parts[part]).tobytes())

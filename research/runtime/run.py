@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from research.errors import UsageError
 from research.records import read_rows
-from research.runtime import catalog, loading, locks
+from research.runtime import catalog, loading, locks, settings
 from research.runtime.conclusions import Milestone, conclude, shown
 from research.runtime.progress import Interrupt, Interrupted, stop_requested
 from research.runtime.provenance import session, timed
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Run(NamedTuple):
-    """One experiment with its config, resolved, and the folder of its results."""
+    """One experiment with its config, the folder of its results, and the keys that were set by hand."""
 
     name: str
     variant: str
@@ -30,6 +30,7 @@ class Run(NamedTuple):
     config: Any
     plain: dict[str, Any]
     path: Path
+    typed: tuple[str, ...] = ()
 
 
 class Wishes(NamedTuple):
@@ -62,7 +63,7 @@ def start(run: Run, root: Path, wishes: Wishes) -> str:
     Experiments are sought beside the config, then under `root`.
     """
     locks.require()
-    from research.runtime import cluster, devices
+    from research.runtime import bases, cluster, devices
     from research.training.processes import by_leader, leads
 
     devices.prepare(os.environ)
@@ -73,7 +74,9 @@ def start(run: Run, root: Path, wishes: Wishes) -> str:
             words = by_leader(lambda: reported(experiment, run))
             return words if leads() else ""
         devices.describe(devices.found(), run.variant, run.module.VARIANTS, run.config_path)
-        experiment.check(run.config)
+        config = bases.settled(run.config, run.typed)
+        run = run._replace(config=config, plain=settings.to_plain(config))
+        experiment.check(config)
         if wishes.dry_run:
             words = describe(experiment.plan(run.config), run.path)
             return words if leads() else ""

@@ -24,6 +24,7 @@ from research.training import processes
 KEPT = 2
 SAVE_SECONDS = 30.0
 SAVE_SHARE = 1 / 20
+SAVED_BYTES = 1e8  # a second, digests included, before a first save has shown how long it takes
 _log = logging.getLogger(__name__)
 
 
@@ -87,11 +88,14 @@ def _replace(directory: Path, step: int, leaves: dict[str, np.ndarray], metadata
 
 
 class Autosave:
-    """Saves a run now and then: SAVE_SECONDS after the last time, or later where saving would take more than SAVE_SHARE of the run."""
+    """Saves a run now and then: SAVE_SECONDS after the last time, or later where saving would take more than SAVE_SHARE of the run.
 
-    def __init__(self, directory: Path) -> None:
+    nbytes: of what will be saved, by which the first time is chosen.
+    """
+
+    def __init__(self, directory: Path, nbytes: int = 0) -> None:
         self.directory = directory
-        self._next = time.monotonic() + SAVE_SECONDS
+        self._next = time.monotonic() + max(SAVE_SECONDS, nbytes / SAVED_BYTES / SAVE_SHARE)
 
     @property
     def due(self) -> bool:

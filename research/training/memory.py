@@ -1,8 +1,10 @@
 """How many members fit: an estimate from the config and the kind of device, never from what happens to be free."""
 
 import math
+import os
 import resource
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -56,6 +58,16 @@ def budget(device: jax.Device, devices: int) -> int:
         return CPU_BYTES
     limit = by_leader(lambda: (device.memory_stats() or {}).get("bytes_limit", 16 * 2**30))  # members are counted by it, alike everywhere
     return int(ACCELERATOR_SHARE * limit) * devices
+
+
+def machine_bytes(device: jax.Device, devices: int) -> int:
+    """Returns the memory of the devices of this process, or of the machine (or the container) where they are its cores."""
+    if device.platform != "cpu":
+        return by_leader(lambda: (device.memory_stats() or {}).get("bytes_limit", 16 * 2**30)) * devices
+    own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    words = limit.read_text().strip() if limit.exists() else "max"
+    return min(own, int(words)) if words.isdigit() else own
 
 
 def peak_bytes() -> int:

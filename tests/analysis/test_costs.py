@@ -19,6 +19,7 @@ from research.analysis.costs import (
     tree_bytes,
 )
 from research.data.batches import batch
+from research.data.vocabulary import BYTES
 from research.errors import UsageError
 from research.losses import cross_entropy
 from research.models.configuration import DecoderConfig
@@ -90,7 +91,7 @@ LONG = DecoderConfig(vocab_size=16, d_model=128, n_layers=1, n_heads=1, n_kv_hea
 @pytest.mark.parametrize("length", [256, 512])
 def test_attention_is_counted_as_it_is_executed(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decoder's own program, where it leaves out keys; the formula that counts all pairs is far off."""
-    model, data = decoder(LONG), batch(jnp.zeros((1, length + 1), jnp.int32))
+    model, data = decoder(LONG), batch(jnp.zeros((1, length + 1), jnp.int32), BYTES)
     params = jax.eval_shape(model.init, jax.random.key(0), data)
     gradient = jax.jit(jax.grad(lambda variables: cross_entropy(model, variables, data, None)[0]))
     compiled = compiled_flops(gradient.lower(params)) / length

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,10 @@ BASES = {
 }
 
 
+def start_of(place: int) -> dict[str, Any]:
+    return jax.tree.map(lambda x: x[place], BASES)
+
+
 def moved(strength: float) -> dict[str, np.ndarray]:
     """Weights that moved along one direction of the query and evenly in two of the up projection."""
     one = strength * np.outer(np.eye(16)[0], np.eye(16)[3]).reshape(16, 2, 8)
@@ -25,7 +30,7 @@ def moved(strength: float) -> dict[str, np.ndarray]:
 
 
 def recorded(*cells: tuple[dict[str, Any], dict[str, np.ndarray]], last: int | None = None) -> pd.DataFrame:
-    return pd.DataFrame(spectrum_records("e", [({**WHERE, **where}, 1, weights) for where, weights in cells], BASES, False, last))
+    return pd.DataFrame(spectrum_records("e", [({**WHERE, **where}, 1, weights) for where, weights in cells], start_of, False, last))
 
 
 def test_norms_and_first_values_of_every_budget_and_the_spectrum_of_the_last() -> None:

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from research import tree
-from research.cells.initializations import Initialization, base_of, parse, places, rotated, shuffled, stack
+from research.cells.bases import Bases
+from research.cells.initializations import Initialization, base_of, maker, parse, places, rotated, shuffled
 from research.errors import UsageError
 
 VECTOR = np.arange(64, dtype=np.float32)
@@ -63,7 +64,8 @@ def test_stacked_layers_keep_their_own_entries_in_their_own_order() -> None:
 def test_equal_bases_are_stacked_once() -> None:
     made = {"w": jnp.arange(6.0)}
     index = places(["pretrained", "shuffled", "random"], [0, 1], 1)
-    bases = stack(index, lambda init, seed: made, lambda seed: {"w": jnp.full(6, float(seed))})
+    make = maker(index, lambda init, seed: made, lambda seed: {"w": jnp.full(6, float(seed))})
+    bases = Bases(make, 5, together=True).stack(0)
     assert bases["w"].shape == (5, 6)
     assert index["pretrained", 0] == index["pretrained", 1] and len(set(index.values())) == 5
     np.testing.assert_array_equal(bases["w"][index["random", 1]], np.ones(6))

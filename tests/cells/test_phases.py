@@ -10,7 +10,7 @@ import pytest
 from research.cells import phases
 from research.cells.measures import BY_DOCUMENT, Measure
 from research.cells.phases import document_sizes, reference, untouched
-from research.cells.runner import Cell
+from research.cells.setting import Cell
 from research.records import Records
 
 MEASURES = [

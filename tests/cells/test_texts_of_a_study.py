@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from research.cells import study as studies
+from research.cells import starts as studies
 from research.cells.pretraining import Base
-from research.cells.study import Study, bases, corpora
+from research.cells.starts import bases
+from research.cells.study import Study, corpora
 from research.data.corpus import Corpus, DataSpec
 from research.data.vocabulary import BYTES
 from research.models.configuration import DecoderConfig
@@ -41,7 +42,7 @@ def _study(tmp_path: Path, source: str, target: str) -> Study:
 
 
 def _corpora(study: Study, workdir: Workdir) -> tuple[Corpus, ...]:
-    return corpora(study.source, (study.target,), workdir)
+    return corpora(study, (study.target,), workdir)
 
 
 def _documents(corpus: Corpus, *parts: str) -> set[str]:
@@ -59,7 +60,7 @@ def test_the_source_lacks_what_the_target_holds_out_and_the_summary_says_so(tmp_
 
 def test_a_source_lacks_what_any_of_several_targets_holds_out(tmp_path: Path, workdir: Workdir) -> None:
     one, other = (_study(tmp_path, "a/**/*.txt", f"a/{folder}/*.txt") for folder in ("medical", "other"))
-    source, *targets = corpora(one.source, (one.target, other.target), workdir)
+    source, *targets = corpora(one, (one.target, other.target), workdir)
     for target in targets:
         assert not _documents(source, "train") & _documents(target, "validation", "test", "final")
         assert _documents(source, "train") & _documents(target, "train")

@@ -1,9 +1,17 @@
+import dataclasses
+import functools
+
 import jax
 import numpy as np
 import pytest
 
-from research.data.batches import batch, order, orders, windows
+from research.data.batches import batch, order, orders, scored, windows
+from research.data.vocabulary import BYTES, Vocabulary, dtype_for
 from research.errors import UsageError
+
+TOKENS = dataclasses.replace(
+    BYTES, size=10, separator=2, mark=10, dtype=dtype_for(300), lengths=np.array([1, 2, 0, 4, 5, 1, 1, 1, 1, 1, 0])
+)
 
 
 @pytest.mark.parametrize(("tokens", "length", "count"), [(101, 10, 10), (109, 10, 10), (11, 10, 1)])
@@ -45,19 +53,37 @@ def test_order_stays_what_it_was_in_earlier_runs() -> None:
     assert order(1, 2, 6, 50).tolist() == orders([1], 0, 9, 6, 50)[0, 2].tolist() == [49, 30, 22, 7, 36, 10]
 
 
-def test_weights_are_zero_where_the_separator_is_the_target() -> None:
+def test_weights_are_zero_where_the_mark_is_the_target() -> None:
     cut = np.array([[0, 5, 6, 0], [7, 0, 8, 9]], np.uint8)
-    made = batch(cut)
+    made = batch(cut, BYTES)
     assert made["inputs"].tolist() == [[0, 5, 6], [7, 0, 8]]
     assert made["targets"].tolist() == [[5, 6, 0], [0, 8, 9]]
     assert made["weights"].tolist() == [[1, 1, 0], [0, 1, 1]]
-    assert batch(cut, separator=9)["weights"].tolist() == [[1, 1, 1], [1, 1, 0]]
     assert {key: value.dtype.name for key, value in made.items()} == {"inputs": "int32", "targets": "int32", "weights": "float32"}
 
 
-def test_batch_is_the_same_under_jit_and_with_a_member_axis() -> None:
-    cut = np.random.default_rng(0).integers(0, 4, (2, 3, 9)).astype(np.uint8)
-    under_jit = jax.jit(batch)(cut)
-    for key, value in batch(cut).items():
+def test_a_token_whose_id_is_0_or_the_separators_is_scored_and_marks_are_fed_as_the_separator() -> None:
+    cut = np.array([[10, 0, 3, 10], [4, 10, 0, 10]], np.uint16)
+    made = batch(cut, TOKENS)
+    assert made["inputs"].tolist() == [[2, 0, 3], [4, 2, 0]]
+    assert made["targets"].tolist() == [[0, 3, 2], [2, 0, 2]]  # the model has no row for a mark
+    assert made["weights"].tolist() == [[1, 1, 0], [0, 1, 0]]
+    assert batch(np.array([[0, 2, 1]], np.uint16), TOKENS)["weights"].tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("vocabulary", [BYTES, TOKENS])
+def test_batch_is_the_same_under_jit_and_with_a_member_axis(vocabulary: Vocabulary) -> None:
+    cut = np.random.default_rng(0).integers(0, 11, (2, 3, 9)).astype(vocabulary.dtype)
+    under_jit = jax.jit(functools.partial(batch, vocabulary=vocabulary))(cut)
+    for key, value in batch(cut, vocabulary).items():
         assert under_jit[key].dtype == value.dtype
         assert np.array_equal(under_jit[key], value)
+
+
+def test_scored_tokens_and_their_bytes_are_those_that_weigh() -> None:
+    cut = np.array([[10, 0, 3, 10], [4, 10, 0, 1]], np.uint16)
+    tokens, sizes = scored(cut, TOKENS)
+    assert tokens.tolist() == batch(cut, TOKENS)["weights"].sum(axis=-1).tolist() == [2, 2]
+    assert sizes.tolist() == [1 + 4, 1 + 2]
+    for row in np.random.default_rng(1).integers(0, 256, (4, 9)).astype(np.uint8):
+        assert np.array_equal(*scored(row, BYTES))

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from research.data.corpus import MOST_GROUPS, PARTS, Corpus, DataSpec, load_corpus
+from research.data.corpus import PARTS, Corpus, DataSpec, load_corpus
+from research.data.streams import MOST_GROUPS
 from research.data.vocabulary import BYTES
 
 

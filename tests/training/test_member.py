@@ -1,6 +1,7 @@
 """A member of a population is its own solo run; a decoy, unmasked padding, is not."""
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 from research import tree
 from research.adapters import lora
 from research.data.batches import batch, orders
+from research.data.vocabulary import BYTES
 from research.losses import cross_entropy
 from research.models.configuration import DecoderConfig
 from research.models.decoder import decoder
@@ -24,7 +26,13 @@ MODEL = decoder(DecoderConfig(d_model=16, d_mlp=32, n_layers=1, max_length=8))  
 DATA = np.random.default_rng(0).integers(1, 255, (200, 9)).astype(np.uint8)
 RANKS, STEPS, SIZE = (1, 3, 8, 2, 1, 3, 8, 2), 50, 4
 RATES = (1e-2, 3e-3, 1e-2, 2e-3, 1e-3, 1e-3, 1e-3, 1e-3)  # above 1e-2 training itself amplifies rounding: no bug, but no equality
-TASK = Task(MODEL, lora.LoRA(("attention/", "mlp/"), 8, 6.0), ("^adapter/",), OptimizerSpec(STEPS, weight_decay=0.1, clip=0.5), batch)
+TASK = Task(
+    MODEL,
+    lora.LoRA(("attention/", "mlp/"), 8, 6.0),
+    ("^adapter/",),
+    OptimizerSpec(STEPS, weight_decay=0.1, clip=0.5),
+    functools.partial(batch, vocabulary=BYTES),
+)
 
 
 class Trained(NamedTuple):
@@ -53,7 +61,7 @@ def run(functions: Population, placed: dict, some: Members, steps: int = STEPS, 
 
 @pytest.fixture(scope="module")
 def bases() -> dict:
-    init = jax.jit(jax.vmap(lambda key: MODEL.init(key, batch(jnp.zeros((1, 3), jnp.int32)))["params"]))
+    init = jax.jit(jax.vmap(lambda key: MODEL.init(key, batch(jnp.zeros((1, 3), jnp.int32), BYTES))["params"]))
     return init(jax.random.split(jax.random.key(0), 2))
 
 
@@ -88,7 +96,7 @@ def solo(index: int, bases: dict) -> tuple[dict, np.ndarray]:
         state = init_state(moves, {**params, **constants}, tx)
 
         def one(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:
-            state, metrics = step(state, batch(rows))
+            state, metrics = step(state, batch(rows, BYTES))
             return state, metrics["loss"]
 
         return jax.lax.scan(one, state, windows)
@@ -157,7 +165,7 @@ def on_mesh(spec: MeshSpec, params: dict) -> tuple[list[float], TrainState]:
     step = jit_step(make_train_step(MODEL, cross_entropy, tx), (specs(state), P(("data", "fsdp"))), (specs(state), P()), on)
     found = []
     for row in orders([0], 0, 20, 8, len(DATA))[0]:
-        state, metrics = step(state, batch(DATA[row]))
+        state, metrics = step(state, batch(DATA[row], BYTES))
         found.append(float(metrics["loss"]))
     return found, state
 

@@ -1,6 +1,7 @@
 """The form of a population on a GPU: members side by side by vmap, in bfloat16, where cuDNN has conditions."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from jax.custom_batching import custom_vmap
 from research.adapters import lora
 from research.adapters.lora import LoRA
 from research.data.batches import batch
+from research.data.vocabulary import BYTES
 from research.models import decoder as decoders
 from research.models.configuration import DecoderConfig
 from research.models.decoder import decoder
@@ -28,11 +30,13 @@ MEMBERS = Members(
 
 def task(**changes: Any) -> Task:
     model = decoder(DecoderConfig(d_model=16, d_mlp=32, n_layers=1, max_length=8, **changes))
-    return Task(model, LoRA(("attention/(query|value)",), 3, 6.0), ("^adapter/",), OptimizerSpec(6), batch)
+    return Task(
+        model, LoRA(("attention/(query|value)",), 3, 6.0), ("^adapter/",), OptimizerSpec(6), functools.partial(batch, vocabulary=BYTES)
+    )
 
 
 def one_base(what: Task) -> Any:
-    params = jax.jit(what.model.init)(jax.random.key(0), batch(WINDOWS[0, 0]))["params"]
+    params = jax.jit(what.model.init)(jax.random.key(0), batch(WINDOWS[0, 0], BYTES))["params"]
     return jax.tree.map(lambda x: x[None], params)
 
 

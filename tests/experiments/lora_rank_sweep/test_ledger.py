@@ -1,5 +1,6 @@
 """The ledger: counts of shapes that are known by hand, factors that multiply, and words that carry no number but ours."""
 
+import functools
 import re
 
 import pandas as pd
@@ -10,6 +11,7 @@ from experiments.lora_rank_sweep.arm_costs import Budget
 from experiments.lora_rank_sweep.ledger import COMPILED, CONFIG, FULL, MATCHED, PRETRAINING, findings, lines, sentence, table
 from research.adapters.lora import LoRA
 from research.data.batches import batch
+from research.data.vocabulary import BYTES
 from research.findings import Finding, find
 from research.models.configuration import DecoderConfig
 from research.models.decoder import decoder
@@ -35,9 +37,10 @@ def value(found: list[Finding], quantity: str, of: str, over: str | None = None)
 
 def test_costs_are_those_counted_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arm_costs, "compiled_flops", lambda program: 4 * 8 * 777.0)
-    full = Task(decoder(SMALL), None, ("^params/",), OptimizerSpec(5), batch, row=9)
-    lora = Task(decoder(SMALL), LoRA((QUERY,), 4), ("^adapter/",), OptimizerSpec(5), batch)
-    matched = Task(decoder(SMALL), None, (QUERY,), OptimizerSpec(5), batch)
+    to_batch = functools.partial(batch, vocabulary=BYTES)
+    full = Task(decoder(SMALL), None, ("^params/",), OptimizerSpec(5), to_batch, row=9)
+    lora = Task(decoder(SMALL), LoRA((QUERY,), 4), ("^adapter/",), OptimizerSpec(5), to_batch)
+    matched = Task(decoder(SMALL), None, (QUERY,), OptimizerSpec(5), to_batch)
     tasks = {"full": full, "block/lora": lora, "block/matched": matched, "all/matched": matched}
     rows = pd.DataFrame(arm_costs.arm_costs("e", tasks, (0, 1, 2, 4), SMALL, Budget(5, 4), Budget(100, 32)))
     assert lines(rows)[-1].arm == "all" and "flops_per_token_compiled" not in lines(rows)[-1].counts

@@ -1,5 +1,6 @@
 """A stand-in for an experiment: pretrains the smallest base there is and trains members of it, on two devices of one or two processes."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +11,11 @@ from ml_collections import ConfigDict
 
 from research.cells.measures import Measure
 from research.cells.pretraining import Pretraining, pretrain
-from research.cells.runner import Cell, Runner, Setting
+from research.cells.runner import Runner
+from research.cells.setting import Cell, Setting
 from research.data.batches import batch, in_batches, windows
 from research.data.corpus import Corpus
+from research.data.vocabulary import BYTES
 from research.figures.style import Captioned
 from research.findings import Estimate, Finding, finding
 from research.models.configuration import DecoderConfig
@@ -47,7 +50,7 @@ def run(config: ConfigDict, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
         spec = Pretraining(MODEL, OptimizerSpec(6), 1e-2, 4, 1, 0)
         base = fetch(pretrain(spec, corpus, make_mesh(MeshSpec(data=2)), progress).params)
         stacked, rows, mesh = jax.tree.map(lambda x: x[None], base), windows(text, MODEL.max_length), make_mesh(MeshSpec(member=2))
-        task = Task(decoder(MODEL), None, ("^params/",), OptimizerSpec(config.steps), batch)
+        task = Task(decoder(MODEL), None, ("^params/",), OptimizerSpec(config.steps), functools.partial(batch, vocabulary=BYTES))
         measures = {"result": (Measure("target_loss", in_batches(rows, (2, 4), 0), False),)}
         setting = Setting("paired", mesh, stacked, rows, 2, (config.steps,), 1, measures, {"full": 2}, keep=lambda *_: True)
         runner = Runner({"full": build(task, stacked, mesh)}, setting, workdir, progress)  # type: ignore[arg-type]
