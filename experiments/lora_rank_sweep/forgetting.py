@@ -18,7 +18,8 @@ def source_at_equal_loss(results: pd.DataFrame, target: str, init: str) -> Itera
 
     Seed by seed, at the worst final validation loss among what is compared, which every run of that seed has passed: its source loss is
     linear in its validation loss between budgets, the untouched model being the first; nothing where the end alone was read.
-    Beside each, its difference from training everything, paired by seed. Over bases alone: the source's documents are left out, and learning rates are each arm's own.
+    Beside each, its difference from training everything, paired by seed. Over bases alone: the source's documents are left out, and
+    learning rates are each arm's own.
     """
     own = results[(results["target"] == target) & (results["init"] == init) & results["metric"].isin(METRICS)]
     runs = own[own["phase"] == "result"]

@@ -13,7 +13,7 @@ from research.findings import Estimate, Finding, Table, find, finding
 PRETRAINING, FULL, MATCHED = "pretraining", "full fine-tuning", "same matrices, full rank"
 OF = {"pretraining": PRETRAINING, "full": FULL, "matched": MATCHED}
 FORMULA, COMPILED, CONFIG, SHAPES = "counted by formula", "counted in the compiled program", "set by the config", "counted from the shapes"
-ELSEWHERE = "not measured here: the base was pretrained elsewhere"
+ELSEWHERE = "not measured here: the base was pretrained elsewhere"  # as the records of `arm_costs` note it
 EQUAL = "every fine-tune sees equally many tokens: a choice of the config, not a finding"
 
 
@@ -161,7 +161,8 @@ def table(found: Sequence[Finding]) -> Table:
         ("what is trained", *columns.values()),
         rows,
         f"What training costs, in brackets as a factor of {FULL if over == FULL else 'pretraining one base'}. Tokens times FLOPs a token "
-        f"make FLOPs; bytes are no factor of them. FLOPs are {FORMULA}, tokens {CONFIG}: {EQUAL}. The choice of learning rates is not counted.",
+        f"make FLOPs; bytes are no factor of them. FLOPs are {FORMULA}, tokens {CONFIG}: {EQUAL}. The choice of learning rates "
+        "is not counted.",
     )
 
 

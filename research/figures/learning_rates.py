@@ -74,8 +74,8 @@ def caption(results: pd.DataFrame) -> str:
     anchors = " LoRA's rates were tried at the ranks shown; other ranks take theirs from these." if between else ""
     return (
         f"Loss on the target's validation part against learning rate; ringed: the chosen ones, {found}. A ring between points is the "
-        f"lowest point of a parabola through them. Crosses: diverged. Vertical axes differ between panels.{anchors}{short} The choice has {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'} of its own, apart from those of the results. "
+        f"lowest point of a parabola through them. Crosses: diverged. Vertical axes differ between panels.{anchors}{short} The choice "
+        f"has {seeds} {'seed' if seeds == 1 else 'seeds'} of its own, apart from those of the results. "
         + seeds_sentence(tried, BY, "the same validation text throughout")
     )
 

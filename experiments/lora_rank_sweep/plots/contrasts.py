@@ -50,9 +50,9 @@ def caption(found: Sequence[Finding]) -> str:
     return (
         f"From {FIRST} weights minus from others, paired by seed. Left: what a rank costs, LoRA's loss minus that of "
         f"{AT_FULL_RANK[reference]}. Middle: the share that it recovers of what {GAINS[reference]}, counted from rank 0. Right: "
-        "counted from the unigram entropy where that is lower; nothing stands where that gain is not clearly there. The three may point different ways. "
-        "An interval that holds 0 does not tell them apart. Rank 0 is the model without an adapter; numbers with an arrow lie off the "
-        f"axis. {ends}{interval_sentence(contrasts)}"
+        "counted from the unigram entropy where that is lower; nothing stands where that gain is not clearly there. The three may "
+        "point different ways. An interval that holds 0 does not tell them apart. Rank 0 is the model without an adapter; "
+        f"numbers with an arrow lie off the axis. {ends}{interval_sentence(contrasts)}"
     )
 
 
