@@ -91,7 +91,7 @@ def _name(documents: Parts, vocabulary: Vocabulary) -> str:
 def _kept(path: Path, documents: Parts) -> dict[str, Pieces] | None:
     """Returns what stands in a file of the cache, None where there is none or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {part: np.split(arrays[part], np.cumsum(arrays[f"{part} lengths"])[:-1]) for part in documents}
     except FileNotFoundError:
         return None

@@ -11,8 +11,12 @@ import numpy as np
 from research.errors import UsageError
 from research.pretrained.factors import Factor
 
-_USUAL = {"r": 8, "lora_alpha": 8, "use_rslora": False, "rank_pattern": {}, "alpha_pattern": {}}  # peft's defaults
-_PLAIN: dict[str, tuple[Any, ...]] = {"peft_type": ("LORA",), "bias": ("none",), "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal")}
+_USUAL: dict[str, Any] = {"r": 8, "lora_alpha": 8, "use_rslora": False, "rank_pattern": {}, "alpha_pattern": {}}  # peft's defaults
+_PLAIN: dict[str, tuple[Any, ...]] = {
+    "peft_type": ("LORA",),
+    "bias": ("none",),
+    "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal"),
+}
 _WITHOUT_MEANING = frozenset(  # for what a trained adapter computes: names say where it lies, and its tensors how large it is
     "task_type auto_mapping peft_version base_model_name_or_path revision inference_mode target_modules exclude_modules lora_dropout "
     "fan_in_fan_out layers_to_transform layers_pattern megatron_core qalora_group_size eva_config".split()

@@ -120,7 +120,7 @@ def check(word: str, checkpoint_rows: list[Row], model: Mapping[str, Any], store
         expected = row.layout.tensor_shape(row.shape)
         if shape != expected:
             raise UsageError(f"{word}: {name} is {shape} and should be {expected} by its config")
-        if not tensors.readable(stored[name]):
+        if not tensors.readable(stored[name].dtype):
             raise UsageError(f"{word}: {name} holds {stored[name].dtype} numbers, which are not read here; use a copy in BF16, F16 or F32")
 
 

@@ -87,6 +87,8 @@ _WITHOUT_MEANING = frozenset(  # for the function that a model computes
     "diversity_penalty early_stopping bad_words_ids use_bfloat16 torchscript tie_encoder_decoder cross_attention_hidden_size "
     "unsloth_fixed unsloth_version seq_length".split()
 )
+_CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "olmo2": "Olmo2ForCausalLM"}
+_CLASSES |= {"gpt2": "GPT2LMHeadModel", "gpt_neox": "GPTNeoXForCausalLM"}
 _ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
@@ -170,3 +172,34 @@ def _biases(family: str, config: Mapping[str, Any]) -> tuple[str, ...]:
     if family == "gpt_neox":
         return (*attention, "mlp", "norm")
     return (*attention, "mlp") if config.get("mlp_bias") else attention
+
+
+def to_hf(family: str, model: Mapping[str, Any], context: int) -> dict[str, Any]:
+    """Returns the config.json of a model, in the keys that transformers 4 and 5 both read; the inverse of `from_hf`.
+
+    UsageError for a model whose switches are not of this family, which no config.json of it could say.
+    """
+    sizes = (model["d_model"], model["n_layers"], model["n_heads"], model["d_mlp"], context)
+    if family == "gpt2":
+        found = dict(zip(("n_embd", "n_layer", "n_head", "n_inner", "n_positions"), sizes, strict=True))
+        found |= {"activation_function": _named(model["activation"]), "layer_norm_epsilon": model["norm_eps"]}
+    else:
+        names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
+        found = dict(zip(names, sizes, strict=True)) | {"hidden_act": _named(model["activation"])} | rotary.to_hf(family, model)
+    if family == "gpt_neox":
+        found |= {"layer_norm_eps": model["norm_eps"], "use_parallel_residual": model["parallel"], "attention_bias": "qkv" in model["bias"]}
+    elif family != "gpt2":
+        biases = {"attention_bias": "qkv" in model["bias"], "mlp_bias": "mlp" in model["bias"]}
+        found |= {name: value for name, value in biases.items() if name in DEFAULTS[family]}
+        found |= {"num_key_value_heads": model["n_kv_heads"], "head_dim": model["head_dim"], "rms_norm_eps": model["norm_eps"]}
+    found = {"architectures": [_CLASSES[family]], "model_type": family, "vocab_size": model["vocab_size"], **found}
+    found["tie_word_embeddings"] = model["tied"]
+    _, again, _ = from_hf(found)
+    if differing := [key for key, value in again.items() if key != "rope_scaling" and model[key] != value]:
+        words = ", ".join(f"{key} = {model[key]!r}" for key in differing)
+        raise UsageError(f"no config.json of a {family} model says {words}; it cannot leave as one")
+    return found
+
+
+def _named(activation: str) -> str:
+    return {"silu": "silu", "gelu_exact": "gelu", "gelu": "gelu_new"}[activation]

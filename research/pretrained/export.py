@@ -1,7 +1,6 @@
 """Folders that other tools read: an adapter as one of peft, a model as one of transformers with its tokenizer."""
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,24 +16,14 @@ from research import tree
 from research.errors import UsageError
 from research.files import atomic_write, explained
 from research.models.configuration import DecoderConfig
-from research.pretrained import adapter_configs, configs, families, peft
+from research.pretrained import adapter_configs, configs, families, peft, tokenizer_files
 from research.pretrained.checkpoint import Checkpoint, places
 from research.pretrained.factors import fuse, maps, of_variables
 from research.pretrained.layouts import join
+from research.pretrained.tokenizer_files import write_json
 
 SHARD_BYTES = 2 * 10**9
 ORIGIN = "lowlands.json"
-_TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "generation_config.json",
-)
 
 
 @contextlib.contextmanager
@@ -68,7 +57,7 @@ def write_adapter(folder: Path, base: Checkpoint, variables: Mapping[str, Any], 
     }
     if not factors:
         raise UsageError("every rank of this adapter is 0: it is its base, and there is nothing to export")
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for name, factor in factors.items():
         a, b = ("lora_embedding_A", "lora_embedding_B") if known[name].table else ("lora_A.weight", "lora_B.weight")
         arrays |= {f"{peft.PREFIX}{name}.{a}": factor.a.T, f"{peft.PREFIX}{name}.{b}": factor.b.T}
@@ -76,7 +65,7 @@ def write_adapter(folder: Path, base: Checkpoint, variables: Mapping[str, Any], 
     where = {"base_model_name_or_path": origin["base"], "revision": origin["revision"], "fan_in_fan_out": conv}
     with new_folder(folder) as draft:
         _save(draft / peft.WEIGHTS, arrays)
-        _write_json(draft / peft.CONFIG, {**where, **adapter_configs.to_peft(factors, rslora)})
+        write_json(draft / peft.CONFIG, {**where, **adapter_configs.to_peft(factors, rslora)})
         _describe(draft, "adapter", origin)
 
 
@@ -94,8 +83,8 @@ def write_model(folder: Path, base: Checkpoint, variables: Mapping[str, Any], or
         peft.merge(leaves, of_variables(variables))
     with new_folder(folder) as draft:
         _save_model(draft, base, leaves)
-        _write_json(draft / "config.json", _config(base))
-        _copy_tokenizer(draft, base)
+        write_json(draft / "config.json", _config(base))
+        tokenizer_files.put(draft, base)
         _describe(draft, "model", origin)
 
 
@@ -123,7 +112,7 @@ def _save_model(folder: Path, base: Checkpoint, leaves: Mapping[str, np.ndarray]
             arrays[name] = join(rows, own)
         _save(folder / file, arrays)
     if plan.is_sharded:
-        _write_json(folder / "model.safetensors.index.json", {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename})
+        write_json(folder / "model.safetensors.index.json", {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename})
 
 
 def _leaf(leaves: Mapping[str, np.ndarray], path: str, layer: int | None) -> np.ndarray:
@@ -135,28 +124,12 @@ def _leaf(leaves: Mapping[str, np.ndarray], path: str, layer: int | None) -> np.
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     try:
         save_file({name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}, path, {"format": "pt"})
+        path.chmod(0o644)  # the library's are the owner's alone
     except SafetensorError as error:
         raise UsageError(f"cannot write {path}: {error}; free some space and give the same command again") from error
 
 
-def _copy_tokenizer(folder: Path, base: Checkpoint) -> None:
-    """Copies the files of a folder byte for byte; those of a GGUF are written from its metadata."""
-    if base.source.is_dir():
-        for name in _TOKENIZER:
-            if (base.source / name).is_file():
-                shutil.copyfile(base.source / name, folder / name)
-        return
-    from research.pretrained.tokens import save_from_gguf
-
-    save_from_gguf(folder, base.config, base.model["vocab_size"])
-    _write_json(folder / "generation_config.json", {f"{name}_token_id": value for name, value in base.special.items()})
-
-
 def _describe(folder: Path, what: str, origin: Mapping[str, Any]) -> None:
-    _write_json(folder / ORIGIN, {"what": what, **origin})
+    write_json(folder / ORIGIN, {"what": what, **origin})
     lines = [f"This {what} was written by Lowlands.", "", *(f"* {key}: {value}" for key, value in origin.items() if value is not None)]
     atomic_write(folder / "README.md", ("\n".join(lines) + "\n").encode())
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    atomic_write(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())

@@ -94,7 +94,7 @@ def _trimmed(a: np.ndarray, b: np.ndarray, scale: float) -> Factor:
 
 
 def to_variables(factors: Mapping[Place, Factor], layers: int, scan: bool) -> dict[str, Any]:
-    """Returns nested 'adapter' and 'constants'; scanned ones are padded to the largest rank of a layer, of scale 0 where a layer has none."""
+    """Returns nested 'adapter' and 'constants'; scanned ones are padded to the largest rank of a layer, of scale 0 where it has none."""
     leaves: dict[str, np.ndarray] = {}
     for module in sorted({module for module, _ in factors}):
         own = {layer: factor for (name, layer), factor in factors.items() if name == module}

@@ -33,13 +33,15 @@ def load(folder: str | Path, checkpoint: Checkpoint, scan: bool = True) -> dict[
     return to_variables(_factors(folder, checkpoint), checkpoint.model["n_layers"], scan)
 
 
-def merged(folder: str | Path, checkpoint: Checkpoint, config: DecoderConfig) -> dict[str, Any]:
+def merged(folder: str | Path, base: object, config: DecoderConfig) -> dict[str, Any]:
     """Returns the base with the adapter merged in: nested parameters of config.param_dtype, each sum in float32 and rounded once.
 
-    Errors as in `load`.
+    Errors as in `load`; UsageError too for a base that is no `Checkpoint`, such as a kept cell of a run.
     """
-    factors = _factors(folder, checkpoint)
-    leaves = tree.flatten(checkpoint.load(dataclasses.replace(config, param_dtype="float32")))
+    if not isinstance(base, Checkpoint):
+        raise UsageError(f"peft:{folder} belongs to a checkpoint of transformers, and this run's base is none; set base=hf:... or gguf:...")
+    factors = _factors(folder, base)
+    leaves = tree.flatten(base.load(dataclasses.replace(config, param_dtype="float32")))
     merge(leaves, factors)
     for path, leaf in leaves.items():
         leaves[path] = leaf.astype(np.dtype(config.param_dtype), copy=False)
@@ -65,7 +67,9 @@ def _factors(folder: str | Path, checkpoint: Checkpoint) -> dict[Place, Factor]:
         if checkpoint.model["tied"] and (name == "lm_head" or (one and one.parts[0][0] == "embedding")):
             raise UsageError(f"{folder} adapts {name}, which is table and head of {checkpoint.word} at once; this is not implemented")
         if one is None:
-            raise UsageError(f"{folder} adapts {name}, which is no linear map of {checkpoint.word} ({checkpoint.family}); it is of another base")
+            raise UsageError(
+                f"{folder} adapts {name}, which is no linear map of {checkpoint.word} ({checkpoint.family}); it is of another base"
+            )
         _check_shapes(folder, name, one, a, b)
         factor = Factor(a.T, b.T, adapter_configs.scale_of(config, name, len(a), folder))
         found |= {place: part for place, part in zip(one.parts, split(one, factor), strict=True) if part is not None}

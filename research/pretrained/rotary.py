@@ -11,6 +11,7 @@ _KEYS = {
     "linear": ("factor",),
     "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
 }
+LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}  # of Llama 3.1 and 3.2
 
 
 def keys(family: str, config: Mapping[str, Any], head_dim: int) -> dict[str, Any]:
@@ -52,3 +53,24 @@ def scaling(kind: str, rope: Mapping[str, Any], theta: float, rotary: int) -> tu
         return 1.0 / ((1.0 - share) / factor + share)
 
     return tuple(divisor(k) for k in range(rotary // 2))
+
+
+def to_hf(family: str, model: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the keys of a config.json that say a model's rotary positions.
+
+    UsageError for divisors that are neither linear scaling nor, by the constants of Llama 3.1 and 3.2, llama3.
+    """
+    divisors, theta = model["rope_scaling"], model["rope_theta"]
+    if family == "gpt_neox":
+        found: dict[str, Any] = {"rotary_emb_base": theta, "rotary_pct": model["rotary_dim"] / model["head_dim"]}
+    else:
+        found = {"rope_theta": theta}
+    if not divisors:
+        return found
+    rope = {"rope_type": "linear", "factor": divisors[-1]}
+    if len(set(divisors)) > 1:
+        rope = {"rope_type": "llama3", "factor": divisors[-1], **LLAMA3}
+    meant = scaling(rope["rope_type"], rope, theta, model["rotary_dim"])
+    if not all(math.isclose(one, other, rel_tol=1e-5) for one, other in zip(meant, divisors, strict=True)):
+        raise UsageError(f"no config.json says rotary frequencies divided by {divisors}: neither linear nor Llama 3's scaling")
+    return {**found, "rope_scaling": rope}

@@ -32,7 +32,7 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
     tied_head = head if model["tied"] and head in stored else ""
     spare = "|".join(filter(None, (families.SPARE.get(family), f"^{re.escape(tied_head)}$" if tied_head else "")))
     checkpoint.check(word, rows, model, stored, spare)
-    described = {**_json(folder / "tokenizer_config.json"), **_json(folder / "generation_config.json"), **config}
+    described = {**_json(folder / "generation_config.json"), **{key: value for key, value in config.items() if value is not None}}
 
     def vocabulary() -> Vocabulary:
         from research.pretrained.tokens import from_json
@@ -111,7 +111,7 @@ def _weights(folder: Path, word: str) -> dict[str, Tensor]:
         raise UsageError(f"{word}: {folder} has neither model.safetensors nor {_INDEX}; download the folder whole")
     if list(folder.glob("*.bin")) or list(folder.glob("*.pt*")):
         raise UsageError(f"{word}: {folder} holds its weights as pickles, which are never opened here; convert them to safetensors")
-    raise UsageError(f"{word}: {folder} holds no weights (model.safetensors)")
+    raise UsageError(f"{word}: {folder} holds no model.safetensors, and pickles are not read")
 
 
 def _shards(folder: Path, index: Mapping[str, str], word: str) -> dict[str, Tensor]:

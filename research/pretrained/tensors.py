@@ -1,5 +1,6 @@
 """Tensors in files: known from headers alone, read one at a time."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -29,9 +30,17 @@ class Tensor(NamedTuple):
         return int(np.prod(self.shape, dtype=np.int64))
 
 
-def readable(tensor: Tensor) -> bool:
-    """Returns whether `read` knows the tensor's type."""
-    return tensor.dtype in TYPES or tensor.dtype in gguf.GGMLQuantizationType.__members__
+@functools.cache
+def readable(dtype: str) -> bool:
+    """Returns whether `read` knows numbers of this type: those of TYPES, and what the gguf package can dequantize."""
+    if dtype in TYPES or dtype not in gguf.GGMLQuantizationType.__members__:
+        return dtype in TYPES
+    kind = gguf.GGMLQuantizationType[dtype]
+    try:
+        gguf.dequantize(np.zeros((1, gguf.GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def read(tensor: Tensor) -> np.ndarray:
@@ -46,10 +55,7 @@ def read(tensor: Tensor) -> np.ndarray:
     for first in range(0, len(out), step):
         rows = min(step, len(out) - first)
         packed = _numbers(tensor, np.dtype(np.uint8), tensor.offset + first * stride, rows * stride)
-        try:
-            out[first : first + rows] = gguf.dequantize(packed.reshape(rows, stride), kind)
-        except NotImplementedError:
-            raise UsageError(f"{tensor.path} holds {tensor.dtype} numbers, which the gguf package cannot dequantize") from None
+        out[first : first + rows] = gguf.dequantize(packed.reshape(rows, stride), kind)
     return out.reshape(tensor.shape)
 
 

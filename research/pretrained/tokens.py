@@ -17,7 +17,7 @@ from research.errors import UsageError
 from research.pretrained.splits import SPLITS
 
 SEPARATOR = "<|endoftext|>"
-_SPECIAL, _OWN = (2, 3), 4  # kinds of tokens in a GGUF: unknown and control; defined by the user
+_SPECIAL, _OWN = (2, 3, 5), 4  # kinds of tokens in a GGUF: unknown, control and unused ones; those that a user defined
 _AT_ONCE = 64  # documents that are encoded in one call: what it returns takes a hundred times the room of the ids
 _ALPHABET = frozenset(pre_tokenizers.ByteLevel.alphabet())
 _log = logging.getLogger(__name__)
@@ -39,6 +39,13 @@ def from_gguf(fields: Mapping[str, Any], rows: int) -> Vocabulary:
 
     UsageError for what is not byte-level BPE, for an unknown way to cut text into words, and where it is another model's.
     """
+    tokenizer = rebuilt(fields)
+    special = {name: fields.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos")}
+    return _vocabulary(f"the tokenizer in this GGUF ({fields['tokenizer.ggml.pre']})", tokenizer, special, rows)
+
+
+def rebuilt(fields: Mapping[str, Any]) -> Tokenizer:
+    """Returns the tokenizer that a GGUF's metadata describes; UsageError as in `from_gguf`."""
     kind, pre = fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre")
     if kind != "gpt2":
         raise UsageError(f"tokenizer.ggml.model = {kind!r} in this GGUF is not implemented, only gpt2 (byte-level BPE); use the hf: folder")
@@ -47,9 +54,7 @@ def from_gguf(fields: Mapping[str, Any], rows: int) -> Vocabulary:
             f"tokenizer.ggml.pre = {pre!r} in this GGUF is not known, and so not how text is cut into words; known: {', '.join(SPLITS)}; "
             "use the hf: folder, whose tokenizer.json says it"
         )
-    tokenizer = _built(f"the tokenizer in this GGUF ({pre})", lambda: _rebuilt(fields, pre))
-    special = {name: fields.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos")}
-    return _vocabulary(f"the tokenizer in this GGUF ({pre})", tokenizer, special, rows)
+    return _built(f"the tokenizer in this GGUF ({pre})", lambda: _rebuilt(fields, pre))
 
 
 def _first(ids: int | Sequence[int] | None) -> int | None:

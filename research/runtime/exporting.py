@@ -1,5 +1,6 @@
 """`--export`: what a run trained leaves its folder, as transformers and peft read it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ def exported(workdir: Path, target: str, cell: str | None) -> str:
     base = _base(str(config.get("base", OWN)), workdir)
     cells = _cells(workdir)
     if cell is None:
-        return _listing(cells, workdir)
+        return _listing({cell: own for cell, own in cells.items() if own.what and _is_grounded(base, own)}, cells, workdir)
     if folder.resolve().is_relative_to(base.source.resolve()):
         raise UsageError(f"--export={target} lies in the folder of the base itself, {base.source}; name a new folder")
     if cell == BASE:
@@ -58,7 +59,11 @@ def exported(workdir: Path, target: str, cell: str | None) -> str:
     own = _known(cells, cell, workdir)
     base = _of_revision(base, str(own.coordinates.get("init") or ""))
     arrays = artifacts.load(workdir / "artifacts" / f"{cell}.npz")
-    _check_base(base, cell, own)
+    if not _is_grounded(base, own):
+        raise UsageError(
+            f"cell {cell} started from {own.coordinates['init']} weights, which no folder holds, and its {own.what} is of no use without "
+            "them; cells that trained everything, or that started from pretrained weights, can be exported"
+        )
     if own.what == "model":
         export.write_model(folder, base, tree.unflatten(arrays), _origin(base, {"cell": cell, **own.coordinates}))
         return f"the model of cell {cell} stands in {folder}"
@@ -108,14 +113,15 @@ def _names(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _listing(cells: Mapping[str, Trained], workdir: Path) -> str:
+def _listing(fit: Mapping[str, Trained], cells: Mapping[str, Trained], workdir: Path) -> str:
     lines = [
         f"  --cell={cell}  {own.what:7}  {', '.join(f'{key} {value}' for key, value in own.coordinates.items())}"
-        for cell, own in cells.items()
-        if own.what
+        for cell, own in fit.items()
     ]
     lost = sum(own.diverged for own in cells.values())
-    words = f"{len(lines)} of {len(cells)} cells of {workdir} can be exported; {lost} diverged, of the others no weights are kept"
+    words = (
+        f"{len(lines)} of {len(cells)} cells of {workdir} can be exported; {lost} diverged, the others were not kept or stand on no folder"
+    )
     return "\n".join([words, *lines, f"  --cell={BASE}  the base itself"])
 
 
@@ -131,7 +137,9 @@ def _known(cells: Mapping[str, Trained], cell: str, workdir: Path) -> Trained:
         words = "cells by which learning rates are chosen are not" if own.coordinates.get("phase") == "select" else full
         raise UsageError(f"no weights of cell {cell} ({trains}, seed {seed}) are kept: adapters of results are; {words}")
     if not own.what:
-        raise UsageError(f"cell {cell} moved within a random subspace, which is no adapter of peft; cells with LoRA or of full rank can be exported")
+        raise UsageError(
+            f"cell {cell} moved within a random subspace, which is no adapter of peft; cells with LoRA or of full rank can be exported"
+        )
     return own
 
 
@@ -142,18 +150,13 @@ def _of_revision(base: Checkpoint, init: str) -> Checkpoint:
     return sources.find(f"{base.word.partition('@')[0]}@{revision}")
 
 
-def _check_base(base: Checkpoint, cell: str, own: Trained) -> None:
-    """Raises UsageError where a part of the cell's weights is neither kept nor in the checkpoint's files."""
+def _is_grounded(base: Checkpoint, own: Trained) -> bool:
+    """Whether every weight of a cell was kept or is the checkpoint's."""
     init = str(own.coordinates.get("init") or "pretrained")
     if init == "pretrained" or init.startswith("pretrained@"):
-        return
-    kept = {name.removeprefix("params/") for name in own.kept if name.startswith("params/")}
-    generic = {"/".join(["layers" if part.startswith("layers_") else part for part in name.split("/")]) for name in kept}
-    if generic != {row.ours for row in families.rows(base.family, base.model)} or own.what != "model":
-        raise UsageError(
-            f"cell {cell} started from {init} weights, which no folder holds, so that its {own.what} would be of no use; cells that "
-            "trained everything, or that started from pretrained weights, can be exported"
-        )
+        return True
+    kept = {re.sub(r"^params/layers_\d+/", "params/layers/", name) for name in own.kept}
+    return {f"params/{row.ours}" for row in families.rows(base.family, base.model)} <= kept
 
 
 def _origin(base: Checkpoint, cell: Mapping[str, Any]) -> dict[str, Any]:

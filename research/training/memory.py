@@ -17,6 +17,7 @@ CPU_BYTES = 2**30  # of all host devices together: a run shares its machine
 PROCESS_BYTES = 900 * 2**20  # Python, JAX and its compiler, before the first member: measured on a CPU
 ACCELERATOR_SHARE = 0.6
 FLOAT = 4
+LARGE = 10**8  # bytes of a base above which a population holds a single one, and a machine a single copy
 
 
 class Footprint(NamedTuple):

@@ -23,12 +23,12 @@ def golden(family: str) -> Checkpoint:
     return find(f"hf:{GOLDENS / family}")
 
 
-def drawn(base: Checkpoint, scan: bool = True, rslora: bool = False, width: int = 5, ends: bool = False) -> dict[str, Any]:
-    """Returns 'adapter' and 'constants' padded to `width`, of rank 3, of rank 2 in the first layer's MLP and 0 in the last one's.
+def drawn(base: Checkpoint, scan: bool = True, rslora: bool = False, size: float = 0.2, ends: bool = False) -> dict[str, Any]:
+    """Returns 'adapter' and 'constants' padded to 5 columns, of rank 3, of rank 2 in the first layer's MLP and 0 in the last one's.
 
     ends: adapters of the tables and the head as well, where the model is not tied.
     """
-    rng, leaves, layers = np.random.default_rng(3), {}, base.model["n_layers"]
+    rng, leaves, layers, width = np.random.default_rng(3), {}, base.model["n_layers"], 5
     for one in maps(base.family, base.model).values():
         for module, layer in one.parts:
             if module == LEFT_OUT or (layer is None and (base.model["tied"] or not ends)):
@@ -36,8 +36,8 @@ def drawn(base: Checkpoint, scan: bool = True, rslora: bool = False, width: int 
             rank = {0: 2, layers - 1: 0}.get(layer, 3) if "mlp" in module and layer is not None else 3
             used = np.arange(width) < rank
             path = module if layer is None else module.replace("layers/", f"layers_{layer}/", 1)
-            a = rng.normal(size=(one.inputs, width)).astype(np.float32)
-            b = rng.normal(size=(width, one.outputs // len(one.parts))).astype(np.float32)
+            a = rng.normal(0, size, (one.inputs, width)).astype(np.float32)
+            b = rng.normal(0, size, (width, one.outputs // len(one.parts))).astype(np.float32)
             leaves |= {f"adapter/{path}/A": a * used, f"adapter/{path}/B": b * used[:, None]}
             scale = 7.0 / (np.sqrt(rank) if rslora else rank) if rank else 0.0
             leaves[f"constants/{path}/scale"] = np.float32(scale)
@@ -59,7 +59,9 @@ def by_definition(folder: Path, base: Path, conv: bool) -> dict[str, np.ndarray]
     tensors = {name: value.astype(np.float64) for file in base.glob("*.safetensors") for name, value in load_file(file).items()}
     for name in config["target_modules"]:
         table = f"base_model.model.{name}.lora_embedding_A" in pairs
-        a, b = (pairs[f"base_model.model.{name}.lora_{f'embedding_{side}' if table else f'{side}.weight'}"].astype(np.float64) for side in "AB")
+        a, b = (
+            pairs[f"base_model.model.{name}.lora_{f'embedding_{side}' if table else f'{side}.weight'}"].astype(np.float64) for side in "AB"
+        )
         rank, alpha = config["rank_pattern"].get(name, config["r"]), config["alpha_pattern"].get(name, config["lora_alpha"])
         assert a.shape[0] == b.shape[1] == rank
         update = b @ a * alpha / (np.sqrt(rank) if config["use_rslora"] else rank)

@@ -161,13 +161,20 @@ def test_what_is_not_a_plain_lora_is_refused_by_name(key: str, value: Any, words
 def test_tensors_that_do_not_belong_are_refused_by_name(tmp_path: Path) -> None:
     base = golden("llama")
     export.write_adapter(tmp_path / "a", base, drawn(base, ends=True), False, ORIGIN)
-    for other, words in (("qwen2", r"o_proj has A \(3, 96\) and B \(48, 3\)"), ("gpt_neox", "no linear map of"), ("llama_tied", "table and head")):
+    for other, words in (
+        ("qwen2", r"o_proj has A \(3, 96\) and B \(48, 3\)"),
+        ("gpt_neox", "no linear map of"),
+        ("llama_tied", "table and head"),
+    ):
         with pytest.raises(UsageError, match=words):
             peft.load(tmp_path / "a", golden(other))
     weights = tmp_path / "a" / "adapter_model.safetensors"
     tensors, name = load_file(weights), "base_model.model.model.layers.0.self_attn.q_proj"
     magnitude = {f"{name}.lora_magnitude_vector": np.zeros(96, np.float32)}
-    for changed, words in ((tensors | magnitude, "lora_magnitude_vector"), ({k: v for k, v in tensors.items() if k != f"{name}.lora_B.weight"}, "only one of A and B")):
+    for changed, words in (
+        (tensors | magnitude, "lora_magnitude_vector"),
+        ({k: v for k, v in tensors.items() if k != f"{name}.lora_B.weight"}, "only one of A and B"),
+    ):
         save_file(changed, weights)
         with pytest.raises(UsageError, match=words):
             peft.load(tmp_path / "a", base)
