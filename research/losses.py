@@ -1,6 +1,6 @@
-"""Losses: (apply, variables, batch, reference) -> (loss in nats, metrics). Coefficients are arrays, bound by functools.partial."""
+"""Losses: (model, variables, batch, reference, key) -> (loss in nats, metrics). Coefficients are arrays, bound by functools.partial."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,38 +8,87 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from research.models.model import Batch, Output, Variables
+from research.models.model import Batch, Model, Variables
 
 Metrics = dict[str, Array]
-Apply = Callable[[Variables, Batch], Output]
-Loss = Callable[[Apply, Variables, Batch, Any], tuple[Array, Metrics]]
+Loss = Callable[..., tuple[Array, Metrics]]
+Function = Callable[[Sequence[Array], Array], Metrics]  # (float32 logits of each side, targets) -> metrics, token by token
+
+WHOLE = 2**27  # bytes of the float32 logits of a batch up to which they are made at once; above it, in chunks of time of about that size
 
 
-def cross_entropy(apply: Apply, variables: Variables, batch: Batch, reference: Any = None) -> tuple[Array, Metrics]:
+def cross_entropy(
+    model: Model, variables: Variables, batch: Batch, reference: Any = None, key: Array | None = None
+) -> tuple[Array, Metrics]:
     """Returns the mean negative log-likelihood per weighted token, in nats.
 
     batch: inputs, targets (batch, time) and weights (batch, time). Metrics, each per token, (batch, time): `nll` in nats and `correct`,
     whether the target has the largest logit, both times the weight, and `weight`. A classifier's are (batch,). `reference` (frozen
-    variables) is not used by this loss.
+    variables) is not used by this loss; a key turns dropout on.
     """
-    logits_btv = apply(variables, batch).logits.astype(jnp.float32)
-    # One-hot, not a gather: XLA fuses it away, and its partitioner aborts on a gather from logits split over vocabulary and batch.
-    one_hot_btv = jax.nn.one_hot(batch["targets"], logits_btv.shape[-1])
-    nll_bt = optax.softmax_cross_entropy(logits_btv, one_hot_btv) * batch["weights"]
-    correct_bt = (logits_btv.argmax(-1) == batch["targets"]) * batch["weights"]
-    return _mean(nll_bt, batch["weights"]), {"nll": nll_bt, "correct": correct_bt, "weight": batch["weights"]}
+
+    def of(sides: Sequence[Array], targets: Array) -> Metrics:
+        (logits,) = sides
+        # One-hot, not a gather: XLA fuses it away, and its partitioner aborts on a gather from logits split over vocabulary and batch.
+        nll = optax.softmax_cross_entropy(logits, jax.nn.one_hot(targets, logits.shape[-1]))
+        return {"nll": nll, "correct": logits.argmax(-1) == targets}
+
+    return _mean("nll", _by_token(of, model, (variables,), batch, key), batch["weights"])
 
 
-def kl_divergence(apply: Apply, variables: Variables, batch: Batch, reference: Any) -> tuple[Array, Metrics]:
+def kl_divergence(model: Model, variables: Variables, batch: Batch, reference: Any, key: Array | None = None) -> tuple[Array, Metrics]:
     """Returns the mean Kullback-Leibler divergence of what `variables` predict from what the frozen `reference` does, in nats.
 
     batch: as for `cross_entropy`, whose targets only weigh. Metrics, each per token: `kl` in nats times the weight, and `weight`.
     """
-    student_btv = jax.nn.log_softmax(apply(variables, batch).logits.astype(jnp.float32))
-    teacher_btv = jax.nn.log_softmax(jax.lax.stop_gradient(apply(reference, batch).logits).astype(jnp.float32))
-    kl_bt = (jnp.exp(teacher_btv) * (teacher_btv - student_btv)).sum(-1) * batch["weights"]
-    return _mean(kl_bt, batch["weights"]), {"kl": kl_bt, "weight": batch["weights"]}
+
+    def of(sides: Sequence[Array], targets: Array) -> Metrics:
+        student, teacher = jax.nn.log_softmax(sides[0]), jax.nn.log_softmax(jax.lax.stop_gradient(sides[1]))
+        return {"kl": (jnp.exp(teacher) * (teacher - student)).sum(-1)}
+
+    return _mean("kl", _by_token(of, model, (variables, reference), batch, key), batch["weights"])
 
 
-def _mean(values_bt: Array, weights_bt: Array) -> Array:
-    return values_bt.sum() / jnp.maximum(weights_bt.sum(), 1.0)
+def _mean(name: str, values: Metrics, weights: Array) -> tuple[Array, Metrics]:
+    metrics = {metric: value * weights for metric, value in values.items()}
+    return metrics[name].sum() / jnp.maximum(weights.sum(), 1.0), {**metrics, "weight": weights}
+
+
+def _by_token(function: Function, model: Model, sides: Sequence[Variables], batch: Batch, key: Array | None) -> Metrics:
+    """Returns `function` of the logits that the model has with each of `sides`; where they are large, chunk by chunk of time.
+
+    Chunks cut no batch and no vocabulary, both of which may lie on several devices. Of a chunk nothing is kept for the backward pass.
+    """
+    if model.hidden is None or model.head is None:
+        return function([model.apply(side, batch, key=key).logits.astype(jnp.float32) for side in sides], batch["targets"])
+    head, settled = model.head, [model.settle(side) for side in sides]
+    streams = [model.hidden(side, batch, key=key).stream for side in settled]
+
+    def of(streams: Sequence[Array], targets: Array, key: Array | None) -> Metrics:
+        logits = [head(side, stream, key=key).astype(jnp.float32) for side, stream in zip(settled, streams, strict=True)]
+        return function(logits, targets)
+
+    size = jax.eval_shape(head, settled[0], streams[0]).size * jnp.dtype(jnp.float32).itemsize
+    if size <= WHOLE:
+        return of(streams, batch["targets"], key)
+    return _in_chunks(of, streams, batch["targets"], key, -(-size // WHOLE))
+
+
+def _in_chunks(of: Callable[..., Metrics], streams: Sequence[Array], targets: Array, key: Array | None, wanted: int) -> Metrics:
+    """Returns `of` in up to `wanted` chunks of time; the last is filled up with zeros."""
+    batch, time = targets.shape
+    length = -(-time // wanted)
+    chunks = -(-time // length)
+
+    def cut(x: Array) -> Array:
+        """(batch, time, ...) to (chunk, batch, length, ...)."""
+        filled = jnp.pad(x, ((0, 0), (0, chunks * length - time), *((0, 0),) * (x.ndim - 2)))
+        return jnp.moveaxis(filled.reshape(batch, chunks, length, *x.shape[2:]), 1, 0)
+
+    def one(_: None, xs: Any) -> tuple[None, Metrics]:
+        index, streams, targets = xs
+        return None, of(streams, targets, None if key is None else jax.random.fold_in(key, index))
+
+    xs = (jnp.arange(chunks), [cut(stream) for stream in streams], cut(targets))
+    _, values = jax.lax.scan(jax.checkpoint(one, prevent_cse=False), None, xs)
+    return {name: jnp.moveaxis(value, 0, 1).reshape(batch, -1)[:, :time] for name, value in values.items()}

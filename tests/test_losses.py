@@ -6,15 +6,18 @@ import numpy as np
 from scipy.special import rel_entr, softmax
 
 from research.losses import cross_entropy, kl_divergence
-from research.models.model import Output
+from research.models.model import Model, Output
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.standard_normal((2, 4, 5)).astype(np.float32) * 3.0
 BATCH = {"targets": RNG.integers(0, 5, (2, 4)).astype(np.int32), "weights": np.array([[1, 0, 1, 1], [0, 0, 2.5, 0]], np.float32)}
 
 
-def identity(variables: dict, batch: dict) -> Output:
+def identity(variables: dict, batch: dict, *, key: jax.Array | None = None) -> Output:
     return Output(variables["logits"], {})
+
+
+GIVEN = Model(lambda key, batch: {}, identity)
 
 
 def nll(logits: np.ndarray) -> np.ndarray:
@@ -25,7 +28,7 @@ def nll(logits: np.ndarray) -> np.ndarray:
 
 
 def loss(logits: np.ndarray, **batch: np.ndarray) -> tuple[jax.Array, dict]:
-    return cross_entropy(identity, {"logits": jnp.asarray(logits)}, {**BATCH, **batch})
+    return cross_entropy(GIVEN, {"logits": jnp.asarray(logits)}, {**BATCH, **batch})
 
 
 def test_the_loss_is_the_weighted_mean_of_numpy() -> None:
@@ -75,7 +78,7 @@ def test_large_logits_stay_finite() -> None:
 
 
 def test_the_reference_changes_nothing() -> None:
-    with_reference = cross_entropy(identity, {"logits": jnp.asarray(LOGITS)}, BATCH, {"logits": jnp.zeros_like(LOGITS)})
+    with_reference = cross_entropy(GIVEN, {"logits": jnp.asarray(LOGITS)}, BATCH, {"logits": jnp.zeros_like(LOGITS)})
     assert with_reference[0] == loss(LOGITS)[0]
 
 
@@ -83,7 +86,7 @@ def test_the_divergence_is_that_of_scipy_and_moves_the_student_only() -> None:
     other = LOGITS[::-1] + 1.0
 
     def divergence(student: jax.Array, teacher: jax.Array) -> jax.Array:
-        return kl_divergence(identity, {"logits": student}, BATCH, {"logits": teacher})[0]
+        return kl_divergence(GIVEN, {"logits": student}, BATCH, {"logits": teacher})[0]
 
     per_token = rel_entr(softmax(other.astype(np.float64), -1), softmax(LOGITS.astype(np.float64), -1)).sum(-1)
     value, (to_student, to_teacher) = jax.value_and_grad(divergence, (0, 1))(jnp.asarray(LOGITS), jnp.asarray(other))

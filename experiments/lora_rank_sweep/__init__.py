@@ -60,9 +60,9 @@ def answer(findings: Sequence[Finding]) -> str:
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
-    """Returns the figures by name, each with its caption."""
+    """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
     found = readings.findings(results)
-    return {
+    drawn = {
         "gap_against_rank": Captioned(gaps.gap_against_rank(found), gaps.caption(found)),
         "gap_contrasts": Captioned(contrast_plot.gap_contrasts(found), contrast_plot.caption(found)),
         "loss_against_rank": Captioned(ranks.loss_against_rank(results), ranks.caption(results)),
@@ -75,3 +75,4 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
         "source_against_target": Captioned(tradeoff.source_against_target(results), tradeoff.caption(results)),
         "source_at_equal_loss": Captioned(forgetting_plot.source_at_equal_loss(results, found), forgetting_plot.caption(found)),
     }
+    return {name: captioned for name, captioned in drawn.items() if captioned.figure.axes}

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from experiments.lora_rank_sweep.arm_costs import Budget, arm_costs
-from experiments.lora_rank_sweep.arms import ARMS, RankSweep, Spoke
+from experiments.lora_rank_sweep.arms import RankSweep, Spoke
+from experiments.lora_rank_sweep.moves import ARMS
 from research import tree
 from research.analysis.truncation import randomly_truncated, truncated
 from research.analysis.update_spectra import spectrum_records
@@ -33,13 +34,13 @@ class Cut(NamedTuple):
     params: Any
 
 
-def spectra(runner: Runner, cells: Sequence[Cell], scanned: bool) -> Rows:
+def spectra(runner: Runner, cells: Sequence[Cell], sweep: RankSweep, scanned: bool) -> Rows:
     """Returns the spectra of what training everything changed, whole at the end, the first values at each step that is kept."""
     workdir, kept = runner.workdir, runner.setting.kept_at
     full = (
         ({**each.coordinates, "step": step}, each.base, workdir.load_artifact(kept_as(each, step, kept[-1])))
         for each in cells
-        if each.shape == "full" and each.coordinates["chosen_for"] == kept[-1]
+        if each.shape == "full" and each.coordinates["chosen_for"] == kept[-1] and sweep.reads(each.coordinates)
         for step in kept
     )
     with timed("spectra", workdir.timings.append):
@@ -58,7 +59,7 @@ def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:
     wanted = [
         (c, [rank for rank in spoke.sweep.cut_ranks() if not records.has(phase="truncation", **_where(c), rank=rank)])
         for c in mine
-        if c.coordinates["init"] in spoke.sweep.star["inits"]
+        if c.coordinates["init"] in spoke.sweep.star["inits"] and spoke.sweep.reads(c.coordinates)
     ]
     with timed("truncations", runner.workdir.timings.append):
         cuts = (cut for c, ranks in wanted for cut in _cuts(runner, c, ranks, ARMS[arm].beside))
@@ -69,7 +70,8 @@ def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: St
     """Returns what each arm costs, as far as that does not stand yet."""
     experiment, workdir = runner.setting.experiment, runner.workdir
     with timed("costs", workdir.timings.append):
-        tuning, pretraining = Budget(sweep.steps, sweep.batch_size), Budget(study.pretraining["steps"], study.pretraining["batch_size"])
+        tuning, own = Budget(sweep.steps, sweep.batch_size), Budget(study.pretraining["steps"], study.pretraining["batch_size"])
+        pretraining = None if sweep.elsewhere else own
         return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks, study.model, tuning, pretraining))
 
 

@@ -17,7 +17,8 @@ from research.training.mesh import P, jit_step, own_device
 from research.training.population import Members, Task, split
 from research.training.step import TrainState, init_state, make_train_step
 
-Cost = tuple[str, float, str]
+Cost = tuple[str, float | None, str]
+ELSEWHERE = "not measured here: the base was pretrained elsewhere"
 
 
 class Budget(NamedTuple):
@@ -36,13 +37,14 @@ class _Arm(NamedTuple):
 
 
 def arm_costs(
-    experiment: str, tasks: Mapping[str, Task], ranks: Sequence[int], config: DecoderConfig, tuning: Budget, pretraining: Budget
+    experiment: str, tasks: Mapping[str, Task], ranks: Sequence[int], config: DecoderConfig, tuning: Budget, pretraining: Budget | None
 ) -> list[dict[str, Any]]:
     """Returns the cost records of pretraining one base and of each shape of `tasks`; LoRA at each rank, unpadded, in the form that runs.
 
     One step is compiled for everything and for the first arm, LoRA's at the smallest rank above 0 and at the largest, with layers
     unrolled: XLA counts the body of a scan once. The fused form takes a gradient that the formula does not: of the lowest adapted layer's
-    input, which nothing needs. Pretraining trains what the shape 'full' does.
+    input, which nothing needs. Pretraining trains what the shape 'full' does; `pretraining` None is somebody else's, of which the weights
+    alone are known.
     """
     windows = jax.ShapeDtypeStruct((tuning.batch_size, config.max_length + 1), jnp.int32)
     compiled = {None, max(ranks), min((rank for rank in ranks if rank), default=0)}
@@ -53,14 +55,16 @@ def arm_costs(
         for arm in _arms(tasks, ranks, windows):
             costs = _counted(arm, config, tuning)
             if arm.coordinates["trains"] == "full":
-                rows.append(({**arm.coordinates, "trains": "pretraining"}, _counted(arm, config, pretraining)))
+                own = _unknown(arm) if pretraining is None else _counted(arm, config, pretraining)
+                rows.append(({**arm.coordinates, "trains": "pretraining"}, own))
             rows.append((arm.coordinates, costs))
             if arm.coordinates["rank"] in compiled and arm.coordinates["arm"] in (None, first) and not config.scan:
                 counting.append((costs, pool.submit(compiled_flops, _lowered(arm, windows))))
         for costs, flops in counting:
             costs.append(("flops_per_token_compiled", flops.result() / (tuning.batch_size * config.max_length), "FLOPs/token"))
     start = {"experiment": experiment, "cell": "", "phase": "cost", "init": None}
-    return [{**start, **where, "metric": metric, "value": value, "unit": unit} for where, costs in rows for metric, value, unit in costs]
+    made = [{**start, **where, "metric": metric, "value": value, "unit": unit} for where, costs in rows for metric, value, unit in costs]
+    return [row if row["value"] is not None else {**row, "note": ELSEWHERE} for row in made]
 
 
 def _arms(tasks: Mapping[str, Task], ranks: Sequence[int], windows: jax.ShapeDtypeStruct) -> Iterator[_Arm]:
@@ -94,6 +98,11 @@ def _counted(arm: _Arm, config: DecoderConfig, budget: Budget) -> list[Cost]:
         ("checkpoint_bytes", tree_bytes(arm.state.trainable), "bytes"),
         ("flops_per_token_formula", flops_per_token(config, config.max_length, moves), "FLOPs/token"),
     ]
+
+
+def _unknown(arm: _Arm) -> list[Cost]:
+    """What is known of a pretraining that nobody measured here."""
+    return [("tokens", None, "tokens"), ("trainable_parameters", trainable_count(arm.state.trainable), "count")]
 
 
 def _lowered(arm: _Arm, windows: jax.ShapeDtypeStruct) -> jax.stages.Lowered:

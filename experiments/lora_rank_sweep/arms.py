@@ -1,10 +1,12 @@
-"""Arms: what may move, from where, at which rank and learning rate, on which target."""
+"""The axes of a sweep over ranks: what may move, from where, at which rank and learning rate, on which target."""
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+from experiments.lora_rank_sweep.moves import ARMS
+from research import tree
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
 from research.cells import initializations
@@ -12,26 +14,12 @@ from research.cells.initializations import base_of
 from research.cells.pretraining import example_batch, parameter_shapes
 from research.cells.runs import LoRARuns, check_rates
 from research.cells.study import Study, model_of
+from research.cells.subject import chunk_of
 from research.errors import UsageError
 from research.sweeps import grid
 from research.training.population import Task
 
-EVERY_MATRIX = ("(kernel|embedding)$",)
-
-
-class Arm(NamedTuple):
-    """Where adapters sit (None: adapter.targets of the config) and what is trained beside them."""
-
-    targets: tuple[str, ...] | None
-    beside: tuple[str, ...]
-
-
-ARMS = {
-    "block": Arm(None, ()),
-    "all": Arm(EVERY_MATRIX, ()),
-    "block+norms": Arm(None, ("params/.*norm/",)),
-    "block+ends": Arm(None, ("params/.*norm/", "params/embedding/", "params/head/")),
-}
+AFTER = ("spectra", "cuts", "costs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +28,10 @@ class RankSweep(LoRARuns):
 
     Crossed, or as a star: the first arm on every target, at all ranks from `star["inits"]` and at `star["ranks"]` from the others; the
     other arms on the first target, from `star["inits"]` at `star["arm_ranks"]`. LoRA's rates are chosen at `rate_ranks` (none: each rank).
+
+    matched: full-rank training of an arm's matrices is trained too; else ranks are compared with training everything. after: what is read
+    of trained cells. read_at: shares of the steps at which losses are read, beside the end. keep: seeds whose full weights are kept;
+    where the base was pretrained `elsewhere` no others are. selection_steps: of the runs that rates are chosen by, 0 for all.
     """
 
     targets: tuple[str, ...]
@@ -49,7 +41,14 @@ class RankSweep(LoRARuns):
     rate_ranks: tuple[int, ...]
     crossed: bool
     star: Mapping[str, Any]
+    matched: bool
+    after: tuple[str, ...]
+    read_at: tuple[float, ...]
+    keep: tuple[int, ...]
+    selection_steps: int
+    rates_per_budget: bool
     bases: int
+    elsewhere: bool
     lora_rates: tuple[float, ...]
     full_rates: tuple[float, ...]
 
@@ -57,9 +56,12 @@ class RankSweep(LoRARuns):
     def of(cls, config: Mapping[str, Any]) -> "RankSweep":
         """Returns the sweep of a plain config; raises UsageError for axes that cannot be."""
         rates = config["learning_rates"]
-        taken = {field.name for field in dataclasses.fields(cls)} - {"bases", "lora_rates", "full_rates"}
+        taken = {field.name for field in dataclasses.fields(cls)} - {"bases", "elsewhere", "lora_rates", "full_rates"}
         own = {name: config[name] for name in taken}
-        return cls(lora_rates=rates["lora"], full_rates=rates["full"], bases=config["pretraining"]["bases"], **own)
+        own |= {name: _numbers(name, config[name], kind) for name, kind in (("rate_ranks", int), ("read_at", float), ("keep", int))}
+        elsewhere = config["base"] != "own"
+        bases = 1 if elsewhere else config["pretraining"]["bases"]
+        return cls(lora_rates=rates["lora"], full_rates=rates["full"], bases=bases, elsewhere=elsewhere, **own)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,20 +87,50 @@ class RankSweep(LoRARuns):
         check_rates("full", self.full_rates)
         if len(self.lora_rates) != len(self.full_rates):
             raise UsageError("learning_rates.lora and learning_rates.full differ in length; every arm gets as many")
+        self._check_after()
+        self._check_steps()
+
+    def _check_after(self) -> None:
+        """Raises UsageError for what cannot be read of the cells that are trained."""
+        if unknown := [word for word in self.after if word not in AFTER]:
+            raise UsageError(f"after has {unknown[0]!r}: choose among {', '.join(AFTER)}")
+        if "cuts" in self.after and not self.matched:
+            raise UsageError("after has cuts, of what an arm's matrices learned at full rank: set matched=True, or leave cuts out of after")
+        if set(self.keep) - set(range(self.seeds)):
+            raise UsageError(f"keep = {self.keep}: choose among the seeds 0 to {self.seeds - 1}")
+        weighty = [word for word in self.after if word != "costs"]
+        if self.elsewhere and weighty and not self.keep:
+            raise UsageError(
+                f"after has {' and '.join(weighty)}, which take full weights, kept of a base from elsewhere for the seeds in keep alone: "
+                "set keep=0, or more seeds, or after=costs,"
+            )
+
+    def _check_steps(self) -> None:
+        """Raises UsageError for steps that no run stops at."""
+        chunk = chunk_of(self.steps)
+        if not all(0 < share < 1 for share in self.read_at):
+            raise UsageError(f"read_at = {self.read_at}: shares of the steps between 0 and 1, or () for the end alone")
+        if not 0 <= self.selection_steps <= self.steps or self.selection_steps % chunk:
+            raise UsageError(f"selection_steps = {self.selection_steps}: 0 for all {self.steps} steps, or a multiple of {chunk} below them")
+        if self.selection_steps and self.rates_per_budget:
+            raise UsageError(f"selection_steps = {self.selection_steps}, but rates_per_budget chooses at later steps too: set it to 0")
 
     def tasks(self, study: Study) -> dict[str, Task]:
         """Returns what is trained, by shape: 'full', and 'ARM/matched' and 'ARM/lora' for each arm."""
         model = model_of(study)
-        sites = find_sites(model, parameter_shapes(model), example_batch())
+        shapes = parameter_shapes(model)
+        sites, paths = find_sites(model, shapes, example_batch()), tree.flatten({"params": shapes})
         base = Task(model, None, ("^params/",), study.optimizer, study.to_batch, dropout=study.model.dropout > 0)
         result = {"full": base}
         for name in self.arms:
             arm = ARMS[name]
-            spec = self.lora(arm.targets or self.adapter["targets"], max((*self.ranks, *self.rate_ranks)))
+            beside = arm.moved(paths)
+            spec = self.lora(arm.sites(sites, model, self.adapter["targets"]), max((*self.ranks, *self.rate_ranks)))
             matrices = tuple(f"^{re.escape(path)}$" for path in targeted(sites, spec, model.tied))
             dropout = base.dropout or spec.dropout > 0
-            result[f"{name}/lora"] = dataclasses.replace(base, adapter=spec, moves=("^adapter/", *arm.beside), dropout=dropout)
-            result[f"{name}/matched"] = dataclasses.replace(base, moves=(*matrices, *arm.beside))
+            result[f"{name}/lora"] = dataclasses.replace(base, adapter=spec, moves=("^adapter/", *beside), dropout=dropout)
+            if self.matched:
+                result[f"{name}/matched"] = dataclasses.replace(base, moves=(*matrices, *beside))
         return result
 
     def spokes(self) -> list["Spoke"]:
@@ -117,6 +149,21 @@ class RankSweep(LoRARuns):
         elif not self.crossed and init not in self.star["inits"]:
             asked = self._some("ranks")
         return (0, *asked) if ARMS[arm].beside else asked
+
+    def reads(self, c: Mapping[str, Any]) -> bool:
+        """Returns whether `after` takes the full weights of a cell of the results."""
+        if self.elsewhere and c["seed"] not in self.keep:
+            return False
+        wanted = {"full": "spectra", "matched": "cuts"}.get(c["trains"])
+        return wanted in self.after and c["arm"] in (None, self.arms[0])
+
+    def keeps(self, c: Mapping[str, Any], step: int) -> bool:
+        """Returns whether the weights of a cell become an artifact at a step: adapters at the end, and full ones that somebody wants."""
+        if c["phase"] != "result" or c["chosen_for"] != self.steps:
+            return False
+        if step < self.steps:
+            return c["trains"] == "full" and self.reads(c)
+        return c["trains"] == "lora" or c["seed"] in self.keep or self.reads(c)
 
     def _central(self) -> tuple[str, ...]:
         """The initializations from which all arms are read."""
@@ -152,6 +199,11 @@ class Spoke:
         return self.sweep.steps
 
     @property
+    def selection_steps(self) -> int:
+        """Returns the steps of a run that learning rates are chosen by."""
+        return self.sweep.selection_steps or self.sweep.steps
+
+    @property
     def batch_size(self) -> int:
         """Returns the examples of a step."""
         return self.sweep.batch_size
@@ -178,7 +230,15 @@ class Spoke:
         ranks = self.sweep.ranks_of(arm, init)
         if phase == "select" and self.sweep.rate_ranks:
             ranks = (*ranks[: bool(ARMS[arm].beside)], *self.sweep.rate_ranks)  # rank 0, where something moves, has a rate of its own
-        return [*(("lora", rank) for rank in ranks), ("matched", None)]
+        return [*(("lora", rank) for rank in ranks), *[("matched", None)] * self.sweep.matched]
+
+
+def _numbers(name: str, values: Iterable[Any], kind: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """The values as numbers: those of a key that is empty in the config come as words."""
+    try:
+        return tuple(map(kind, values))
+    except ValueError:
+        raise UsageError(f"{name} = {tuple(values)}: numbers parted by commas, or ()") from None
 
 
 def shape_of(coordinates: Mapping[str, Any]) -> str:

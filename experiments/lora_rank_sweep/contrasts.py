@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve
-from research.analysis.contrasts import base_means, contrast, ratio
+from experiments.lora_rank_sweep.wording import FULL, MATCHED
+from research.analysis.contrasts import contrast, of_one_base, ratio, units
 from research.analysis.learning_rates import parabola_optimum
 from research.analysis.recovery import guard, headroom, relative_r90, start_loss
 from research.findings import Estimate, Finding, finding
@@ -18,7 +19,7 @@ WHAT = ["init", "arm", "trains", "rank"]
 
 
 def gaps(own: Measured) -> Iterator[Finding]:
-    """Yields, of each arm, initialization and rank, LoRA's loss minus that of the same matrices, and of everything, at full rank."""
+    """Yields, of each arm, initialization and rank, LoRA's loss minus that of the same matrices (if trained), and of everything."""
     for arm in own.arms():
         for init in own.inits():
             found = curve(own, init, arm)
@@ -28,7 +29,7 @@ def gaps(own: Measured) -> Iterator[Finding]:
                 where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "reference": reference}
                 yield finding("gap", where, own.mean(init, found.gap(rank, reference)), "bits/byte")
             for rank, (start, ceiling) in itertools.product(found.ranks[1:], _starts(own).items()):
-                where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "start": start}
+                where = {"target": own.target, "arm": arm, "init": init, "rank": int(rank), "start": start} | _against(found)
                 share = own.mean(init, found.share(rank, ceiling))
                 yield finding("share_of_gain", where, _guarded(share, ceiling, found), "1")
 
@@ -47,7 +48,7 @@ def between_inits(own: Measured) -> Iterator[Finding]:
         for rank, (start, ceiling) in itertools.product(shared, _starts(own).items()):
             share = own.difference(FIRST, first.share(rank, ceiling), other, second.share(rank, ceiling))
             share = _guarded(share, ceiling, first, second)
-            yield finding("contrast", {"of": "share of the gain", **where, "rank": int(rank), "start": start}, share, "1")
+            yield finding("contrast", {"of": "share of the gain", **where, "rank": int(rank), "start": start} | _against(first), share, "1")
         where = {**where, "between": f"{FIRST} / {other}"}
         yield finding("contrast", {"of": "r90", **where, "rank": None}, _of_r90(own, first, second), "1")
 
@@ -101,13 +102,18 @@ def _starts(own: Measured) -> dict[str, float]:
 def _guarded(estimate: Estimate, ceiling: float, *curves: Curve) -> Estimate:
     """A share, or null where the gain of one of the curves is not clearly there."""
     for found in curves:
-        start, matched = (base_means(values[:, 0], found.bases) for values in (found.start(ceiling), found.matched))
-        estimate = guard(estimate, headroom(start, matched))
+        start, whole = (units(values[:, 0], found.bases) for values in (found.start(ceiling), found.whole))
+        estimate = guard(estimate, headroom(start, whole))
     return estimate
 
 
+def _against(found: Curve) -> dict[str, str]:
+    """What else stands in the place of a share: the reference, where it is not the same matrices."""
+    return {} if found.reference == MATCHED else {"reference": found.reference}
+
+
 def _pairs(found: Curve) -> list[tuple[str, float]]:
-    references = ["matched", *(["full"] if np.isfinite(found.full).all() else [])]
+    references = [name for name, losses in ((MATCHED, found.matched), (FULL, found.full)) if np.isfinite(losses).all()]
     return [(reference, rank) for reference in references for rank in found.ranks]
 
 
@@ -118,11 +124,12 @@ def _of_r90(own: Measured, first: Curve, second: Curve) -> Estimate:
     def reading(found: Curve) -> Estimate:
         kept = np.isin(found.ranks, shared)
         start = start_loss(found.untouched, own.known["unigram_loss"])
-        return relative_r90(found.ranks[kept], start, found.reached[:, kept], found.matched)
+        return relative_r90(found.ranks[kept], start, found.reached[:, kept], found.whole)
 
     groups = range(1, 1 + (0 if own.weights is None else len(own.weights)))
     replicates = [np.array([reading(found.by_base(group)).value for group in groups], float) for found in (first, second)]
     whole = [reading(found.by_base()) for found in (first, second)]
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 and censored readings have no logarithm, and the note says so
         logs = np.log(replicates[0]) - np.log(replicates[1])
-    return ratio(whole[0], whole[1], logs if len(groups) else None, own.weights)
+    one_base = of_one_base(first.bases) or of_one_base(second.bases)
+    return ratio(whole[0], whole[1], logs if len(groups) else None, own.weights, one_base=one_base)

@@ -17,14 +17,17 @@ def source_at_equal_loss(results: pd.DataFrame, target: str, init: str) -> Itera
     """Yields the source loss of what was trained from an initialization, where all of it has learned the target equally well.
 
     Seed by seed, at the worst final validation loss among what is compared, which every run of that seed has passed: its source loss is
-    linear in its validation loss between budgets, the untouched model being the first. Beside each, its difference from training
-    everything, paired by seed. Over bases alone: the source's documents are left out, and learning rates are each arm's own.
+    linear in its validation loss between budgets, the untouched model being the first; nothing where the end alone was read.
+    Beside each, its difference from training everything, paired by seed. Over bases alone: the source's documents are left out, and
+    learning rates are each arm's own.
     """
     own = results[(results["target"] == target) & (results["init"] == init) & results["metric"].isin(METRICS)]
     runs = own[own["phase"] == "result"]
     if runs.empty:
         return
     runs = runs[runs["chosen_for"] == runs["chosen_for"].max()]
+    if runs["step"].nunique() < 2:  # from the untouched model to the end in one straight line: no path
+        return
     start = own[own["phase"] == "reference"].pivot_table(index="seed", columns="metric", values="value").astype(float)
     paths = {key: _path(run, start.loc[key[-1]]) for key, run in runs.groupby([*WHAT, "seed"], dropna=False, sort=False)}
     levels = {seed: max(path[0, -1] for key, path in paths.items() if key[-1] == seed) for seed in dict.fromkeys(key[-1] for key in paths)}

@@ -6,30 +6,31 @@ from typing import Any
 
 from experiments.lora_rank_sweep import ledger
 from experiments.lora_rank_sweep.contrasts import FIRST
+from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, IN_FULL_RANK, elsewhere, held, pieces_of, reference_of, small
+from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, Table, find, shown
 
 NULL = "random"
 FORM = "+#.3g"
 PARTS = {"matched": "same matrices, full rank", "full": "everything"}
 LOSSES = (
-    "Loss on held-out target text after the same steps, bits per byte [95 % interval over bases and documents]. Rank 0 is what moving "
+    "Loss on held-out target text after the same steps, bits per byte [95 % interval {held}]. Rank 0 is what moving "
     "alone reaches that an arm moves beside its adapters; where it moves nothing else, rank 0 is the untouched model."
 )
 COSTS = (
-    "What a rank costs: LoRA's loss minus that of the same matrices at full rank, bits per byte, the difference between pretrained and "
-    "random weights first [95 % interval over bases and documents]. At rank 0 no adapter moves. LoRA's rates were chosen at a few ranks, "
-    "interpolated between and held beyond; those of full rank were chosen for themselves."
+    "What a rank costs: LoRA's loss minus that of {reference}, bits per byte, the difference between pretrained and "
+    "random weights first [95 % interval {held}]. At rank 0 no adapter moves. "
 )
+AT_A_FEW = "LoRA's rates were chosen at a few ranks, interpolated between and held beyond; those of full rank were chosen for themselves."
+AT_EACH = "Learning rates were chosen for each rank, and for full rank, by themselves."
 SHARES = (
-    "The share that a rank recovers of what the same matrices gain at full rank: counted from rank 0, and from the unigram entropy where "
-    "that is lower, since coming down to it takes the frequencies of bytes alone [95 % interval over bases and documents]."
+    "The share that a rank recovers of what {gains}: counted from rank 0, and from the unigram entropy where "
+    "that is lower, since coming down to it takes the frequencies of {pieces} alone [95 % interval {held}]."
 )
 STARTS = {"rank 0": "from rank 0", "unigram": "from the unigram entropy where that is lower"}
-DIRECTIONS = (
-    "The rank at which LoRA gains 90 % of what the same matrices gain at full rank, counted from the untouched loss or the unigram "
-    "entropy, the lower of both; what is lost of the full-rank update by cutting it to its best and to random directions of the same "
-    "norm, bits per byte; and the first singular value of what training everything changed, over its norm, read at one norm for all."
-)
+NEEDED = "The rank at which LoRA gains 90 % of what {gains}, counted from the untouched loss or the unigram entropy, the lower of both"
+CUT = "what is lost of the full-rank update by cutting it to its best and to random directions of the same norm, bits per byte"
+VALUE = "and the first singular value of what training everything changed, over its norm, read at one norm for all"
 
 
 def answer(found: Sequence[Finding]) -> str:
@@ -38,26 +39,29 @@ def answer(found: Sequence[Finding]) -> str:
     All ways of counting stand there, since one may say less and another more; then who ends lower on each target, which is no matter of
     rank.
     """
-    costs = [f for f in found if _is_contrast(f, "gap to matched", f"{FIRST} - {NULL}") and f.value is not None]
+    reference, base = reference_of(found), elsewhere(found)
+    costs = [f for f in found if _is_contrast(f, f"gap to {reference}", f"{FIRST} - {NULL}") and f.value is not None]
     rank = min((f.where["rank"] for f in costs if f.where["rank"]), default=None)
     if rank is None:
         said = f"What a rank costs was not compared: that takes runs from {FIRST} and from {NULL} weights."
         return said if any(f.name == "target_loss" for f in found) else ""
     own, before = ([f for f in costs if f.where["rank"] == one] for one in (rank, 0))
-    sentences = [
-        f"What rank {rank} costs against full rank in the same matrices, {FIRST} minus {NULL} weights, in bits/byte: {_listed(own)}",
+    sentences = [f"The base is {base}, pretrained elsewhere"] if base else []
+    sentences += [
+        f"What rank {rank} costs against {IN_FULL_RANK[reference]}, {FIRST} minus {NULL} weights, in bits/byte: {_listed(own)}",
         _tally(own, (f"it costs less from {FIRST} weights", "more")),
         f"The same at rank 0, where no adapter moves: {_listed(before)}",
     ]
     for start, words in STARTS.items():
         shares = [f for f in found if _is_contrast(f, "share of the gain", f"{FIRST} - {NULL}") and f.where["rank"] == rank]
         shares = [f for f in shares if f.where["start"] == start]
-        sentences.append(f"The share of the gain that it recovers, counted {words}: {_listed(shares)}")
+        gain = "the gain" if reference == "matched" else "the gain of training everything"
+        sentences.append(f"The share of {gain} that it recovers, counted {words}: {_listed(shares)}")
         sentences.append(_tally(shares, (f"it is less from {FIRST} weights", "more")))
     ends = [f for f in found if f.name == "contrast" and f.where["between"] == f"{FIRST} untouched - {NULL} everything"]
     listed = ", ".join(f"{shown(f, FORM)} on {f.where['target']}" for f in ends)
     sentences += [f"Before any rank counts: untouched {FIRST} minus everything trained from {NULL} weights, {listed}"] if ends else []
-    return " ".join(f"{sentence}." for sentence in (*sentences, "95 % intervals, each for itself; arms share bases and documents"))
+    return " ".join(f"{sentence}." for sentence in (*sentences, _bounds(costs)))
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
@@ -70,6 +74,17 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     costs = costs._replace(caption=f"{costs.caption} {ledger.sentence(found)}")
     made = (_of_losses(found, rows), _of_costs(found, rows), _of_shares(found, rows), _of_directions(found, rows), costs)
     return tuple(table for table in made if table.rows)
+
+
+def _bounds(contrasts: Sequence[Finding]) -> str:
+    """What the intervals of an answer hold, and what they leave out."""
+    single = [f.n for f in contrasts if BASE_LEFT_OUT in f.note]
+    if not single:
+        return "95 % intervals, each for itself; arms share bases and documents"
+    drawn = "the order of the data, the adapter's start and the random weights"
+    documents = small(contrasts).strip(" ()")
+    said = f"95 % intervals, each for itself, over {max(single)} seeds of one base ({drawn} vary): the base is left out"
+    return f"{said}, and {documents}" if documents else f"{said}; arms share the base and the documents"
 
 
 def _listed(contrasts: Sequence[Finding]) -> str:
@@ -99,32 +114,38 @@ def _of_losses(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
     losses = [f for f in found if f.name == "target_loss"]
     ranks = sorted({f.where["rank"] for f in losses if f.where["trains"] == "lora"})
     ranks = [rank for rank in ranks if rank in (0, *_some([rank for rank in ranks if rank]))]
-    columns = ("target", "adapted", "from", "untouched", *(f"rank {rank}" for rank in ranks), *PARTS.values())
+    parts = {trains: words for trains, words in PARTS.items() if trains == "full" or find(losses, "target_loss", trains=trains)}
+    columns = ("target", "adapted", "from", "untouched", *(f"rank {rank}" for rank in ranks), *parts.values())
 
     def cells(target: str, arm: str, init: str) -> tuple[str, ...]:
         at = {"target": target, "init": init}
         adapted = (find(losses, "target_loss", **at, arm=arm, trains="lora", rank=rank) for rank in ranks)
-        matched = find(losses, "target_loss", **at, arm=arm, trains="matched")
-        full = find(losses, "target_loss", **at, trains="full")
-        return tuple(map(shown, (find(found, "untouched_loss", **at), *adapted, matched, full)))
+        whole = {
+            "matched": find(losses, "target_loss", **at, arm=arm, trains="matched"),
+            "full": find(losses, "target_loss", **at, trains="full"),
+        }
+        return tuple(map(shown, (find(found, "untouched_loss", **at), *adapted, *(whole[trains] for trains in parts))))
 
     entropies = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "unigram_loss"]
     floors = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "floor_loss"]
-    known = f" Frequencies of single bytes alone give {', '.join(entropies)}." if entropies else ""
+    known = f" Frequencies of single {pieces_of(found)} alone give {', '.join(entropies)}." if entropies else ""
     known += f" On average no model can be below {', '.join(floors)}." if floors else ""
-    return Table(columns, tuple((row[0], row[1], row[2], *cells(*row)) for row in rows), LOSSES + known)
+    return Table(columns, tuple((row[0], row[1], row[2], *cells(*row)) for row in rows), LOSSES.format(held=held(losses)) + known)
 
 
 def _of_costs(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
-    inits, between = list(dict.fromkeys(init for _, _, init in rows)), f"{FIRST} - {NULL}"
+    inits, between, reference = list(dict.fromkeys(init for _, _, init in rows)), f"{FIRST} - {NULL}", reference_of(found)
     columns = ("target", "adapted", "rank", between, *(f"from {init}" for init in inits))
     made = []
     for where in _places(found, rows, (0,)):
-        gaps = [find(found, "gap", **where, init=init, reference="matched") for init in inits]
-        contrast = find(found, "contrast", **where, of="gap to matched", between=between)
+        gaps = [find(found, "gap", **where, init=init, reference=reference) for init in inits]
+        contrast = find(found, "contrast", **where, of=f"gap to {reference}", between=between)
         if any(gaps):
             made.append((where["target"], where["arm"], str(where["rank"]), *(shown(f, FORM) for f in (contrast, *gaps))))
-    return Table(columns, tuple(made), COSTS)
+    shared = [f for f in found if f.name == "gap" and f.where["reference"] == reference]
+    tried, read = ({f.where["rank"] for f in some} - {0} for some in ([f for f in found if f.name == "lr_ratio"], shared))
+    words = COSTS.format(reference=AT_FULL_RANK[reference], held=held(shared)) + (AT_EACH if read and read <= tried else AT_A_FEW)
+    return Table(columns, tuple(made), words)
 
 
 def _of_shares(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
@@ -138,7 +159,8 @@ def _of_shares(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
             contrast = find(found, "contrast", **where, of="share of the gain", between=between, start=start)
             cells += [_or_undefined(contrast, FORM), *(_or_undefined(f, ".2f") for f in shares)]
         made.append((where["target"], where["arm"], str(where["rank"]), *cells))
-    return Table(columns, tuple(made), SHARES)
+    every = [f for f in found if f.name == "share_of_gain"]
+    return Table(columns, tuple(made), SHARES.format(gains=GAINS[reference_of(found)], pieces=pieces_of(found), held=held(every)))
 
 
 def _places(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]], first: tuple[int, ...]) -> Iterator[dict[str, Any]]:
@@ -153,16 +175,18 @@ def _places(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]], firs
 def _of_directions(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -> Table:
     ranks = _some(sorted({f.where["rank"] for f in found if f.name == "cut_update"}))[:2]
     cuts = [(rank, which) for rank in ranks for which in ("best", "random")]
+    is_read = find(found, "first_singular_value", at="one norm") is not None
     words = (f"cut to {rank} {which} direction{'s' * (rank > 1)}" for rank, which in cuts)
-    columns = ("target", "adapted", "from", "rank for 90 % of the gain", *words, "first singular value")
+    columns = ("target", "adapted", "from", "rank for 90 % of the gain", *words, *["first singular value"] * is_read)
     made = []
     for target, arm, init in rows:
         at = {"target": target, "init": init}
         needed = find(found, "r90", **at, arm=arm, reading="relative")
         lost = [find(found, "cut_update", **at, arm=arm, rank=rank, directions=which) for rank, which in cuts]
-        value = find(found, "first_singular_value", **at, at="one norm")
-        made.append((target, arm, init, shown(needed, ".3g"), *(shown(f, "+.2f") for f in lost), shown(value, ".2f")))
-    return Table(columns, tuple(made), DIRECTIONS)
+        values = [find(found, "first_singular_value", **at, at="one norm")] * is_read
+        made.append((target, arm, init, shown(needed, ".3g"), *(shown(f, "+.2f") for f in lost), *(shown(f, ".2f") for f in values)))
+    words_needed = NEEDED.format(gains=GAINS[reference_of(found)])
+    return Table(columns, tuple(made), f"{'; '.join([words_needed, *[CUT] * bool(cuts), *[VALUE] * is_read])}.")
 
 
 def _is_contrast(f: Finding, of: str, between: str) -> bool:

@@ -13,6 +13,7 @@ from research.findings import Estimate, Finding, Table, find, finding
 PRETRAINING, FULL, MATCHED = "pretraining", "full fine-tuning", "same matrices, full rank"
 OF = {"pretraining": PRETRAINING, "full": FULL, "matched": MATCHED}
 FORMULA, COMPILED, CONFIG, SHAPES = "counted by formula", "counted in the compiled program", "set by the config", "counted from the shapes"
+ELSEWHERE = "not measured here: the base was pretrained elsewhere"  # as the records of `arm_costs` note it
 EQUAL = "every fine-tune sees equally many tokens: a choice of the config, not a finding"
 
 
@@ -43,6 +44,11 @@ class Line(NamedTuple):
     arm: str | None
     rank: int | None
     counts: Mapping[str, float]
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Returns whether this is a pretraining whose tokens nobody counted here."""
+        return self.of == PRETRAINING and "tokens" not in self.counts
 
     def over(self, other: "Line", quantity: str) -> float | None:
         """Returns this line's count as a factor of another's; None where either is unknown, or the other's is 0."""
@@ -85,7 +91,9 @@ def _of_line(line: Line, ledger: Sequence[Line]) -> Iterator[Finding]:
     others = [] if line.of == PRETRAINING else [other for other in ledger if other.of in {PRETRAINING, FULL} - {line.of}]
     for name, (unit, source, note) in QUANTITIES.items():
         where = {"quantity": name, "of": line.of, "arm": line.arm, "rank": line.rank}
-        if name in line.counts:
+        if name == "tokens" and line.is_elsewhere:
+            yield finding("ledger", {**where, "over": None}, Estimate(None, None, None, 1, ELSEWHERE, ELSEWHERE), unit)
+        elif name in line.counts:
             yield finding("ledger", {**where, "over": None}, Estimate(line.counts[name], None, None, 1, source, note), unit)
         for other in others:
             factor = line.over(other, name)
@@ -96,24 +104,23 @@ def _of_line(line: Line, ledger: Sequence[Line]) -> Iterator[Finding]:
 def sentence(found: Sequence[Finding]) -> str:
     """Returns in words how savings multiply, from full fine-tuning and from LoRA of the smallest and largest rank of the first arm.
 
-    Empty where the ledger lacks pretraining or full fine-tuning.
+    Where pretraining was not counted, being somebody else's, no factor over it is claimed. Empty where the ledger lacks full fine-tuning.
     """
     tokens, full = (_value(found, quantity, FULL, PRETRAINING) for quantity in ("tokens", "flops"))
-    if not tokens or not full:
-        return ""
-    parts = [
-        f"Full fine-tuning takes {fraction(tokens)} of pretraining's tokens, a choice of the config, and {fraction(full)} of its FLOPs"
-    ]
     ranks = _ranks(found)
+    if find(found, "ledger", of=FULL, over=None) is None or not (tokens or is_elsewhere(found)):
+        return ""
+    parts = [f"What pretraining took was {ELSEWHERE}"]
+    if tokens and full:
+        takes = f"{fraction(tokens)} of pretraining's tokens, a choice of the config, and {fraction(full)} of its FLOPs"
+        parts = [f"Full fine-tuning takes {takes}"]
     for of in [f"LoRA rank {rank}" for rank in sorted({ranks[0], ranks[-1]})] if ranks else ():
         step, total = _value(found, "flops_per_token", of, FULL), _value(found, "flops", of, PRETRAINING)
         compiled = _value(found, "flops_per_token_compiled", of, FULL)
         beside = f" ({compiled:.2f} in the compiled program)" if compiled else ""
-        if step and total:
-            parts.append(
-                f"{of}, on as many tokens, takes {step:.2f} of full fine-tuning's FLOPs a token by formula{beside}, "
-                f"and the product is {_as(total)}"
-            )
+        if step:
+            product = f", and the product is {_as(total)}" if total else ""
+            parts.append(f"{of}, on as many tokens, takes {step:.2f} of full fine-tuning's FLOPs a token by formula{beside}{product}")
     said = [f"{'; '.join(parts)}."]
     small = f"LoRA rank {ranks[0]}" if ranks else ""
     shares = [_value(found, name, small, FULL) for name in ("trainable_parameters", "optimizer_bytes", "checkpoint_bytes")]
@@ -132,16 +139,20 @@ def fraction(factor: float) -> str:
 
 
 def table(found: Sequence[Finding]) -> Table:
-    """Returns the ledger's quantities, a row for each line of the first arm, each with its factor over pretraining."""
+    """Returns the ledger's quantities, a row for each line of the first arm, each with its factor over pretraining.
+
+    Where pretraining was not counted, its own row has what is known of it, and factors are over full fine-tuning.
+    """
     columns = {"tokens": "tokens", "flops_per_token": "FLOPs a token", "flops": "FLOPs", "trainable_parameters": "trained parameters"}
     columns |= {"optimizer_bytes": "optimizer bytes", "checkpoint_bytes": "bytes to store"}
     keys = dict.fromkeys((f.where["of"], f.where["arm"]) for f in found if f.name == "ledger")
     first = next((arm for _, arm in keys if arm), None)
     keys = {key: None for key in keys if key[1] in (None, first)}
+    over = FULL if is_elsewhere(found) else PRETRAINING
 
     def cell(of: str, arm: str | None, quantity: str) -> str:
         where = {"quantity": quantity, "of": of, "arm": arm}
-        count, factor = find(found, "ledger", **where, over=None), find(found, "ledger", **where, over=PRETRAINING)
+        count, factor = find(found, "ledger", **where, over=None), find(found, "ledger", **where, over=over)
         factored = "" if factor is None or factor.value is None else f" ({factor.value:.3g})"
         return "–" if count is None or count.value is None else f"{compact(count.value)}{factored}"
 
@@ -149,9 +160,16 @@ def table(found: Sequence[Finding]) -> Table:
     return Table(
         ("what is trained", *columns.values()),
         rows,
-        "What training costs, in brackets as a factor of pretraining one base. Tokens times FLOPs a token make FLOPs; bytes are no factor "
-        f"of them. FLOPs are {FORMULA}, tokens {CONFIG}: {EQUAL}. The choice of learning rates is not counted.",
+        f"What training costs, in brackets as a factor of {FULL if over == FULL else 'pretraining one base'}. Tokens times FLOPs a token "
+        f"make FLOPs; bytes are no factor of them. FLOPs are {FORMULA}, tokens {CONFIG}: {EQUAL}. The choice of learning rates "
+        "is not counted.",
     )
+
+
+def is_elsewhere(found: Sequence[Finding]) -> bool:
+    """Returns whether the base was pretrained elsewhere, so that what that took is not known here."""
+    pretraining = find(found, "ledger", of=PRETRAINING, quantity="tokens")
+    return pretraining is not None and pretraining.value is None
 
 
 def _ranks(found: Sequence[Finding]) -> list[int]:

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from research.analysis.contrasts import base_means, contrast, without_each
+from experiments.lora_rank_sweep.wording import FULL, MATCHED
+from research.analysis.contrasts import BASE_LEFT_OUT, base_means, contrast, of_one_base, units, without_each
+from research.analysis.intervals import join_notes
 from research.analysis.recovery import recovered
 from research.findings import Estimate
 
@@ -59,12 +61,17 @@ class Measured(NamedTuple):
         """Returns everything that was trained."""
         return [what for what in self.runs if what[2] != UNTOUCHED]
 
+    @property
+    def reference(self) -> str:
+        """Returns what a rank is compared with: full-rank training of the same matrices, or of everything where none was done."""
+        return MATCHED if any(what[2] == MATCHED for what in self.runs) else FULL
+
     def of(self, init: str, arm: str | None, trains: str, rank: int | None = None) -> Runs:
         """Returns the runs of what was trained, none where it was not."""
         return self.runs.get((init, arm, trains, rank), Runs.of(()))
 
     def mean(self, init: str, runs: Runs) -> Estimate:
-        """Returns the mean over the bases of an initialization, with its interval over bases and documents."""
+        """Returns the mean over the bases of an initialization, or the seeds of its only one, with its interval."""
         return self._over(runs.losses, self._bases(init, runs.seeds))
 
     def difference(self, init: str, runs: Runs, other: str, others: Runs) -> Estimate:
@@ -85,7 +92,8 @@ class Curve(NamedTuple):
     """Losses against rank of an arm from an initialization, each (..., 1 + groups) in its last axis.
 
     ranks (ranks,); reached (seeds, ranks, ...); matched, full, untouched (seeds, ...); seeds and bases (seeds,). Rank 0 stands first: the
-    untouched loss where nothing but the adapter moves, else what moving the rest alone reached. `full` is null where it was not trained.
+    untouched loss where nothing but the adapter moves, else what moving the rest alone reached. `matched` and `full` are null where they
+    were not trained; `reference` says which of them a rank is compared with.
     """
 
     ranks: np.ndarray
@@ -95,6 +103,12 @@ class Curve(NamedTuple):
     untouched: np.ndarray
     seeds: np.ndarray
     bases: np.ndarray
+    reference: str
+
+    @property
+    def whole(self) -> np.ndarray:
+        """Returns the losses that a rank is compared with, (seeds, ...)."""
+        return self.full if self.reference == FULL else self.matched
 
     def gap(self, rank: float, reference: str) -> Runs:
         """Returns LoRA's loss minus that of a reference, 'matched' or 'full'."""
@@ -105,18 +119,24 @@ class Curve(NamedTuple):
         return np.minimum(self.reached[:, 0], ceiling)
 
     def share(self, rank: float, ceiling: float = np.inf) -> Runs:
-        """Returns the share of the gain of the same matrices at full rank, from `start`, that a rank recovers."""
-        return Runs(self.seeds, recovered(self.start(ceiling), self.reached[:, list(self.ranks).index(rank)], self.matched))
+        """Returns the share of the reference's gain, from `start`, that a rank recovers."""
+        return Runs(self.seeds, recovered(self.start(ceiling), self.reached[:, list(self.ranks).index(rank)], self.whole))
 
     def by_base(self, group: int = 0) -> "Curve":
         """Returns the curve without one group of documents (0: none) and the last axis, seeds that share a base averaged.
 
-        Bases are what is independent: an interval over them counts each once.
+        Bases are what is independent: an interval over them counts each once. Where there is one, its seeds stand in its place.
         """
         whole = (values[..., group] for values in (self.reached, self.matched, self.full, self.untouched))
-        reached, matched, full, untouched = (base_means(values, self.bases) for values in whole)
-        bases = np.unique(self.bases)
-        return Curve(self.ranks, reached, matched, full, untouched, bases, bases)
+        reached, matched, full, untouched = (units(values, self.bases) for values in whole)
+        own = self.seeds if of_one_base(self.bases) else np.unique(self.bases)
+        return Curve(self.ranks, reached, matched, full, untouched, own, own, self.reference)
+
+    def noted(self, estimate: Estimate) -> Estimate:
+        """Returns an estimate from `by_base` with a note where its interval, over seeds of one base, leaves that out."""
+        if not of_one_base(self.bases) or estimate.low is estimate.high is None:
+            return estimate
+        return estimate._replace(note=join_notes(estimate.note, f"over {estimate.n} {BASE_LEFT_OUT}"))
 
 
 def measured(results: pd.DataFrame, target: str, step: int | None = None) -> Measured:
@@ -154,19 +174,23 @@ def targets(results: pd.DataFrame) -> list[str]:
 def curve(own: Measured, init: str, arm: str) -> Curve | None:
     """Returns the curve of an arm from an initialization, of the seeds whose runs all finished; None where there are none.
 
-    Training everything may be absent: it belongs to one part of a sweep; its losses are then null.
+    Training everything may be absent where it is not what ranks are compared with: it belongs to one part of a sweep; its losses are then
+    null, as are those of the same matrices where they were trained nowhere.
     """
     ranks = sorted(what[3] for what in own.runs if what[:3] == (init, arm, "lora") and what[3] is not None)
     untouched, matched, full = own.of(init, None, UNTOUCHED), own.of(init, arm, "matched"), own.of(init, None, "full")
+    reference = full if own.reference == FULL else matched
     runs = {rank: own.of(init, arm, "lora", rank) for rank in ranks}
     runs = runs if 0 in runs else {0: untouched, **runs}
-    seeds = np.array(sorted(set.intersection(*(set(some.seeds) for some in (*runs.values(), matched, untouched)))), int)
+    seeds = np.array(sorted(set.intersection(*(set(some.seeds) for some in (*runs.values(), reference, untouched)))), int)
     if not len(seeds) or not ranks:
         return None
     reached = np.stack([some.at(seeds) for some in runs.values()], axis=1)
-    everything = full.at(seeds) if set(seeds) <= set(full.seeds) else np.full(reached[:, 0].shape, np.nan)
+    same, everything = (
+        some.at(seeds) if set(seeds) <= set(some.seeds) else np.full(reached[:, 0].shape, np.nan) for some in (matched, full)
+    )
     bases = np.array([own.bases[init, seed] for seed in seeds])
-    return Curve(np.array(list(runs), float), reached, matched.at(seeds), everything, untouched.at(seeds), seeds, bases)
+    return Curve(np.array(list(runs), float), reached, same, everything, untouched.at(seeds), seeds, bases, own.reference)
 
 
 def _values(rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:

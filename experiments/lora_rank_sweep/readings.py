@@ -11,7 +11,8 @@ from experiments.lora_rank_sweep import ledger, updates
 from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, rates, untrained
 from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
 from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve, measured, targets
-from research.analysis.contrasts import base_means, contrast
+from experiments.lora_rank_sweep.wording import FULL, MATCHED
+from research.analysis.contrasts import BASE_LEFT_OUT, contrast, of_one_base, units
 from research.analysis.intervals import join_notes
 from research.analysis.learning_rates import lr_ratio
 from research.analysis.recovery import definitions, rank_needed, relative_r90, sensitivity, shared_targets, start_loss, steps_needed
@@ -25,7 +26,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
 
     Beside them what they are compared with: untouched weights, n-gram entropies, a generated target's floor, noise.
     """
-    found: list[Finding] = []
+    found: list[Finding] = [*_base(results)]
     for target in targets(results):
         own = measured(results, target)
         if "unigram_loss" not in own.known:
@@ -40,6 +41,13 @@ def findings(results: pd.DataFrame) -> list[Finding]:
         chosen = results[(results["target"] == target) & (results["phase"] == "select")]
         found += [*_ratios(chosen, target), *rates(chosen, target)]
     return [*found, *ledger.findings(results)]
+
+
+def _base(results: pd.DataFrame) -> Iterator[Finding]:
+    """The base that was pretrained elsewhere, where there is one: what it is, as its note."""
+    rows = results[results["metric"] == "foreign_base"] if "metric" in results else results
+    if len(rows):
+        yield finding("base", {}, Estimate(1.0, None, None, 1, "pretrained elsewhere, taken as it is", str(rows["note"].iloc[0])), "count")
 
 
 def _losses(own: Measured) -> Iterator[Finding]:
@@ -63,28 +71,29 @@ def _known(own: Measured) -> Iterator[Finding]:
 def _relative(own: Measured, init: str, arm: str) -> list[Finding]:
     """The share of the gain that each rank recovers and the rank for 90 % of it, by definition, and how it hangs on the reference."""
     where, found = {"target": own.target, "init": init, "arm": arm}, curve(own, init, arm)
+    against = {} if own.reference == MATCHED else {"reference": own.reference}
     if found is None or len(found.ranks) < 3:
         nothing = Estimate(None, None, None, 0, "isotonic inversion", "too few finished runs or ranks for a rank curve")
-        return [finding("r90", {**where, "reading": "relative"}, nothing, "rank")]
+        return [finding("r90", {**where, "reading": "relative", **against}, nothing, "rank")]
     one = found.by_base()
     unigram = own.known["unigram_loss"]
     start = start_loss(one.untouched, unigram)
-    reading = relative_r90(one.ranks, start, one.reached, one.matched)
-    made = [finding("r90", {**where, "reading": "relative"}, reading, "rank")]
+    reading = found.noted(relative_r90(one.ranks, start, one.reached, one.whole))
+    made = [finding("r90", {**where, "reading": "relative", **against}, reading, "rank")]
     width = own.known["width"]
     value, low, high = (None if end is None else end / width for end in reading[:3])
     share = reading._replace(value=value, low=low, high=high)
-    made.append(finding("r90_over_width", {**where, "width": int(width)}, share, "1"))
-    references = {"matched": one.matched, **({"full": one.full} if np.isfinite(one.full).all() else {})}
+    made.append(finding("r90_over_width", {**where, "width": int(width), **against}, share, "1"))
+    references = {name: losses for name, losses in ((MATCHED, one.matched), (FULL, one.full)) if np.isfinite(losses).all()}
     table = definitions(one.ranks, one.reached, {"min": start, "untouched": one.untouched, "unigram": unigram}, references)
     for row in table.itertuples():
         at = {**where, "start": row.start, "reference": row.reference}
         estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
         if row.metric == "r90":
-            made.append(finding("r90_by_definition", at, estimate, "rank"))
-    for row in sensitivity(one.ranks, start, one.reached, one.matched).itertuples():
+            made.append(finding("r90_by_definition", at, found.noted(estimate), "rank"))
+    for row in sensitivity(one.ranks, start, one.reached, one.whole).itertuples():
         estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
-        made.append(finding("r90_sensitivity", {**where, "changed": row.changed}, estimate, "rank"))
+        made.append(finding("r90_sensitivity", {**where, "changed": row.changed, **against}, found.noted(estimate), "rank"))
     return made
 
 
@@ -114,7 +123,7 @@ def _absolute(results: pd.DataFrame, own: Measured) -> Iterator[Finding]:
 def _needed(found: Curve | None, bits: float, where: dict[str, Any], note: str) -> Iterator[Finding]:
     if found is not None and len(found.ranks) > 2:
         one = found.by_base()
-        estimate = rank_needed(one.ranks, one.reached, bits)
+        estimate = found.noted(rank_needed(one.ranks, one.reached, bits))
         yield finding("r90", where, estimate._replace(note=join_notes(estimate.note, note)), "rank")
 
 
@@ -123,8 +132,11 @@ def _steps(at_steps: dict[int, Measured], init: str, bits: float, where: dict[st
     seeds = np.array(sorted(set.intersection(*(set(one.seeds) for one in runs))), int)
     if len(seeds) and len(runs) > 1:
         bases = np.array([next(iter(at_steps.values())).bases[init, seed] for seed in seeds])
-        curves = base_means(np.stack([one.at(seeds)[:, 0] for one in runs], axis=1), bases)
-        yield finding("steps_needed", where, steps_needed(np.array(list(at_steps), float), curves, bits), "steps")
+        curves = units(np.stack([one.at(seeds)[:, 0] for one in runs], axis=1), bases)
+        estimate = steps_needed(np.array(list(at_steps), float), curves, bits)
+        if of_one_base(bases):
+            estimate = estimate._replace(note=join_notes(estimate.note, f"over {estimate.n} {BASE_LEFT_OUT}"))
+        yield finding("steps_needed", where, estimate, "steps")
 
 
 def _source(results: pd.DataFrame, target: str) -> Iterator[Finding]:
@@ -140,7 +152,9 @@ def _ratios(chosen: pd.DataFrame, target: str) -> Iterator[Finding]:
     for row in lr_ratio(chosen).itertuples():
         where = {"target": target, "init": row.init, "arm": row.arm, "rank": _whole(row.rank), "reference": row.reference}
         estimate = Estimate(_none(row.value), _none(row.low), _none(row.high), row.n, row.method, row.note)
-        if bases[row.init] < row.n:
+        if bases[row.init] == 1 < row.n:
+            estimate = estimate._replace(note=join_notes(row.note, f"over {row.n} {BASE_LEFT_OUT}"))
+        elif bases[row.init] < row.n:
             estimate = estimate._replace(
                 low=None, high=None, n=int(bases[row.init]), note=join_notes(row.note, "seeds share a base: no interval")
             )

@@ -24,7 +24,6 @@ from research.data.sources import floor_bits
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 
-READ_AT = (0.1, 0.4)
 KEPT_AT = (0.01, 0.05, 0.1, 0.4)  # rates, and with them norms, differ several times: early steps of one run are late ones of another
 NGRAMS = {"unigram_loss": unigram_bits, "bigram_loss": bigram_bits}
 APART = (
@@ -41,6 +40,10 @@ APART = (
     "learning_rates",
     "mesh",
     "members",
+    "matched",
+    "after",
+    "keep",
+    "selection_steps",
 )
 
 
@@ -88,16 +91,10 @@ def rank_subjects(config: Mapping[str, Any]) -> list[Subject]:
 def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
     config, study, sweep, layout, index, loaded = common
     share = {key: value for key, value in config.items() if key not in APART}
-    runs = len(spoke.selection()) + len(spoke.results()) * _times(config)
-    sequences = runs * sweep.steps * sweep.batch_size
+    steps = len(spoke.selection()) * spoke.selection_steps + len(spoke.results()) * _times(config) * sweep.steps
 
     def cell(c: Mapping[str, Any]) -> Cell:
         return Cell("", c, shape_of(c), index[c["init"], c["seed"]], c["rank"] or 0, c["learning_rate"], c["seed"])
-
-    def keep(c: Mapping[str, Any], step: int) -> bool:
-        """Spectra are read at every step that is kept, cuts at the end."""
-        matched = c["arm"] == sweep.arms[0] and c["trains"] == "matched" and step == sweep.steps
-        return c["phase"] == "result" and c["chosen_for"] == sweep.steps and (c["trains"] == "full" or matched)
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         texts = loaded(workdir, progress)
@@ -109,13 +106,19 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
                 known = _known(runner.setting.experiment, spoke.target, target)
                 known.append(reference(runner.setting.experiment, "width", study.model.d_model, "1", target=spoke.target))
                 sizes = document_sizes(runner, target=spoke.target)
-                yield [*known, *sizes, *untouched(runner, "full", own, sweep.bases, target=spoke.target)]
+                yield [
+                    *known,
+                    *(_elsewhere(runner.setting.experiment, study) if first else ()),
+                    *sizes,
+                    *untouched(runner, "full", own, sweep.bases, target=spoke.target),
+                ]
 
         def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
-            if spoke.full:
-                yield spectra(runner, cells, study.model.scan)
+            if spoke.full and "spectra" in sweep.after:
+                yield spectra(runner, cells, sweep, study.model.scan)
+            if spoke.full and "cuts" in sweep.after:
                 yield truncations(runner, cells, spoke)
-            if first:
+            if first and "costs" in sweep.after:
                 yield costs(runner, layout.tasks, sweep, study)
 
         return Prepared(
@@ -126,7 +129,7 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
             cell,
             before,
             after,
-            keep=keep,
+            keep=sweep.keeps,
         )
 
     return text_subject(
@@ -135,10 +138,11 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
         layout,
         share=share,
         prepare=prepare,
-        read_at=READ_AT,
-        kept_at=KEPT_AT,
+        read_at=sweep.read_at,
+        kept_at=() if sweep.elsewhere or "spectra" not in sweep.after else KEPT_AT,
         rates_per_budget=config["rates_per_budget"],
-        flops=study.flops(sequences, sweep.inits if first else ()),
+        selection_steps=sweep.selection_steps,
+        flops=study.flops(steps * sweep.batch_size, sweep.inits if first else ()),
         name=spoke.name,
         described={"target": spoke.target},
     )
@@ -146,7 +150,15 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
 
 def _times(config: Mapping[str, Any]) -> int:
     """How often each result is trained: once for each budget that has rates of its own."""
-    return len(READ_AT) + 1 if config["rates_per_budget"] else 1
+    return len(config["read_at"]) + 1 if config["rates_per_budget"] else 1
+
+
+def _elsewhere(experiment: str, study: Study) -> Rows:
+    """What the base is, where it was pretrained elsewhere."""
+    if study.checkpoint is None:
+        return []
+    word, said = study.checkpoint.word, study.checkpoint.note
+    return [{**reference(experiment, "foreign_base", 1.0, "count"), "note": f"{word} ({said})" if said else word}]
 
 
 def _known(experiment: str, word: str, target: Corpus) -> Rows:

@@ -14,8 +14,8 @@ from experiments.planted_rank.spectra import exact_floor, spectrum
 from research import tree
 from research.adapters.adapt import adapt, attach
 from research.adapters.lora import LoRA
-from research.losses import Apply, Metrics
-from research.models.model import Batch, Variables, from_linen
+from research.losses import Metrics
+from research.models.model import Batch, Model, Variables, from_linen
 from research.optimizers import OptimizerSpec, adamw
 from research.training.mesh import P, jit_step, own_device
 from research.training.step import init_state, make_train_step
@@ -29,9 +29,11 @@ class _Linear(nn.Module):
         return nn.Dense(OUTPUTS, use_bias=False, name="linear")(batch["inputs"])
 
 
-def _squared_error(apply: Apply, variables: Variables, batch: Batch, reference: Any = None) -> tuple[Array, Metrics]:
+def _squared_error(
+    model: Model, variables: Variables, batch: Batch, reference: Any = None, key: Array | None = None
+) -> tuple[Array, Metrics]:
     """The squared error, summed over outputs and averaged over examples."""
-    error = ((apply(variables, batch).logits - batch["targets"]) ** 2).sum(-1).mean()
+    error = ((model.apply(variables, batch, key=key).logits - batch["targets"]) ** 2).sum(-1).mean()
     return error, {"weight": jnp.ones(())}
 
 
@@ -46,7 +48,7 @@ def _trainer(largest: int) -> Callable[..., Array]:
         variables = {"params": params, **attach(jax.random.key(seed), model, params, batch, spec, rank=rank)}
         moves, stays = tree.partition(variables, ("^adapter/",))
         final, _ = jax.lax.scan(lambda state, _: (step(state, batch)[0], None), init_state(moves, stays, tx), None, STEPS)
-        return _squared_error(adapted.apply, tree.combine(final.trainable, stays), batch)[0]
+        return _squared_error(adapted, tree.combine(final.trainable, stays), batch)[0]
 
     def all_ranks(ranks: Array, seed: Array, params: Variables, batch: Batch) -> Array:
         return jax.lax.map(lambda rank: trained(rank, seed, params, batch), ranks)

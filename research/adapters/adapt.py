@@ -31,15 +31,18 @@ def adapt(model: Model, spec: Adapter) -> Model:
             _check_seen(model, variables, batch)
         return variables
 
+    def settle(variables: Variables) -> Variables:
+        return subspace.displaced(variables, spec) if isinstance(spec, subspace.Subspace) else variables
+
     def adapted(function: Callable[..., Any], variables: Variables, *args: Any, key: Array | None = None, **rest: Any) -> Any:
         if isinstance(spec, subspace.Subspace):
-            return function(subspace.displaced(variables, spec), *args, key=key, **rest)
+            return function(settle(variables), *args, key=key, **rest)
         interceptor = forms.fused if spec.form == "fused" else forms.factored(spec.dropout, key is not None)
         with nn.intercept_methods(interceptor):
             return function(variables, *args, key=key, **rest)
 
-    parts = [None if part is None else functools.partial(adapted, part) for part in (model.hidden, model.head)]
-    return Model(init, functools.partial(adapted, model.apply), model.tied, *parts)
+    hidden, head = (None if part is None else functools.partial(adapted, part) for part in (model.hidden, model.head))
+    return Model(init, functools.partial(adapted, model.apply), model.tied, hidden, head, settle)
 
 
 def _check_seen(model: Model, variables: Variables, batch: Batch) -> None:

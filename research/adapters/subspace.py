@@ -75,7 +75,12 @@ def initialize(key: Array, params: Mapping[str, Any], spec: Subspace, dimension:
 
 
 def displaced(variables: Mapping[str, Any], spec: Subspace) -> Variables:
-    """Returns {'params': theta0 + P v}, each sum taken in float32 and rounded once to the parameter's type."""
+    """Returns {'params': theta0 + P v}, each sum taken in float32 and rounded once to the parameter's type.
+
+    Variables without a v, as a reference's or those displaced already, are returned as they are.
+    """
+    if "subspace" not in variables.get("adapter", {}):
+        return dict(variables)
     leaves = tree.flatten({"params": variables["params"]})
     chosen = targeted(variables["params"], spec)
     adapter, constants = variables["adapter"]["subspace"], variables["constants"]["subspace"]

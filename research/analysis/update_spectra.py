@@ -21,9 +21,10 @@ def spectrum_records(experiment: str, cells: Cells, start_of: Start, scanned: bo
     """Returns singular values of the block matrices' updates over the update's Frobenius norm, and those of norm-matched noise.
 
     cells: (coordinates, place of the base, weights by path), of the same shapes; a cell may come once for each budget, its step among
-    the coordinates. start_of: place -> the parameters of a base. The whole spectrum and the noise's are of step `last` (of all where that is None), the first singular value and
-    `update_norm`, the Frobenius norm over all block matrices, of every step. A diverged cell, and one that did not move, has neither.
-    Over its norm, the spectrum of noise depends on the seed alone.
+    the coordinates. start_of: place -> the parameters of a base.
+    The whole spectrum and the noise's are of step `last` (of all where that is None), the first singular value and `update_norm`, the
+    Frobenius norm over all block matrices, of every step. A diverged cell, and one that did not move, has neither. Over its norm, the
+    spectrum of noise depends on the seed alone.
     """
     rows: list[dict[str, Any]] = []
     noise: dict[int, np.ndarray] = {}

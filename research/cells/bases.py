@@ -7,14 +7,12 @@ import jax
 import numpy as np
 
 from research.models.model import Variables
-from research.training.memory import nbytes
-
-LARGE = 10**8  # bytes of a base above which a population holds a single one
+from research.training import memory
 
 
 def at_once(params: Any, count: int) -> int:
     """Returns how many of `count` bases with these parameters (arrays or shapes) a population holds."""
-    return count if nbytes(params) <= LARGE else 1
+    return count if memory.nbytes(params) <= memory.LARGE else 1
 
 
 def stacked_shapes(params: Any, count: int) -> Any:

@@ -1,5 +1,7 @@
 """Running cells: cut into populations, trained chunk by chunk, measured at the budgets, resumed where they stopped."""
 
+import copy
+import dataclasses
 import logging
 import shutil
 import time
@@ -42,6 +44,15 @@ class Runner:
             for phase, some in setting.measures.items()
             for m in some
         }
+
+    def until(self, steps: int) -> "Runner":
+        """Returns a runner of the same programs whose runs end after so many steps, a multiple of its chunk; itself where that is 0."""
+        if not steps:
+            return self
+        short = copy.copy(self)
+        self._placed = None  # one of them holds what is on the devices
+        short.setting = dataclasses.replace(self.setting, budgets=(steps,))
+        return short
 
     def placed(self, base: int) -> Any:
         """Returns the stack that holds a base, on the devices; the one before is dropped first where it is another one."""

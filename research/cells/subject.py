@@ -69,7 +69,8 @@ class Subject:
     row: numbers in a row of data. evaluation: (batches, rows) of one. share: of the config, what its cells depend on. flops: of all its
     runs, roughly. read_at, kept_at: shares of the steps at which results are measured, and weights kept, beside the end. longest: most
     steps of one call.
-    rates_per_budget: whether learning rates are chosen, and results trained, for each of these steps apart. unit: of the training loss.
+    rates_per_budget: whether learning rates are chosen, and results trained, for each of these steps apart. selection_steps: of the runs
+    that rates are chosen by, 0 for all. unit: of the training loss.
     dtype: of rows. vocabulary: where rows are windows of text, whose training loss is read in bits a byte.
     name, described: in the progress and in the records, where an experiment has several; these may share one layout.
     """
@@ -86,6 +87,7 @@ class Subject:
     kept_at: tuple[float, ...] = ()
     longest: int | None = None
     rates_per_budget: bool = False
+    selection_steps: int = 0
     unit: str = "bits/byte"
     dtype: Any = np.uint8
     vocabulary: Vocabulary | None = None
@@ -95,7 +97,7 @@ class Subject:
     @property
     def chunk(self) -> int:
         """Returns the steps of one call of a program."""
-        return max(1, min(self.sweep.steps // CHUNKS, self.longest or self.sweep.steps))
+        return chunk_of(self.sweep.steps, self.longest)
 
     def programs(self) -> Programs:
         """Returns the compiled functions, on a CPU made in the background as soon as they are entered."""
@@ -122,6 +124,11 @@ class Subject:
             self.unit,
             self.vocabulary,
         )
+
+
+def chunk_of(steps: int, longest: int | None = None) -> int:
+    """Returns the steps of one call of a program, of so many in all; `longest` is the most."""
+    return max(1, min(steps // CHUNKS, longest or steps))
 
 
 def budgets_of(steps: int, chunk: int, shares: Iterable[float]) -> tuple[int, ...]:

@@ -50,11 +50,13 @@ def at_last_step(frame: pd.DataFrame) -> pd.DataFrame:
 def over_seeds(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Returns one row per group of `by`: mean, low and high (95 % Student t interval), n, finite seeds, lost (diverged) seeds.
 
-    Seeds that share a base are averaged first: n counts bases, or seeds where the frame names no base. low and high are NaN for n = 1; mean
-    is NaN where every seed diverged.
+    Seeds that share a base are averaged first: n counts bases, or seeds where the frame names no base, or a single one for all of a
+    group. low and high are NaN for n = 1; mean is NaN where every seed diverged.
     """
     alone = pd.Series(-1.0 - np.arange(len(frame)), frame.index)
     base = frame["base"].fillna(alone) if "base" in frame else alone
+    bases = base.where(frame["value"].notna()).groupby([frame[name] for name in by], dropna=False).transform("nunique")
+    base = base.where(bases > 1, alone)
     units = frame[[*by, "value"]].assign(base=base).groupby([*by, "base"], dropna=False, sort=True)["value"]
     units = units.agg(value="mean", kept="count", size="size").reset_index()
     groups = units.groupby(by, dropna=False, sort=True)
@@ -141,11 +143,13 @@ def seeds_sentence(frame: pd.DataFrame, by: list[str], text: str = "the same hel
     """
     table = over_seeds(frame, by) if len(frame) else pd.DataFrame({"n": [0], "seeds": [0], "lost": [0]})
     lost, bases = int(table["lost"].sum()), _pretrained_bases(frame)
-    left_out = [*["one pretrained base"] * (bases == 1), *filter(None, [text])]
+    left_out = [*["the one pretrained base"] * (bases == 1), *filter(None, [text])]
     if table["n"].max() <= 1:
-        said = f"{_of_one(table)}, so no interval is drawn{': ' if left_out else ''}{' and '.join(left_out)}."
+        said = f"n = 1 seed, so no interval is drawn{': ' if left_out else ''}{' and '.join(left_out)}."
     else:
-        said = f"{_counted(table, bases)} {_held(bases)}" + (f"; they leave out the rest: {' and '.join(left_out)}." if left_out else ".")
+        is_random = bool((frame["init"] == "random").any())
+        said = f"{_counted(table, bases)} {_held(bases, is_random)}"
+        said += f"; they leave out the rest: {' and '.join(left_out)}." if left_out else "."
     if lost:
         said += f" {lost} {'value' if lost == 1 else 'values'} of diverged members left out of the means."
     return said
@@ -156,12 +160,6 @@ def _pretrained_bases(frame: pd.DataFrame) -> int:
     return frame.loc[(frame["init"] != "random") & frame["base"].notna(), "base"].nunique() if len(frame) else 0
 
 
-def _of_one(table: pd.DataFrame) -> str:
-    """What n = 1 is: a seed, or one base that several seeds share."""
-    seeds = int(table["seeds"].max())
-    return "n = 1 seed" if seeds <= 1 else f"n = 1 base, the mean of {seeds} seeds"
-
-
 def _counted(table: pd.DataFrame, bases: int) -> str:
     """What the means are over."""
     read = table.loc[table["n"] > 0, "n"]
@@ -169,10 +167,11 @@ def _counted(table: pd.DataFrame, bases: int) -> str:
     count = f"{most}" if fewest == most else f"{fewest} to {most}"
     if (table["seeds"] > table["n"]).any():
         return f"Mean over n = {count} bases, over the seeds that start from each first."
-    return f"Mean over n = {count} seeds{', each from a base of its own' if bases > 1 else ''}."
+    own = ", each from a base of its own" if bases > 1 else " of one pretrained base" if bases else ""
+    return f"Mean over n = {count} seeds{own}."
 
 
-def _held(bases: int) -> str:
+def _held(bases: int, is_random: bool) -> str:
     """What the intervals are over."""
-    base = "other pretrained bases, other random weights" if bases > 1 else "other random weights"
-    return f"Intervals are 95 % t intervals over these and hold {base} and another order of the data"
+    drawn = [*["other pretrained bases"] * (bases > 1), *["other random weights"] * (is_random or bases != 1)]
+    return f"Intervals are 95 % t intervals over these and hold {', '.join(drawn)}{' and ' * bool(drawn)}another order of the data"

@@ -34,8 +34,8 @@ def learning_curves(results: pd.DataFrame) -> Figure:
     """
     frame = tidy(results)
     trained = _trained(frame)
-    if trained.empty:
-        return style.sentence("No learning curves yet: this figure needs target losses of the phase 'result'.")
+    if trained["step"].nunique() < 2:
+        return style.sentence("No learning curves: this figure needs target losses of the phase 'result' at two steps or more.")
     shown = {rank for target, arm in places_of(trained) for rank in _ends(at_place(trained, target, arm))}
     kinds = _kinds(sorted(shown), set(trained["trains"]))
     with style.context():

@@ -69,11 +69,13 @@ def caption(results: pd.DataFrame) -> str:
     )
     seeds = int(tried["seed"].nunique())
     between = sorted(set(ranks_of(frame)) - set(ranks_of(tried)) - {0})
+    steps, last = tried["step"].max(), select(frame, phase="result")["step"].max()
+    short = f" Rates were tried for {steps:.0f} steps, results for {last:.0f}." if steps < last else ""
     anchors = " LoRA's rates were tried at the ranks shown; other ranks take theirs from these." if between else ""
     return (
         f"Loss on the target's validation part against learning rate; ringed: the chosen ones, {found}. A ring between points is the "
-        f"lowest point of a parabola through them. Crosses: diverged. Vertical axes differ between panels.{anchors} The choice has {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'} of its own, apart from those of the results. "
+        f"lowest point of a parabola through them. Crosses: diverged. Vertical axes differ between panels.{anchors}{short} The choice "
+        f"has {seeds} {'seed' if seeds == 1 else 'seeds'} of its own, apart from those of the results. "
         + seeds_sentence(tried, BY, "the same validation text throughout")
     )
 

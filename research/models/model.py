@@ -38,6 +38,7 @@ class Model(NamedTuple):
     apply: (variables, batch, *, key=None, capture=()) -> Output; a key turns dropout on; `capture` holds patterns of module paths.
     tied:  patterns of parameters that serve two sites (a tied head), which an adapter of one site must not touch.
     hidden: as `apply`, up to the head -> Hidden. head: (variables, stream, *, key=None) -> logits. None for a model without such parts.
+    settle: variables -> those that all parts use, computed once (a subspace's displaced ones); settling twice is settling once.
     """
 
     init: Callable[[Array, Batch], Variables]
@@ -45,6 +46,7 @@ class Model(NamedTuple):
     tied: tuple[str, ...] = ()
     hidden: Callable[..., Hidden] | None = None
     head: Callable[..., Array] | None = None
+    settle: Callable[[Variables], Variables] = lambda variables: variables
 
 
 def from_linen(module: nn.Module, tied: tuple[str, ...] = ()) -> Model:

@@ -25,7 +25,7 @@ def snapshot(place: str, word: str) -> Path:
     """
     name, _, revision = place.partition("@")
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(WANTED)))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(WANTED), ignore_patterns=["*/*"]))
     except GatedRepoError:
         raise UsageError(
             f"{word}: the hub asks for a login and its owner's consent; `hf auth login`, or name a downloaded folder"

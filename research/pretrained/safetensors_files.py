@@ -8,9 +8,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from research.data.vocabulary import Vocabulary
 from research.errors import UsageError
-from research.pretrained import checkpoint, configs, families
+from research.pretrained import checkpoint, configs, families, tokens
 from research.pretrained.checkpoint import Checkpoint
 from research.pretrained.tensors import Tensor
 
@@ -34,13 +33,6 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
     checkpoint.check(word, rows, model, stored, spare)
     described = {**_json(folder / "generation_config.json"), **{key: value for key, value in config.items() if value is not None}}
 
-    def vocabulary() -> Vocabulary:
-        from research.pretrained.tokens import from_json
-
-        if not (folder / "tokenizer.json").is_file():
-            raise UsageError(f"{word}: {folder} has no tokenizer.json, the one form of a tokenizer that is read here")
-        return from_json(folder / "tokenizer.json", described, model["vocab_size"])
-
     return Checkpoint(
         word=word,
         source=folder,
@@ -54,7 +46,7 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
         stored=stored,
         tied_head=tied_head,
         metadata=lambda: _pieces(folder),
-        vocabulary=vocabulary,
+        vocabulary=lambda: tokens.from_json(folder / "tokenizer.json", described, model["vocab_size"]),
     )
 
 
@@ -111,7 +103,7 @@ def _weights(folder: Path, word: str) -> dict[str, Tensor]:
         raise UsageError(f"{word}: {folder} has neither model.safetensors nor {_INDEX}; download the folder whole")
     if list(folder.glob("*.bin")) or list(folder.glob("*.pt*")):
         raise UsageError(f"{word}: {folder} holds its weights as pickles, which are never opened here; convert them to safetensors")
-    raise UsageError(f"{word}: {folder} holds no weights (model.safetensors)")
+    raise UsageError(f"{word}: {folder} holds no model.safetensors, and pickles are not read")
 
 
 def _shards(folder: Path, index: Mapping[str, str], word: str) -> dict[str, Tensor]:

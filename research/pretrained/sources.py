@@ -7,7 +7,6 @@ from research.errors import UsageError
 from research.files import local_path
 from research.pretrained.checkpoint import Checkpoint
 from research.pretrained.gguf_files import open_gguf
-from research.pretrained.hub import snapshot
 from research.pretrained.safetensors_files import open_folder
 
 
@@ -36,8 +35,10 @@ def _folder(place: str, word: str) -> Path:
         return path
     if path.is_file():
         raise UsageError(f"{word} is a file; name the folder that holds it beside its config.json")
-    if is_path(place) or len(place.partition("@")[0].split("/")) != 2:
+    if is_path(place) or place.partition("@")[0].count("/") > 1:
         raise UsageError(f"{word}: no such folder")
+    from research.pretrained.hub import snapshot  # half a second that only names need
+
     return snapshot(place, word)
 
 

@@ -10,9 +10,9 @@ from research.data.vocabulary import Vocabulary
 from research.errors import UsageError
 from research.models.configuration import FREE, DecoderConfig
 from research.models.model import Variables
+from research.training import memory
 
 OWN = "own"
-LARGE = 10**8  # bytes of a base above which a population holds a single one, and each host device a copy of it
 
 
 class Pretrained(Protocol):
@@ -80,6 +80,6 @@ def settled(config: Any, typed: Collection[str]) -> Any:
     with new.unlocked(), new.ignore_type():
         new.model.update(model)
         new.pretraining.update(steps=0, bases=1)
-        if checkpoint.nbytes > LARGE and jax.default_backend() == "cpu" and "mesh.member" not in typed:
+        if checkpoint.nbytes > memory.LARGE and jax.default_backend() == "cpu" and "mesh.member" not in typed:
             new.mesh.member = 1  # each host device would hold a copy of the base
     return new.lock()

@@ -142,7 +142,7 @@ def evaluate_member(task: Task, state: MemberState, member: Members, bases: Any,
     # The batches become the member's own: under vmap, cuDNN's attention wants q, k and v to carry the member axis, all or none.
     batches = batches + (0 * member.base).astype(batches.dtype)
     variables, reference = tree.combine(trainable, frozen), _reference(member, bases)
-    return jax.lax.map(lambda rows: task.loss(task.adapted.apply, variables, task.to_batch(rows), reference)[1], batches)
+    return jax.lax.map(lambda rows: task.loss(task.adapted, variables, task.to_batch(rows), reference)[1], batches)
 
 
 def _spread(batch: Array) -> Array:

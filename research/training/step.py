@@ -44,11 +44,8 @@ def make_train_step(model: Model, loss: Loss, tx: optax.GradientTransformation, 
     """
 
     def gradients(state: TrainState, batch: Batch, key: Array | None, reference: Any) -> tuple[Variables, Metrics]:
-        def apply(variables: Variables, batch: Batch) -> Any:
-            return model.apply(variables, batch, key=key)
-
         def objective(trainable: Variables) -> tuple[Array, Metrics]:
-            return loss(apply, tree.combine(trainable, state.frozen), batch, reference)
+            return loss(model, tree.combine(trainable, state.frozen), batch, reference, key)
 
         (value, metrics), grads = jax.value_and_grad(objective, has_aux=True)(state.trainable)
         return grads, {"loss": value, "weight": metrics["weight"].sum()}

@@ -84,8 +84,18 @@ def test_seeds_that_share_a_base_count_once():
     assert (row["mean"], row["n"], row["seeds"]) == (pytest.approx(2.6), 2, 4)
     half = stats.t.ppf(0.975, 1) * abs(2.2 - 3.0) / 2
     np.testing.assert_allclose([row["low"], row["high"]], [2.6 - half, 2.6 + half])
-    one = over_seeds(frame[frame["base"] == 0], ["init"]).iloc[0]
-    assert one["n"] == 1 and np.isnan(one["low"])
+
+
+def test_seeds_of_a_single_base_stand_in_its_place():
+    values = [2.0, 2.2, 2.4]
+    both = [
+        *({"init": "pretrained", "base": 0, "value": x} for x in values),
+        *({"init": "random", "base": i, "value": 5.0} for i in range(2)),
+    ]
+    one, drawn = (row for _, row in over_seeds(tidy(pd.DataFrame(both)), ["init"]).iterrows())
+    expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+    np.testing.assert_allclose([one["low"], one["high"]], expected, rtol=1e-12)
+    assert (one["n"], one["seeds"], drawn["n"]) == (3, 3, 2)
 
 
 def test_a_lost_seed_of_a_base_is_counted_and_the_base_stays():
@@ -133,6 +143,9 @@ def test_sentence_tells_bases_as_the_records_have_them():
     shared = seeds_sentence(frame.assign(base=[0, 1, 0]), ["init"])
     assert "n = 2 bases, over the seeds that start from each first" in shared
     one = seeds_sentence(frame.assign(base=0), ["init"])
-    assert "n = 1 base, the mean of 3 seeds, so no interval" in one and "one pretrained base" in one
+    assert "n = 3 seeds of one pretrained base." in one and "hold another order of the data; they leave out" in one
+    assert "leave out the rest: the one pretrained base and the same held-out documents" in one and "other pretrained" not in one
     both = pd.concat([frame.assign(base=0), frame.assign(init="random", base=frame["seed"])])
-    assert "n = 1 to 3 bases" in seeds_sentence(both, ["init"]) and "one pretrained base" in seeds_sentence(both, ["init"])
+    assert "hold other random weights and another order" in seeds_sentence(both, ["init"])
+    assert "the one pretrained base" in seeds_sentence(both, ["init"])
+    assert "n = 1 seed, so no interval is drawn: the one pretrained base" in seeds_sentence(frame[:1].assign(base=0), ["init"])

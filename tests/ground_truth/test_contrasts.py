@@ -103,6 +103,40 @@ def test_bases_and_documents_together_cover(regime: str) -> None:
                 np.testing.assert_allclose(by_contrast(values[one], replicates[one], weights), (center[one], half[one]), rtol=1e-4)
 
 
+def of_one_base(spread: Spread, seeds: int, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns, of simulated seeds of one base, center and half-widths over seeds and documents, the latter as `contrast` adds them too."""
+    gaps, weights = simulate_gaps(spread, Design(1, seeds, groups))
+    values, replicates = with_all_and_without_each(gaps, weights, "difference")
+    found = half_widths(np.swapaxes(values, 1, 2), np.swapaxes(replicates, 1, 2), weights)
+    for one in range(3):
+        np.testing.assert_allclose(
+            by_contrast(values[one], replicates[one], weights), (found[0][one], np.hypot(*found[1:])[one]), rtol=1e-4
+        )
+    return *found, np.hypot(*found[1:])
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_seeds_of_one_base_and_documents_cover_what_that_base_would_give(regime: str) -> None:
+    for seeds, groups in itertools.product((3, 5), (12, 24)):
+        center, _, _, half = of_one_base(REGIMES[regime]._replace(base=0.0), seeds, groups)
+        found = coverage(center, half, "difference")
+        print(f"one base, {regime}, {seeds} seeds, {groups} groups: {found:.4f}")
+        assert found >= LEAST_COVERAGE
+
+
+def test_decoy_seeds_of_one_base_in_place_of_bases_are_caught() -> None:
+    """The same interval, taken as one for other bases: what every note that says 'the base is left out' warns of."""
+    center, _, _, half = of_one_base(REGIMES["bases"], 3, 24)
+    found = coverage(center, half, "difference")
+    print(f"seeds of one base, taken for bases: coverage {found:.3f}")
+    assert found < 0.5
+
+
+def test_decoy_seeds_of_one_base_without_documents_are_caught() -> None:
+    center, over_seeds, _, _ = of_one_base(REGIMES["documents"]._replace(base=0.0), 3, 24)
+    assert coverage(center, over_seeds, "difference") < 0.5
+
+
 def test_decoy_seeds_alone_are_caught_where_documents_vary() -> None:
     gaps, weights = simulate_gaps(REGIMES["documents"], Design(3, 3, 24))
     values, replicates = with_all_and_without_each(gaps, weights, "difference")

@@ -94,7 +94,7 @@ def test_no_step_drops_by_a_key_that_drew_the_adapter(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(lora, "initialize", noted)
     plain = task()
-    what = dataclasses.replace(plain, model=plain.model._replace(apply=apply), dropout=True)
+    what = dataclasses.replace(plain, model=plain.model._replace(apply=apply, hidden=None), dropout=True)
     bases, member = one_base(plain), jax.tree.map(lambda x: x[0], MEMBERS)
     train_member(what, init_member(what, member, bases), member, WINDOWS[0], bases)
     jax.effects_barrier()

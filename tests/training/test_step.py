@@ -73,7 +73,7 @@ def test_the_metrics_are_the_loss_and_the_norm_before_clipping() -> None:
     tx = adamw(OptimizerSpec(10, clip=1e-3), 0.1)
     _, metrics = jax.jit(make_train_step(MODEL, cross_entropy, tx))(state(tx), BATCH)
     np.testing.assert_allclose(metrics["grad_norm"], np.linalg.norm(gradient(MOVING["params"]["head"]["kernel"])), rtol=1e-5)
-    np.testing.assert_allclose(metrics["loss"], cross_entropy(apply, tree.combine(MOVING, FROZEN), BATCH)[0], rtol=1e-6)
+    np.testing.assert_allclose(metrics["loss"], cross_entropy(MODEL, tree.combine(MOVING, FROZEN), BATCH)[0], rtol=1e-6)
     assert set(metrics) == {"loss", "grad_norm"}
 
 
@@ -117,7 +117,7 @@ def test_a_batch_spread_by_hand_is_the_whole_batch_whatever_the_weights() -> Non
         assert np.abs(theirs - before).max() > 1e-2
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     unweighted = np.mean(
-        [cross_entropy(apply, tree.combine(MOVING, FROZEN), {k: v[i : i + 1] for k, v in BATCH.items()})[0] for i in range(4)]
+        [cross_entropy(MODEL, tree.combine(MOVING, FROZEN), {k: v[i : i + 1] for k, v in BATCH.items()})[0] for i in range(4)]
     )
     assert abs(unweighted - wanted["loss"]) > 0.1
 
@@ -125,8 +125,8 @@ def test_a_batch_spread_by_hand_is_the_whole_batch_whatever_the_weights() -> Non
 def towards(pull: float) -> Callable[..., Any]:
     """Returns the cross-entropy with a pull towards the reference (L2-SP)."""
 
-    def loss(apply: Any, variables: Variables, batch: Batch, reference: Any) -> Any:
-        value, metrics = cross_entropy(apply, variables, batch)
+    def loss(model: Model, variables: Variables, batch: Batch, reference: Any, key: Any) -> Any:
+        value, metrics = cross_entropy(model, variables, batch)
         away = variables["params"]["head"]["kernel"] - reference["params"]["head"]["kernel"]
         return value + pull * jnp.sum(away**2), metrics
 
@@ -164,9 +164,9 @@ def test_parts_of_a_batch_draw_masks_of_their_own() -> None:
     halves = {name: np.concatenate([x[:2], x[:2]]) for name, x in BATCH.items()}
     masks = []
 
-    def loss(apply: Any, variables: Variables, batch: Batch, reference: Any) -> Any:
-        jax.debug.callback(lambda x: masks.append(np.asarray(x)), apply(variables, batch).logits)
-        return cross_entropy(apply, variables, batch)
+    def loss(model: Model, variables: Variables, batch: Batch, reference: Any, key: Any) -> Any:
+        jax.debug.callback(lambda x: masks.append(np.asarray(x)), model.apply(variables, batch, key=key).logits)
+        return cross_entropy(model, variables, batch, reference, key)
 
     jax.block_until_ready(jax.jit(make_train_step(MODEL, loss, tx, 2))(state(tx), halves, jax.random.key(0)))
     jax.effects_barrier()

@@ -6,12 +6,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.lora_rank_sweep.plots.places import ENDS, interval_sentence, of_panel, panels_of
+from experiments.lora_rank_sweep.plots.places import ENDS, of_panel, panels_of
+from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, interval_sentence, reference_of
 from research.figures import style
 from research.figures.intervals import INITS, around
 from research.findings import Finding
 
-FIRST, GAP, SHARE = "pretrained", "gap to matched", "share of the gain"
+FIRST, SHARE = "pretrained", "share of the gain"
 SPREAD = 0.26  # between the marks of a row
 Row = tuple[str, str, int | None]  # target, arm, rank
 
@@ -22,7 +23,7 @@ def gap_contrasts(found: Sequence[Finding]) -> Figure:
     Left in bits/byte, then as the share of the gain that it recovers, by either start. A mark with its interval for each other
     initialization, and a line at no difference; what lies off the axis is written at its side.
     """
-    contrasts, *shares = (_contrasts(found, *what) for what in ((GAP,), (SHARE, "rank 0"), (SHARE, "unigram")))
+    contrasts, *shares = (_contrasts(found, *what) for what in ((_gap(found),), (SHARE, "rank 0"), (SHARE, "unigram")))
     if not any(f.value is not None for f in contrasts):
         return style.sentence(f"Nothing to compare yet: this figure needs {FIRST} and other weights in the phase 'result'.")
     places, others = panels_of(contrasts), _others(contrasts)
@@ -44,14 +45,14 @@ def gap_contrasts(found: Sequence[Finding]) -> Figure:
 
 def caption(found: Sequence[Finding]) -> str:
     """Returns what the figure shows, n, and what its intervals hold and leave out."""
-    contrasts = _contrasts(found, GAP)
+    contrasts, reference = _contrasts(found, _gap(found)), reference_of(found)
     ends = ENDS if "block+ends" in {arm for _, arm in panels_of(contrasts)} else ""
     return (
-        f"From {FIRST} weights minus from others, paired by seed. Left: what a rank costs, LoRA's loss minus that of the same matrices at "
-        "full rank. Middle: the share that it recovers of what these matrices gain at full rank, counted from rank 0. Right: counted from "
-        "the unigram entropy where that is lower; nothing stands where that gain is not clearly there. The three may point different ways. "
-        "An interval that holds 0 does not tell them apart. Rank 0 is the model without an adapter; numbers with an arrow lie off the "
-        f"axis. {ends}{interval_sentence(contrasts)}"
+        f"From {FIRST} weights minus from others, paired by seed. Left: what a rank costs, LoRA's loss minus that of "
+        f"{AT_FULL_RANK[reference]}. Middle: the share that it recovers of what {GAINS[reference]}, counted from rank 0. Right: "
+        "counted from the unigram entropy where that is lower; nothing stands where that gain is not clearly there. The three may "
+        "point different ways. An interval that holds 0 does not tell them apart. Rank 0 is the model without an adapter; "
+        f"numbers with an arrow lie off the axis. {ends}{interval_sentence(contrasts)}"
     )
 
 
@@ -73,6 +74,10 @@ def _panel(axes: Axes, contrasts: Sequence[Finding], rows: Mapping[Row, int], wo
 def _contrasts(found: Sequence[Finding], of: str, start: str | None = None) -> list[Finding]:
     own = [f for f in found if f.name == "contrast" and f.where["of"] == of and f.where["between"].startswith(f"{FIRST} - ")]
     return [f for f in own if f.where.get("start") == start]
+
+
+def _gap(found: Sequence[Finding]) -> str:
+    return f"gap to {reference_of(found)}"
 
 
 def _others(contrasts: Sequence[Finding]) -> list[str]:

@@ -14,6 +14,7 @@ from research.figures.intervals import arms_of, select, tidy
 FORMULA, COMPILED = "#0072B2", "#E69F00"
 BARS = {"lora": "#0072B2", "matched": style.MATCHED.color, "full": "#222222"}
 ORDER = {"lora": 0, "matched": 1, "full": 2}
+COUNTED = "flops_per_token_compiled"
 
 
 class Bars(NamedTuple):
@@ -26,35 +27,40 @@ class Bars(NamedTuple):
 PANELS = {
     "trainable\nparameters": (Bars("trainable_parameters", None),),
     "optimizer state\n(bytes)": (Bars("optimizer_bytes", None),),
-    "training step\n(FLOPs/token)": (Bars("flops_per_token_formula", FORMULA), Bars("flops_per_token_compiled", COMPILED)),
+    "training step\n(FLOPs/token)": (Bars("flops_per_token_formula", FORMULA), Bars(COUNTED, COMPILED)),
 }
 
 
 def cost_per_arm(results: pd.DataFrame) -> Figure:
-    """Returns bars per arm and rank: trainable parameters (log), optimizer bytes (log), FLOPs/token by formula and as compiled."""
+    """Returns bars per arm and rank: trainable parameters (log), optimizer bytes (log), FLOPs/token by formula and as compiled.
+
+    Without the latter where no program was counted: XLA counts the body of a scan once.
+    """
     frame = _arms_only(results)
     if frame.empty:
         return style.sentence("No costs yet: this figure needs records of the phase 'cost'.")
-    rows = _rows(frame)
+    rows, counted = _rows(frame), set(frame["metric"])
     with style.context():
         figure = style.blank(7.2, 0.27 * len(rows) + 1.5)
         for axes, (title, sets) in zip(figure.subplots(1, 3, sharey=True), PANELS.items(), strict=True):
-            _panel(axes, frame, rows, sets)
+            _panel(axes, frame, rows, tuple(bars for bars in sets if bars.metric in counted))
             axes.set_xlabel(title)
         figure.axes[0].set_yticks(range(len(rows)), [name for name, _ in rows])
         figure.axes[0].set_ylim(len(rows) - 0.4, -0.6)
-        patches = [Patch(color=FORMULA, label="by formula"), Patch(color=COMPILED, label="in the compiled program")]
-        figure.legend(handles=patches, loc="outside lower right", ncols=2)
+        if COUNTED in counted:
+            patches = [Patch(color=FORMULA, label="by formula"), Patch(color=COMPILED, label="in the compiled program")]
+            figure.legend(handles=patches, loc="outside lower right", ncols=2)
         return figure
 
 
 def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows; costs are counts of one compiled program, so there is no interval."""
-    missing = _arms_only(results)["value"].isna().sum()
+    frame = _arms_only(results)
+    missing, compiled = frame["value"].isna().sum(), " and as counted in the compiled program" * (COUNTED in set(frame["metric"]))
     gap = f" {int(missing)} values could not be had from the compiler." if missing else ""
     return (
         "Cost per arm: trainable parameters, the optimizer's state, and floating point operations per token of a training step, by "
-        "formula and as counted in the compiled program. Counts, not measurements: no seeds, no interval; they say nothing of time or "
+        f"formula{compiled}. Counts, not measurements: no seeds, no interval; they say nothing of time or "
         f"peak memory.{gap}"
     )
 
@@ -79,9 +85,9 @@ def _rows(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _panel(axes: Axes, frame: pd.DataFrame, rows: list[tuple[str, pd.DataFrame]], sets: tuple[Bars, ...]) -> None:
     """Draws one cost's bars with their values beside them."""
-    thick = 0.72 / len(sets)
+    thick = 0.72 / max(1, len(sets))
     values = frame.loc[frame["metric"].isin([bars.metric for bars in sets]) & (frame["value"] > 0), "value"]
-    logarithmic = len(sets) == 1 and len(values) > 0
+    logarithmic = len(values) > 0 and all(bars.color is None for bars in sets)
     for i, bars in enumerate(sets):
         for place, (_, own) in enumerate(rows):
             value = select(own, metric=bars.metric)["value"].mean()

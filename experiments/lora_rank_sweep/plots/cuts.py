@@ -6,7 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.lora_rank_sweep.plots.places import inits_in, interval_sentence, name_ranks, of_panel, panels_of, rank_places
+from experiments.lora_rank_sweep.plots.places import inits_in, name_ranks, of_panel, panels_of, rank_places
+from experiments.lora_rank_sweep.wording import interval_sentence
 from research.figures import layout, style
 from research.figures.intervals import around
 from research.findings import Finding

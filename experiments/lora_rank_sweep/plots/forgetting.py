@@ -1,6 +1,6 @@
 """Figure: what the source lost, at equal loss on the target."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.lora_rank_sweep.plots.places import ENDS, arm_words, interval_sentence, rank_places
+from experiments.lora_rank_sweep.plots.places import ENDS, arm_words, rank_places
+from experiments.lora_rank_sweep.wording import interval_sentence
 from research.figures import layout, style
 from research.figures.intervals import ARMS, around, select, tidy
 from research.findings import Finding
@@ -26,7 +27,7 @@ def source_at_equal_loss(results: pd.DataFrame, found: Sequence[Finding]) -> Fig
     places = _places(read)
     if not places or not any(f.value is not None for f in read):
         return style.sentence("No source losses yet: this figure needs source and validation losses of the phase 'result'.")
-    spots = _spots([f.where["rank"] for f in read if f.where["rank"] is not None])
+    spots = _spots([f.where["rank"] for f in read if f.where["rank"] is not None], {f.where["trains"] for f in read})
     with style.context():
         figure, grid = layout.grid(len(places), 4.6, 3.0, least=5.6)
         for axes, (target, arm) in zip(grid, places, strict=True):
@@ -56,12 +57,13 @@ def _places(read: Sequence[Finding]) -> list[tuple[str, str]]:
     return sorted(places, key=lambda place: ARMS.index(place[1]) if place[1] in ARMS else len(ARMS))
 
 
-def _spots(ranks: Sequence[int]) -> dict[Any, float]:
+def _spots(ranks: Sequence[int], trains: Set[str]) -> dict[Any, float]:
     """Returns where ranks and full-rank references stand on the axis."""
     places = rank_places(ranks)
     first, last = min(places.values(), default=0.0), max(places.values(), default=0.0)
     step = max(1.0, (last - first) / 5)
-    return {**places, "matched": last + 1.1 * step, "full": last + 2.5 * step}
+    references = [name for name in REFERENCES if name in trains]
+    return {**places, **{name: last + (1.1 + 1.4 * i) * step for i, name in enumerate(references)}}
 
 
 def _untouched(results: pd.DataFrame, like: Finding) -> float:
@@ -73,7 +75,8 @@ def _untouched(results: pd.DataFrame, like: Finding) -> float:
 def _panel(axes: Axes, own: Sequence[Finding], spots: dict[Any, float], untouched: float) -> None:
     """Draws LoRA by rank as a line, the full-rank references beside it."""
     look = style.looks([own[0].where["init"]])[own[0].where["init"]]
-    kinds = {"lora": "-", **dict.fromkeys(REFERENCES, "none")}
+    references = [spots[name] for name in REFERENCES if name in spots]
+    kinds = {"lora": "-", **{name: "none" for name in REFERENCES if name in spots}}
     for trains, line in kinds.items():
         some = sorted((f for f in own if f.where["trains"] == trains and f.value is not None), key=lambda f: f.where["rank"] or 0)
         for part in ([f for f in some if f.where["rank"] == 0], [f for f in some if f.where["rank"] != 0]):
@@ -83,7 +86,9 @@ def _panel(axes: Axes, own: Sequence[Finding], spots: dict[Any, float], untouche
             axes.errorbar(places, values, yerr=spread, markersize=style.TRAINS_SIZES.get(trains, 4.5) + 1, zorder=3, **mark)
     axes.set_xticks(list(spots.values()), [REFERENCES.get(name, str(name)) for name in spots])
     axes.set_xlim(min(spots.values()) - 0.5, max(spots.values()) + 0.6)
-    axes.axvline((3 * spots["matched"] - spots["full"]) / 2, color="#bbbbbb", linewidth=0.8)
+    if references and len(spots) > len(references):
+        last = max(spot for name, spot in spots.items() if name not in REFERENCES)
+        axes.axvline(last + 0.36 * (references[0] - last), color="#bbbbbb", linewidth=0.8)
     axes.grid(visible=False, axis="x")
     if np.isfinite(untouched):
         axes.axhline(untouched, color=style.GRAY, linewidth=1.1, zorder=0.9)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from experiments.lora_rank_sweep.ledger import FULL, PRETRAINING, Line, fraction, lines
+from experiments.lora_rank_sweep.ledger import ELSEWHERE, FULL, PRETRAINING, Line, fraction, lines
 from research.figures import style
 
 TOKENS, STEP, PRODUCT = "#0072B2", "#E69F00", "#222222"
@@ -22,10 +22,11 @@ NAMES = {"trainable_parameters": "trained parameters", "optimizer_bytes": "optim
 def ledger(results: pd.DataFrame) -> Figure:
     """Returns each line's share of pretraining (log): tokens times FLOPs a token, end to end; beside them what must be held and stored.
 
+    Shares are of full fine-tuning where the base was pretrained elsewhere, which nobody counted here.
     Of the arms, the first alone: `cost_per_arm` has them all.
     """
     every = lines(results)
-    whole = next((line for line in every if line.of == PRETRAINING and "flops" in line.counts), None)
+    whole, of = _whole(every), _over(every)
     if whole is None:
         return style.sentence("No ledger yet: this figure needs the costs of pretraining, records of the phase 'cost'.")
     first = next((line.arm for line in every if line.arm), None)
@@ -38,8 +39,8 @@ def ledger(results: pd.DataFrame) -> Figure:
             _held(right, place, line, whole)
         left.set_yticks(range(len(shown)), _names(shown))
         left.set_ylim(len(shown) - 0.4, -0.6)
-        left.set_xlabel("FLOPs = tokens × FLOPs a token,\nas a share of pretraining (log scale)")
-        right.set_xlabel("room, as a share of\npretraining (log scale)")
+        left.set_xlabel(f"FLOPs = tokens × FLOPs a token,\nas a share of {of} (log scale)")
+        right.set_xlabel(f"room, as a share of\n{of} (log scale)")
         for axes in (left, right):
             _scaled(axes)
         handles = [
@@ -57,13 +58,23 @@ def caption(results: pd.DataFrame) -> str:
     every = lines(results)
     shares = [full.over(whole, "tokens") for whole in every for full in every if (whole.of, full.of) == (PRETRAINING, FULL)]
     tokens = f" ({fraction(shares[0])})" if shares and shares[0] else ""
+    of = "pretraining one base" if _over(every) == PRETRAINING else f"{FULL} (pretraining was {ELSEWHERE})"
     return (
-        "What a fine-tune costs as a share of pretraining one base, on log scales, where lengths that are put end to end multiply. Left: "
+        f"What a fine-tune costs as a share of {of}, on log scales, where lengths that are put end to end multiply. Left: "
         f"tokens{tokens}, times FLOPs a token, make the FLOPs. Tokens are set by the config, equally many for LoRA and full fine-tuning: "
         "a choice, not a finding. FLOPs are counted by formula, attention as it is executed, without the choice of learning rates. Right: "
         "trained parameters, the optimizer's bytes, and the bytes to store for each fine-tune; they save room and are no factors of the "
         "FLOPs, nor of each other. Counts, not measurements: no seeds, no interval; they say nothing of time."
     )
+
+
+def _over(every: Sequence[Line]) -> str:
+    """Returns of what shares are: of pretraining, or, where that was done elsewhere, of full fine-tuning."""
+    return FULL if any(line.is_elsewhere for line in every) else PRETRAINING
+
+
+def _whole(every: Sequence[Line]) -> Line | None:
+    return next((line for line in every if line.of == _over(every) and "flops" in line.counts), None)
 
 
 def _computed(axes: Axes, place: int, line: Line, whole: Line) -> None:
@@ -74,7 +85,7 @@ def _computed(axes: Axes, place: int, line: Line, whole: Line) -> None:
     for start, end, lane, color in ((1.0, tokens, -0.18, TOKENS), (tokens, product, 0.18, STEP)):
         axes.barh(place + lane, abs(end - start), left=min(start, end), height=0.34, color=color)
     axes.plot([product, product], [place - 0.36, place + 0.36], color=PRODUCT, linewidth=2, solid_capstyle="butt")
-    words = "1" if line.of == PRETRAINING else fraction(product)
+    words = "1" if line.of == whole.of else fraction(product)
     spot = (min(product, tokens), place)
     axes.annotate(words, spot, xytext=(-5, 0), textcoords="offset points", ha="right", va="center", fontsize=8)
 

@@ -53,22 +53,5 @@ def of_panel(found: Sequence[Finding], place: tuple[str, str]) -> list[Finding]:
     return [f for f in found if (f.where["target"], f.where["arm"]) == place]
 
 
-def interval_sentence(found: Sequence[Finding]) -> str:
-    """Returns what the intervals of these findings hold, from how many bases they are and what their notes leave out."""
-    read = [f for f in found if f.value is not None]
-    counts = sorted({f.n for f in read})
-    if not counts:
-        return "Nothing could be read."
-    bases = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
-    held = {(f.n > 1, "documents left out" not in f.note) for f in read if f.low is not None}
-    words = {(True, True): "over bases and over documents, added in squares", (True, False): "over bases; documents are left out"}
-    words |= {(False, True): "over documents alone: there is one base"}
-    told = " or ".join(words[key] for key in sorted(held, reverse=True))
-    plural = "base" if counts == [1] else "bases"
-    drawn = f"95 % intervals {told}" if told else "no interval could be had"
-    censored = len(found) - len(read)
-    return f"Mean over {bases} {plural}; {drawn}." + (f" {censored} could not be read." if censored else "")
-
-
 def _rank_in(word: str, known: tuple[str, ...]) -> tuple[int, str]:
     return (known.index(word), "") if word in known else (len(known), word)

@@ -75,9 +75,10 @@ def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals cover and leave out."""
     trained = at_last_step(select(tidy(results), phase="result", metric="target_loss"))
     step = f" after {int(trained['step'].max())} steps" if len(trained) else ""
+    same = "of the same matrices and " if (trained["trains"] == "matched").any() or trained.empty else ""
     return (
         f"Loss on the target's test text{step} against the rank of the update, learning rate tuned per arm. Left: untouched; right: "
-        "full-rank training of the same matrices and of everything. Gray: unigram and bigram entropy of the target's text, and the entropy "
+        f"full-rank training {same}of everything. Gray: unigram and bigram entropy of the target's text, and the entropy "
         "of its grammar where that is known. Vertical axes differ between targets. " + seeds_sentence(trained, BY)
     )
 
@@ -94,7 +95,8 @@ def _scale(table: pd.DataFrame, untouched: pd.DataFrame, entropies: Mapping[str,
     places: dict[str | int, float] = {rank: np.log2(rank) if rank else np.log2(min([r for r in ranks if r] or [1])) - 1 for rank in ranks}
     first, last = min(places.values(), default=0.0), max(places.values(), default=0.0)
     step = max(1.0, (last - first) / 6)
-    places = {"nothing": first - 1.2 * step, **places, "matched": last + 1.15 * step, "full": last + 2.4 * step}
+    same: dict[str | int, float] = {"matched": last + 1.15 * step} if (table["trains"] == "matched").any() else {}
+    places = {"nothing": first - 1.2 * step, **places, **same, "full": last + (2.4 if same else 1.15) * step}
     seen = table["mean"].dropna()
     if "unigram" in entropies:
         seen = seen[seen <= entropies["unigram"] + HEADROOM]
@@ -110,7 +112,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, inits: list[str], scale: Scale) -> No
         own = rows[rows["init"] == init]
         low_rank = own[(own["trains"] == "lora") & (own["mean"] <= scale.top)].sort_values("rank")
         _points(axes, low_rank, [scale.places[int(rank)] for rank in low_rank["rank"]], words[init], "-")
-        for trains in COLUMNS:
+        for trains in (name for name in COLUMNS if name in scale.places):
             one = own[(own["trains"] == trains) & (own["mean"] <= scale.top)]
             if len(one):
                 _points(axes, one, [scale.places[trains]] * len(one), words[init], "none")
@@ -149,5 +151,5 @@ def _axes(axes: Axes, scale: Scale) -> None:
     axes.grid(visible=False, axis="x")
     ranks = [x for name, x in scale.places.items() if isinstance(name, int)]
     if ranks:
-        for edge in ((min(ranks) + scale.places["nothing"]) / 2, (max(ranks) + scale.places["matched"]) / 2):
+        for edge in ((min(ranks) + scale.places["nothing"]) / 2, (max(ranks) + scale.places.get("matched", scale.places["full"])) / 2):
             axes.axvline(edge, color="#bbbbbb", linewidth=0.8)

@@ -92,12 +92,12 @@ def test_the_claim_of_records_reverses_only_where_the_null_arm_starts_badly() ->
 def test_documents_that_add_the_same_to_all_losses_still_move_a_share_from_a_fixed_start() -> None:
     """Only where both ends of a gain lie on the documents does a common addition cancel."""
     own = rows()
-    even = factors([*own, *by_document(own, np.zeros(6), WEIGHTS)])
+    even = factors([*own, *by_document(own, np.zeros(12), 2 * WEIGHTS)])
     alone = factors(own)
     assert even["min"][2:5] == pytest.approx(alone["min"][2:5])
-    assert "x/÷ 1 over 6 groups of documents" in even["min"].note
-    added = factors([*own, *by_document(own, np.linspace(-0.3, 0.3, 6), WEIGHTS)])
-    assert "x/÷ 1 over 6 groups of documents" in added["untouched"].note
+    assert "x/÷ 1 over 12 groups of documents" in even["min"].note
+    added = factors([*own, *by_document(own, np.linspace(-0.3, 0.3, 12), 2 * WEIGHTS)])
+    assert "x/÷ 1 over 12 groups of documents" in added["untouched"].note
     assert added["min"].high - added["min"].low > 1.1 * (alone["min"].high - alone["min"].low)
 
 

@@ -78,10 +78,13 @@ def test_who_ends_lower_is_a_contrast_of_its_own(found: list[Finding]) -> None:
         assert one and one.low <= truth <= one.high
 
 
-def test_a_contrast_of_one_base_is_over_documents_alone_and_says_so() -> None:
-    one = find(findings(synthetic(bases=1)), "contrast", of="gap to matched", between="pretrained - random", target=DOCS, rank=1)
-    assert one and one.n == 1 and "no interval over one base" in one.note
-    assert "less from pretrained weights in 0 of 1" in answer(findings(synthetic(bases=1)))  # nothing is told apart by documents alone
+def test_a_contrast_of_one_base_is_over_its_seeds_and_leaves_the_base_out() -> None:
+    found = findings(synthetic(bases=1))
+    one = find(found, "contrast", of="gap to matched", between="pretrained - random", target=DOCS, rank=1)
+    assert one and one.n == 3 and "over 3 seeds of one base: the base is left out" in one.note
+    alone = find(findings(synthetic(seeds=1)), "contrast", of="gap to matched", between="pretrained - random", target=DOCS, rank=1)
+    assert alone and alone.n == 1 and "no interval over one base" in alone.note
+    assert "less from pretrained weights in 0 of 1" in answer(findings(synthetic(seeds=1)))  # documents alone tell nothing apart
 
 
 def test_without_documents_the_interval_is_over_bases_alone_and_says_so(results: pd.DataFrame) -> None:

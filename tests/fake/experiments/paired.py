@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from research.cells.bases import Bases
 from research.cells.measures import Measure
 from research.cells.pretraining import Pretraining, pretrain
 from research.cells.runner import Runner
@@ -52,7 +53,7 @@ def run(config: ConfigDict, workdir: Workdir) -> Iterator[list[dict[str, Any]]]:
         stacked, rows, mesh = jax.tree.map(lambda x: x[None], base), windows(text, MODEL.max_length), make_mesh(MeshSpec(member=2))
         task = Task(decoder(MODEL), None, ("^params/",), OptimizerSpec(config.steps), functools.partial(batch, vocabulary=BYTES))
         measures = {"result": (Measure("target_loss", in_batches(rows, (2, 4), 0), False),)}
-        setting = Setting("paired", mesh, stacked, rows, 2, (config.steps,), 1, measures, {"full": 2}, keep=lambda *_: True)
+        setting = Setting("paired", mesh, Bases.stacked(stacked), rows, 2, (config.steps,), 1, measures, {"full": 2}, keep=lambda *_: True)
         runner = Runner({"full": build(task, stacked, mesh)}, setting, workdir, progress)  # type: ignore[arg-type]
         chosen = grid(phase=("result",), init=("pretrained",), seed=range(config.seeds))
         cells = [Cell(fingerprint(c), c, "full", 0, 0, 1e-2, c["seed"]) for c in chosen]
