@@ -17,7 +17,7 @@ between two initializations stands, with its interval, where both were reached; 
 
 Keys to change, those with a dot for each model (fc, lenet, lm): models, images (sklearn:digits, tfds:NAME), dimensions.* (0 is the
 untouched model), projections.* (count_sketch, fastfood, dense), draws.*, steps.*, batch_size.*, rates_at.*, step_norms.* (the norm of a
-step: the learning rate is it over the root of d), per_layer (a learned scale for each layer: SAID), inits, widths, base (own, or weights from
+step: the learning rate is it over the root of d), per_layer (a learned scale for each layer: SAID), inits, widths, base (own, or from
 elsewhere: docs/pretrained.md), source, target; more draws.* extend a run
 
 docs/data.md says how to prepare a set (TFDS_DATA_DIR is honored); the numbers of a run: docs/experiments/intrinsic_dimension.md.

@@ -33,6 +33,7 @@ from research.runtime.workdir import Workdir
 from research.training.mesh import MeshSpec, make_mesh, solo
 
 EVALUATION = (8, 32)  # batches and windows of one call, where windows are short and cheap
+BYTES_PER_TOKEN = 4  # of other people's vocabularies, roughly
 EVALUATED_TOKENS = 2048  # of one call, where they are not
 
 
@@ -80,6 +81,12 @@ class Study:
     def evaluation(self) -> tuple[int, int]:
         """Returns batches and windows of one call of an evaluation, small where a window costs much: a part is filled up to whole calls."""
         return EVALUATION if self.checkpoint is None else (1, max(1, EVALUATED_TOKENS // self.model.max_length))
+
+    def read_windows(self, nbytes: int) -> int:
+        """Returns about how many windows are evaluated to read so many bytes of text, filled up to whole calls."""
+        call = self.evaluation[0] * self.evaluation[1]
+        per_token = 1 if self.checkpoint is None else BYTES_PER_TOKEN
+        return -(-nbytes // (per_token * self.model.max_length * call)) * call
 
     @property
     def to_batch(self) -> Callable[[Any], Batch]:
