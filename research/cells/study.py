@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -133,10 +134,11 @@ def population_mesh(spec: MeshSpec) -> Mesh:
 def corpora(study: Study, targets: Sequence[DataSpec], workdir: Workdir) -> tuple[Corpus, ...]:
     """Returns the source and the targets, pinned in the workdir by their fingerprints; the source lacks what any target holds out."""
     source = study.source
+    read = functools.partial(load_corpus, vocabulary=study.vocabulary, cache=devices.cache_folder(os.environ))
     with timed("data", workdir.timings.append):
-        loaded = {spec: load_corpus(spec, study.vocabulary) for spec in targets}
+        loaded = {spec: read(spec) for spec in targets}
         without = tuple(target.held_out for spec, target in loaded.items() if spec != source)
-        loaded[source] = load_corpus(source, study.vocabulary, without) if without else loaded[source]
+        loaded[source] = read(source, without=without) if without else loaded[source]
     for corpus in loaded.values():
         workdir.pin(corpus.source, corpus.fingerprint)
         note(corpus, workdir)
