@@ -1,5 +1,6 @@
 """GGUF files: metadata as plain values, tensors by their headers, and the checkpoint that both describe."""
 
+import functools
 import json
 import re
 from collections import Counter
@@ -59,7 +60,7 @@ def open_gguf(path: Path, word: str) -> Checkpoint:
         rows=rows,
         stored=stored,
         metadata=lambda: (json.dumps({name: fields[name] for name in sorted(fields) if not name.startswith("GGUF.")}).encode(),),
-        vocabulary=lambda: tokens.from_gguf(fields, model["vocab_size"]),
+        vocabulary=functools.cache(lambda: tokens.from_gguf(fields, model["vocab_size"])),
     )
 
 

@@ -1,5 +1,6 @@
 """Folders as transformers writes them: config.json, weights in safetensors, whole or in shards, and a tokenizer. No pickle is opened."""
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -46,7 +47,7 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
         stored=stored,
         tied_head=tied_head,
         metadata=lambda: _pieces(folder),
-        vocabulary=lambda: tokens.from_json(folder / "tokenizer.json", described, model["vocab_size"]),
+        vocabulary=functools.cache(lambda: tokens.from_json(folder / "tokenizer.json", described, model["vocab_size"])),
     )
 
 

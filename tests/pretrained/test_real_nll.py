@@ -28,7 +28,7 @@ def smollm2() -> Iterator[Checkpoint]:
 @functools.cache
 def _compiled(config: DecoderConfig) -> jax.stages.Wrapped:
     model = decoder(config)
-    return jax.jit(lambda params, batch: losses.cross_entropy(model.apply, {"params": params}, batch)[1]["nll"])
+    return jax.jit(lambda params, batch: losses.cross_entropy(model, {"params": params}, batch)[1]["nll"])
 
 
 def nll(found: Checkpoint, windows: np.ndarray, params: dict | None = None) -> np.ndarray:
