@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from experiments.lora_rank_sweep.arm_costs import Budget, arm_costs
-from experiments.lora_rank_sweep.arms import ARMS, RankSweep, Spoke
+from experiments.lora_rank_sweep.arms import RankSweep, Spoke
+from experiments.lora_rank_sweep.moves import ARMS
 from research import tree
 from research.analysis.truncation import randomly_truncated, truncated
 from research.analysis.update_spectra import spectrum_records

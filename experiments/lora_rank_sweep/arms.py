@@ -1,10 +1,11 @@
-"""Arms: what may move, from where, at which rank and learning rate, on which target."""
+"""The axes of a sweep over ranks: what may move, from where, at which rank and learning rate, on which target."""
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+from experiments.lora_rank_sweep.moves import ARMS
 from research import tree
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
@@ -15,38 +16,10 @@ from research.cells.runs import LoRARuns, check_rates
 from research.cells.study import Study, model_of
 from research.cells.subject import chunk_of
 from research.errors import UsageError
-from research.models.model import Model
 from research.sweeps import grid
 from research.training.population import Task
 
-EVERY_MATRIX = ("(kernel|embedding)$",)
 AFTER = ("spectra", "cuts", "costs")
-
-
-class Arm(NamedTuple):
-    """Where adapters sit (None: adapter.targets of the config) and what is trained beside them, as far as a model has it."""
-
-    targets: tuple[str, ...] | None
-    beside: tuple[str, ...]
-
-    def sites(self, paths: Iterable[str], model: Model, usual: tuple[str, ...]) -> tuple[str, ...]:
-        """Returns the patterns of the matrices that are adapted, `usual` where the arm names none; never a table that serves two sites."""
-        if self.targets is None or not model.tied:
-            return self.targets or usual
-        mine = [path for path in paths if any(re.search(pattern, path) for pattern in self.targets)]
-        return tuple(f"^{re.escape(path)}$" for path in mine if not any(re.search(pattern, path) for pattern in model.tied))
-
-    def moved(self, paths: Collection[str]) -> tuple[str, ...]:
-        """Returns the patterns of what moves beside the adapters, without those of which the model has none: a tied one has no head."""
-        return tuple(pattern for pattern in self.beside if any(re.search(pattern, path) for path in paths))
-
-
-ARMS = {
-    "block": Arm(None, ()),
-    "all": Arm(EVERY_MATRIX, ()),
-    "block+norms": Arm(None, ("params/.*norm/",)),
-    "block+ends": Arm(None, ("params/.*norm/", "params/embedding/", "params/head/")),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +58,7 @@ class RankSweep(LoRARuns):
         rates = config["learning_rates"]
         taken = {field.name for field in dataclasses.fields(cls)} - {"bases", "elsewhere", "lora_rates", "full_rates"}
         own = {name: config[name] for name in taken}
+        own |= {name: _numbers(name, config[name], kind) for name, kind in (("rate_ranks", int), ("read_at", float), ("keep", int))}
         elsewhere = config["base"] != "own"
         bases = 1 if elsewhere else config["pretraining"]["bases"]
         return cls(lora_rates=rates["lora"], full_rates=rates["full"], bases=bases, elsewhere=elsewhere, **own)
@@ -257,6 +231,14 @@ class Spoke:
         if phase == "select" and self.sweep.rate_ranks:
             ranks = (*ranks[: bool(ARMS[arm].beside)], *self.sweep.rate_ranks)  # rank 0, where something moves, has a rate of its own
         return [*(("lora", rank) for rank in ranks), *[("matched", None)] * self.sweep.matched]
+
+
+def _numbers(name: str, values: Iterable[Any], kind: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """The values as numbers: those of a key that is empty in the config come as words."""
+    try:
+        return tuple(map(kind, values))
+    except ValueError:
+        raise UsageError(f"{name} = {tuple(values)}: numbers parted by commas, or ()") from None
 
 
 def shape_of(coordinates: Mapping[str, Any]) -> str:

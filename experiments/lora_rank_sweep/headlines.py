@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.lora_rank_sweep import ledger
 from experiments.lora_rank_sweep.contrasts import FIRST
-from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, IN_FULL_RANK, elsewhere, held, reference_of, small
+from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, IN_FULL_RANK, elsewhere, held, pieces_of, reference_of, small
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, Table, find, shown
 
@@ -25,7 +25,7 @@ AT_A_FEW = "LoRA's rates were chosen at a few ranks, interpolated between and he
 AT_EACH = "Learning rates were chosen for each rank, and for full rank, by themselves."
 SHARES = (
     "The share that a rank recovers of what {gains}: counted from rank 0, and from the unigram entropy where "
-    "that is lower, since coming down to it takes the frequencies of bytes alone [95 % interval {held}]."
+    "that is lower, since coming down to it takes the frequencies of {pieces} alone [95 % interval {held}]."
 )
 STARTS = {"rank 0": "from rank 0", "unigram": "from the unigram entropy where that is lower"}
 NEEDED = "The rank at which LoRA gains 90 % of what {gains}, counted from the untouched loss or the unigram entropy, the lower of both"
@@ -128,7 +128,7 @@ def _of_losses(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
 
     entropies = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "unigram_loss"]
     floors = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "floor_loss"]
-    known = f" Frequencies of single bytes alone give {', '.join(entropies)}." if entropies else ""
+    known = f" Frequencies of single {pieces_of(found)} alone give {', '.join(entropies)}." if entropies else ""
     known += f" On average no model can be below {', '.join(floors)}." if floors else ""
     return Table(columns, tuple((row[0], row[1], row[2], *cells(*row)) for row in rows), LOSSES.format(held=held(losses)) + known)
 
@@ -160,7 +160,7 @@ def _of_shares(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
             cells += [_or_undefined(contrast, FORM), *(_or_undefined(f, ".2f") for f in shares)]
         made.append((where["target"], where["arm"], str(where["rank"]), *cells))
     every = [f for f in found if f.name == "share_of_gain"]
-    return Table(columns, tuple(made), SHARES.format(gains=GAINS[reference_of(found)], held=held(every)))
+    return Table(columns, tuple(made), SHARES.format(gains=GAINS[reference_of(found)], pieces=pieces_of(found), held=held(every)))
 
 
 def _places(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]], first: tuple[int, ...]) -> Iterator[dict[str, Any]]:

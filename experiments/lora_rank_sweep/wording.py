@@ -25,6 +25,11 @@ def elsewhere(found: Sequence[Finding]) -> str:
     return "" if base is None else base.note
 
 
+def pieces_of(found: Sequence[Finding]) -> str:
+    """Returns of what a text's unigram entropy is: of bytes, or of the tokens of a model from elsewhere."""
+    return "tokens" if elsewhere(found) else "bytes"
+
+
 def held(found: Sequence[Finding]) -> str:
     """Returns what the intervals of a table are over, in a few words, as the findings' notes tell."""
     notes = [f.note for f in found if f.value is not None]
@@ -49,10 +54,10 @@ def interval_sentence(found: Sequence[Finding]) -> str:
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
     single = any(BASE_LEFT_OUT in f.note for f in read)
     over = {(f.n > 1, NO_DOCUMENTS not in f.note) for f in read if f.low is not None}
-    bases, left = ("seeds of the one base", ", the base left out") if single else ("bases", "")
+    units, left = ("these seeds", ": the base is left out") if single else ("bases", "")
     words = {
-        (True, True): f"over {bases} and over documents, added in squares{left}",
-        (True, False): f"over {bases}{left}; documents are left out{small(read)}",
+        (True, True): f"over {units} and over documents, added in squares{left}",
+        (True, False): f"over {units}{left}{', and so are documents' if single else '; documents are left out'}{small(read)}",
         (False, True): "over documents alone: there is one base",
     }
     told = " or ".join(words[key] for key in sorted(over, reverse=True))

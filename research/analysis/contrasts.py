@@ -79,6 +79,8 @@ def contrast(
     finite = np.isfinite(np.asarray(values, dtype=float))
     kept, lost = np.asarray(bases)[finite], int((~finite).sum())
     means, alone = units(np.asarray(values, dtype=float)[finite], kept) if finite.any() else np.empty(0), of_one_base(kept)
+    if alone and np.ptp(means) == 0:  # untouched weights: not several readings, but one
+        means, alone = means[:1], False
     missing = f"{lost} of {len(values)} seeds without a value (diverged), left out" if lost else ""
     method = BOTH.format(mean="geometric mean" if factor else "mean", units="seeds of one base" if alone else "bases", level=level)
     if means.size == 0:

@@ -50,11 +50,13 @@ def source_against_target(results: pd.DataFrame) -> Figure:
 def caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals cover and leave out."""
     frame = tidy(results)
-    rows = at_last_step(select(frame, phase="result", metric="source_loss"))
+    every = select(frame, phase="result", metric="source_loss")
+    rows = at_last_step(every)
+    read = ": the figure source_at_equal_loss compares at one target loss" if every["step"].nunique() > 1 else ""
     return (
         "Loss on the source's test text against loss on the target's, after training; down and left is better. Learning rates were "
-        "chosen on the target alone, and what learned more of the target has moved further: the figure source_at_equal_loss compares at "
-        "one target loss. Axes differ between panels. " + seeds_sentence(rows, BY)
+        f"chosen on the target alone, and what learned more of the target has moved further{read}. Axes differ between panels. "
+        + seeds_sentence(rows, BY)
     )
 
 
