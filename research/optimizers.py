@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -49,15 +50,37 @@ def learning_rate_at(spec: OptimizerSpec, peak: Array | float, step: Array) -> A
     return peak * rise * falls[spec.schedule]
 
 
-def adamw(spec: OptimizerSpec, learning_rate: Array | float) -> optax.GradientTransformation:
-    """Returns the optimizer at a peak learning rate, which may be traced: one program then serves many rates."""
+def adamw(spec: OptimizerSpec, learning_rate: Array | float, moves: Sequence[str] = ()) -> optax.GradientTransformation:
+    """Returns the optimizer at a peak learning rate, which may be traced: one program then serves many rates.
+
+    moves: patterns of what moves, for those that choose among stacked layers: see `tree.of_layers`. Others neither move nor clip.
+    """
 
     def decayed(params: Any) -> Any:
         return tree.unflatten({p: not any(re.search(u, p) for u in spec.undecayed) for p in tree.flatten(params)})
 
-    return optax.chain(
+    tx = optax.chain(
         optax.clip_by_global_norm(spec.clip) if spec.clip else optax.identity(),
         optax.scale_by_adam(spec.b1, spec.b2, spec.eps),
         optax.add_decayed_weights(spec.weight_decay, decayed) if spec.weight_decay else optax.identity(),
         optax.scale_by_learning_rate(lambda step: learning_rate_at(spec, learning_rate, step)),
     )
+    return tx if all(tree.of_layers(pattern)[1] is None for pattern in moves) else _of_layers(tx, moves)
+
+
+def _of_layers(tx: optax.GradientTransformation, moves: Sequence[str]) -> optax.GradientTransformation:
+    """`tx` for the chosen layers of stacked leaves: the gradient and the update of all others are zero."""
+
+    def kept(updates: Any) -> Any:
+        leaves = tree.flatten(updates)
+        for path, layers in tree.layers_chosen(moves, leaves).items():
+            leaf = leaves[path]
+            # To add -0.0 changes no bit, that of a zero's sign neither.
+            leaves[path] = jnp.where(jnp.array(layers).reshape(-1, *(1,) * (leaf.ndim - 1)), leaf, jnp.array(-0.0, leaf.dtype))
+        return tree.unflatten(leaves)
+
+    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        updates, state = tx.update(kept(grads), state, params)
+        return kept(updates), state
+
+    return optax.GradientTransformation(tx.init, update)

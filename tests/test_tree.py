@@ -87,3 +87,32 @@ def test_combine_takes_what_moved_and_touches_neither_part() -> None:
     moved = {"adapter": {"b": {"A": np.full(2, 9.0)}}}
     assert tree.combine(moved, stays)["adapter"]["b"]["A"] is moved["adapter"]["b"]["A"]
     assert tree.flatten(moves) == {"adapter/b/A": 4} and "adapter" not in stays
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("mlp/@0,5-7", ("mlp/", [0, 5, 6, 7])),
+        ("mlp/@7,5-7,2", ("mlp/", [2, 5, 6, 7])),
+        ("mlp/", ("mlp/", None)),
+        ("a@b", ("a@b", None)),
+        ("a@1@2-2", ("a@1", [2])),
+    ],
+)
+def test_a_pattern_may_name_layers(pattern: str, expected: tuple[str, list[int] | None]) -> None:
+    assert tree.of_layers(pattern) == expected
+
+
+def test_layers_are_chosen_of_stacked_leaves_by_all_patterns_together() -> None:
+    leaves = {f"params/{path}": np.zeros((3, 2)) for path in ("layers/up/kernel", "layers/up/bias", "head/kernel")}
+    chosen = tree.layers_chosen(("up/@0", "kernel$", "layers/up/bias@1-1"), leaves)
+    assert chosen == {"params/layers/up/bias": [True, True, False]}
+    assert set(tree.flatten(tree.partition(tree.unflatten(leaves), ("layers/up/kernel@2",))[0])) == {"params/layers/up/kernel"}
+    for pattern, words in (
+        ("up/kernel@3", "has layers 0 to 2"),
+        ("head@0", "not stacked"),
+        ("up@2-1", "there are none"),
+        ("q@0", "nothing"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            tree.partition(tree.unflatten(leaves), (pattern,))

@@ -24,7 +24,7 @@ SCALINGS = ("standard", "rslora")
 class LoRA:
     """What is adapted, and how.
 
-    targets: patterns over parameter paths; each must match at least one matrix.
+    targets: patterns over parameter paths; each must match at least one matrix. Of stacked ones it may choose layers: `tree.of_layers`.
     rank, alpha: of every target, unless `ranks` or `alphas`, (pattern, value) pairs of which the first match wins, say otherwise.
     scaling: 'standard' is alpha / r (Hu et al. 2021), 'rslora' is alpha / sqrt(r) (Kalajdzievski 2023).
     dropout: rate on the adapter's input, in training only.
@@ -62,7 +62,9 @@ def targeted(sites: Mapping[str, Site], spec: LoRA, tied: tuple[str, ...] = ()) 
     """
     if not spec.targets:
         raise UsageError(f"adapter.targets is empty; the matrices are: {', '.join(sites)}")
-    chosen = sorted({path for pattern in spec.targets for path in tree.matching(pattern, sites, "adapter.targets pattern")})
+    chosen = sorted(
+        {path for pattern in spec.targets for path in tree.matching(tree.of_layers(pattern)[0], sites, "adapter.targets pattern")}
+    )
     for what, pairs in (("adapter.ranks pattern", spec.ranks), ("adapter.alphas pattern", spec.alphas)):
         for pattern, _ in pairs:
             tree.matching(pattern, chosen, what)
@@ -120,14 +122,17 @@ def initialize(key: Array, targets: Mapping[str, tuple[Site, int, float]], spec:
     """Returns the collections {'adapter': A and B by module, 'constants': scale by module}: A random, B zero, hence the identity.
 
     `rank`, which may be traced, stands for `spec.rank`, up to which A and B are padded: columns of A beyond it are zero, as is their
-    gradient, so that padding stays exactly zero under any elementwise optimizer. Adapters are float32 whatever the model's type.
+    gradient, so that padding stays exactly zero under any elementwise optimizer. Stacked layers that no target chooses have scale 0.
+    Adapters are float32 whatever the model's type.
     """
     adapter, constants = {}, {}
     widest = max((width for _, width, _ in targets.values()), default=0)
     drawn = _drawn(key, [site for site, _, _ in targets.values()], widest)
+    chosen = tree.layers_chosen(spec.targets, {path: drawn[site.kernel] for path, (site, _, _) in targets.items()})
     for path, (site, width, alpha) in targets.items():
         own = width if rank is None or any(re.search(pattern, path) for pattern, _ in spec.ranks) else rank
         adapter[f"{site.module}/A"] = _size(site) * mask(drawn[site.kernel][..., :width], own)
         adapter[f"{site.module}/B"] = jnp.zeros((*site.stack, width, site.outputs), jnp.float32)
-        constants[f"{site.module}/scale"] = jnp.broadcast_to(scale(spec, own, alpha), site.stack)
+        factor = jnp.broadcast_to(scale(spec, own, alpha), site.stack)
+        constants[f"{site.module}/scale"] = jnp.where(jnp.array(chosen[path]), factor, 0.0) if path in chosen else factor
     return {"adapter": tree.unflatten(adapter), "constants": tree.unflatten(constants)}

@@ -5,7 +5,7 @@ One P for all tensors jointly (DID); with `per_layer`, theta_i = theta0_i + lamb
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -54,9 +54,24 @@ def targeted(params: Mapping[str, Any], spec: Subspace) -> dict[str, Any]:
     return found
 
 
-def layers_of(paths: Sequence[str] | Mapping[str, Any]) -> list[str]:
-    """Returns the layers, in order: the top-level modules of the paths ('params/layers_0/mlp/up/kernel' is of 'layers_0')."""
-    return list(dict.fromkeys(path.split("/")[1] for path in paths))
+def layers_of(leaves: Mapping[str, Any]) -> list[str]:
+    """Returns the layers, in order: the top-level modules of the paths ('params/layers_0/mlp/up/kernel' is of 'layers_0').
+
+    Those stacked in 'params/layers/mlp/up/kernel' count one by one, under the names that they have unrolled.
+    """
+    return [name for module, paths in _modules(leaves).items() for name in _names(module, leaves[paths[0]])]
+
+
+def _modules(leaves: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Paths by top-level module."""
+    found: dict[str, list[str]] = {}
+    for path in leaves:
+        found.setdefault(path.split("/")[1], []).append(path)
+    return found
+
+
+def _names(module: str, leaf: Any) -> list[str]:
+    return [f"{module}_{index}" for index in range(leaf.shape[0])] if f"/{module}/" == tree.STACKED else [module]
 
 
 def initialize(key: Array, params: Mapping[str, Any], spec: Subspace, dimension: Array | None = None) -> dict[str, Any]:
@@ -84,12 +99,18 @@ def displaced(variables: Mapping[str, Any], spec: Subspace) -> Variables:
     leaves = tree.flatten({"params": variables["params"]})
     chosen = targeted(variables["params"], spec)
     adapter, constants = variables["adapter"]["subspace"], variables["constants"]["subspace"]
-    size, layers = sum(leaf.size for leaf in chosen.values()), layers_of(chosen)
+    size, start, passed = sum(leaf.size for leaf in chosen.values()), 0, 0
     update = constants["moves"] * projections.project(spec.projection, constants, adapter["v"], size)
-    start = 0
-    for path, leaf in chosen.items():
-        scale = adapter["scales"][layers.index(path.split("/")[1])] if spec.per_layer else 1.0
-        step = scale * update[start : start + leaf.size].reshape(leaf.shape)
-        leaves[path] = (leaf.astype(jnp.float32) + step).astype(leaf.dtype)
-        start += leaf.size
+    for module, paths in _modules(chosen).items():
+        layers = len(_names(module, chosen[paths[0]]))
+        end = start + sum(chosen[path].size for path in paths)
+        step_ln, place = update[start:end].reshape(layers, -1), 0  # stacked layers one behind the other, as unrolled ones are
+        if spec.per_layer:
+            step_ln = adapter["scales"][passed : passed + layers, None] * step_ln
+        for path in paths:
+            leaf, size_of_one = leaves[path], leaves[path].size // layers
+            step = step_ln[:, place : place + size_of_one].reshape(leaf.shape)
+            leaves[path] = (leaf.astype(jnp.float32) + step).astype(leaf.dtype)
+            place += size_of_one
+        start, passed = end, passed + layers
     return tree.unflatten(leaves)

@@ -14,7 +14,7 @@ import numpy as np
 from research.analysis import matrices
 from research.analysis.matrices import DecoderShape, Linear
 from research.models.attention import executed_pairs
-from research.tree import matching
+from research.tree import matching, of_layers
 
 _NEVER_RUN: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}  # machine code alone: XLA's own passes are not touched by this
 FORWARD, ACTIVATION, WEIGHT = "forward", "activation gradient", "weight gradient"
@@ -150,7 +150,7 @@ def _resolve(config: DecoderShape, moves: Moves) -> tuple[set[str], set[str]]:
 
 
 def _matched(patterns: Sequence[str], paths: Sequence[str]) -> set[str]:
-    return {path for pattern in patterns for path in matching(pattern, paths)}
+    return {path for pattern in patterns for path in matching(of_layers(pattern)[0], paths)}
 
 
 def estimated_seconds(flops: float, member_steps: int) -> float:

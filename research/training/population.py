@@ -53,7 +53,8 @@ class MemberState(NamedTuple):
 class Task:
     """What all members of a population share.
 
-    model: the plain model. adapter: its adapter, padded to the largest rank or dimension, or None. moves: patterns of what may move.
+    model: the plain model. adapter: its adapter, padded to the largest rank or dimension, or None.
+    moves: patterns of what may move, in which layers where they are stacked: see `tree.of_layers`.
     to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. compares: the loss needs a reference.
     row: numbers in the example row that the model is traced with, where parameters depend on it.
     """
@@ -114,13 +115,13 @@ def join(params: Any, state: MemberState) -> tuple[Variables, Variables]:
 def init_member(task: Task, member: Members, bases: Any) -> MemberState:
     """Returns a member's state before its first step."""
     moves, constants = split(task, pick(bases, member.base), member)
-    return MemberState(jnp.zeros((), jnp.int32), moves, constants, adamw(task.optimizer, 0.0).init(moves))
+    return MemberState(jnp.zeros((), jnp.int32), moves, constants, adamw(task.optimizer, 0.0, task.moves).init(moves))
 
 
 def train_member(task: Task, state: MemberState, member: Members, windows: Array, bases: Any) -> tuple[MemberState, Array]:
     """Returns a member's state after a chunk of steps, and the loss of each step; windows are (step, batch, time + 1)."""
     trainable, frozen = join(pick(bases, member.base), state)
-    step = make_train_step(task.adapted, task.loss, adamw(task.optimizer, member.learning_rate))
+    step = make_train_step(task.adapted, task.loss, adamw(task.optimizer, member.learning_rate, task.moves))
     key = jax.random.fold_in(jax.random.key(member.seed), DROPOUT) if task.dropout else None
     reference = _reference(member, bases)
 

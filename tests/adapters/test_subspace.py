@@ -14,15 +14,20 @@ from research.adapters.subspace import Subspace, displaced, initialize, layers_o
 from research.errors import UsageError
 from research.losses import cross_entropy
 from research.models.classifiers import ClassifierConfig, classifier
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.models.model import count
 from research.optimizers import OptimizerSpec, adamw
 from research.training.step import init_state, make_train_step
+from tests.models.drawing import drawn
 
 MODEL = classifier(ClassifierConfig("mlp", (4, 4), hidden=(6,), classes=3))
 RNG = np.random.default_rng(0)
 BATCH = {"inputs": RNG.random((5, 16)).astype(np.float32), "targets": RNG.integers(0, 3, 5), "weights": np.ones(5, np.float32)}
 PARAMS = MODEL.init(jax.random.key(0), BATCH)["params"]
 SIZE = count(PARAMS)
+TINY = DecoderConfig(vocab_size=7, d_model=4, n_layers=3, d_mlp=6, max_length=4, tied=True)
+TOKENS = {"inputs": np.zeros((1, 4), np.int32)}
 
 
 def start(spec: Subspace, **changes: Any) -> dict[str, Any]:
@@ -110,3 +115,28 @@ def test_what_cannot_be_is_refused(make: Any, words: str) -> None:
 def test_no_dimension_is_not_an_error() -> None:
     spec = Subspace(0)
     np.testing.assert_array_equal(adapt(MODEL, spec).apply(moved(start(spec)), BATCH).logits, MODEL.apply({"params": PARAMS}, BATCH).logits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stacked_layers_have_a_scale_each_and_move_as_unrolled_ones_do(kind: str) -> None:
+    unrolled = drawn(decoder(TINY), TOKENS)["params"]
+    layers = jax.tree.map(lambda *x: np.stack(x), *(unrolled[f"layers_{index}"] for index in range(TINY.n_layers)))
+    stacked = {**{name: leaf for name, leaf in unrolled.items() if not name.startswith("layers_")}, "layers": layers}
+    spec = Subspace(12, kind, per_layer=True)
+    found = {}
+    for name, params in (("unrolled", unrolled), ("stacked", stacked)):
+        assert layers_of(targeted(params, spec)) == ["embedding", "final_norm", "layers_0", "layers_1", "layers_2"]
+        away = moved({"params": params, **initialize(jax.random.key(1), params, spec)})
+        away["adapter"]["subspace"]["scales"] = jnp.arange(1.0, 6.0)
+        assert count(away["adapter"]) == 12
+        found[name] = jax.device_get(jax.jit(lambda v: displaced(v, spec))(away))["params"]
+    for index in range(TINY.n_layers):
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            jax.tree.map(lambda x, i=index: x[i], found["stacked"]["layers"]),
+            found["unrolled"][f"layers_{index}"],
+        )
+    assert np.abs(found["stacked"]["layers"]["mlp"]["up"]["kernel"] - layers["mlp"]["up"]["kernel"]).min((1, 2)).max() > 0
+    np.testing.assert_array_equal(found["stacked"]["embedding"]["embedding"], found["unrolled"]["embedding"]["embedding"])
+    with pytest.raises(UsageError, match="one scale for each of 5 layers"):
+        targeted(stacked, Subspace(5, per_layer=True))
