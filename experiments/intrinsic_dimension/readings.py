@@ -51,7 +51,8 @@ def _losses(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
     gains, shared = ([d for d in definitions if ("start" in d.where) is by_start] for by_start in (True, False))
     pretrained = own[own["metric"] == "pretraining_steps"].set_index("init")["value"]
     for init, projection in arms_of(own):
-        where = {**subject, "init": init, "projection": projection, "pretraining_steps": int(pretrained[init])}
+        known = {"pretraining_steps": int(pretrained[init])} if init in pretrained else {}  # of weights from elsewhere nobody knows
+        where = {**subject, "init": init, "projection": projection, **known}
         for step in steps_of(own, "budget_loss"):
             yield from _by_step(curves(own, "budget_loss", init, projection, step), gains[:1], {**where, "step": step})
         c = curves(own, "target_loss", init, projection, last)

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
+from research.adapters.subspace import Subspace
 from research.training.memory import Footprint, budget, footprint, members_side_by_side, width
 from research.training.population import Members, Task, init_member
 
+SUBSPACE_COPIES = 3  # of a base in a step: the update, what it displaces, and the gradient
 Coordinates = Mapping[str, Any]
 
 
@@ -60,7 +62,7 @@ def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence
     widths, sizes = {}, {}
     for shape, numbers in counts.items():
         state = jax.eval_shape(lambda b, t=tasks[shape]: init_member(t, Members(0, 1, 0.0, 0), b), bases)
-        size = sizes[shape] = footprint(activations, bases, state)
+        size = sizes[shape] = footprint(activations, bases, state, SUBSPACE_COPIES if isinstance(tasks[shape].adapter, Subspace) else 2)
         room = max(1, (budget(device, apart) - size.shared) // (size.member + size.in_step))
         widths[shape] = width(list(numbers), min(room, most or room), mesh.shape["member"])
         side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])

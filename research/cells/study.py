@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from research.runtime.workdir import Workdir
 from research.training.mesh import MeshSpec, make_mesh, solo
 
 EVALUATION = (8, 32)  # batches and windows of one call, where windows are short and cheap
+BYTES_PER_TOKEN = 4  # of other people's vocabularies, roughly
 EVALUATED_TOKENS = 2048  # of one call, where they are not
 
 
@@ -79,6 +81,12 @@ class Study:
     def evaluation(self) -> tuple[int, int]:
         """Returns batches and windows of one call of an evaluation, small where a window costs much: a part is filled up to whole calls."""
         return EVALUATION if self.checkpoint is None else (1, max(1, EVALUATED_TOKENS // self.model.max_length))
+
+    def read_windows(self, nbytes: int) -> int:
+        """Returns about how many windows are evaluated to read so many bytes of text, filled up to whole calls."""
+        call = self.evaluation[0] * self.evaluation[1]
+        per_token = 1 if self.checkpoint is None else BYTES_PER_TOKEN
+        return -(-nbytes // (per_token * self.model.max_length * call)) * call
 
     @property
     def to_batch(self) -> Callable[[Any], Batch]:
@@ -133,10 +141,11 @@ def population_mesh(spec: MeshSpec) -> Mesh:
 def corpora(study: Study, targets: Sequence[DataSpec], workdir: Workdir) -> tuple[Corpus, ...]:
     """Returns the source and the targets, pinned in the workdir by their fingerprints; the source lacks what any target holds out."""
     source = study.source
+    read = functools.partial(load_corpus, vocabulary=study.vocabulary, cache=devices.cache_folder(os.environ))
     with timed("data", workdir.timings.append):
-        loaded = {spec: load_corpus(spec, study.vocabulary) for spec in targets}
+        loaded = {spec: read(spec) for spec in targets}
         without = tuple(target.held_out for spec, target in loaded.items() if spec != source)
-        loaded[source] = load_corpus(source, study.vocabulary, without) if without else loaded[source]
+        loaded[source] = read(source, without=without) if without else loaded[source]
     for corpus in loaded.values():
         workdir.pin(corpus.source, corpus.fingerprint)
         note(corpus, workdir)

@@ -74,10 +74,13 @@ def check(config: Mapping[str, Any], folder: object) -> None:
 def scale_of(config: Mapping[str, Any], name: str, rank: int, folder: object) -> float:
     """Returns the factor before B A of a module; UsageError where its tensors have another rank than the config says."""
     known = _USUAL | dict(config)
-    said = _of_pattern(known["rank_pattern"] or {}, name, known["r"])
-    if said != rank:
+    try:
+        said = _of_pattern(known["rank_pattern"] or {}, name, known["r"])
+        alpha = float(_of_pattern(known["alpha_pattern"] or {}, name, known["lora_alpha"]))
+    except (re.error, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{folder}: adapter_config.json has a rank or an alpha that cannot be read ({error}); save it again") from None
+    if said != rank or rank < 1:
         raise UsageError(f"{folder}: adapter_config.json gives {name} the rank {said}, its tensors have {rank}")
-    alpha = _of_pattern(known["alpha_pattern"] or {}, name, known["lora_alpha"])
     return float(np.float32(alpha / _divisor(rank, bool(known["use_rslora"]))))
 
 

@@ -131,5 +131,6 @@ def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def _describe(folder: Path, what: str, origin: Mapping[str, Any]) -> None:
     write_json(folder / ORIGIN, {"what": what, **origin})
-    lines = [f"This {what} was written by Lowlands.", "", *(f"* {key}: {value}" for key, value in origin.items() if value is not None)]
+    said = {**origin, "coordinates": ", ".join(f"{key} {value}" for key, value in origin.get("coordinates", {}).items())}
+    lines = [f"This {what} was written by Lowlands.", "", *(f"* {key}: {value}" for key, value in said.items() if value)]
     atomic_write(folder / "README.md", ("\n".join(lines) + "\n").encode())

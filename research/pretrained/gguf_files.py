@@ -1,5 +1,6 @@
 """GGUF files: metadata as plain values, tensors by their headers, and the checkpoint that both describe."""
 
+import functools
 import json
 import re
 from collections import Counter
@@ -9,9 +10,8 @@ from typing import Any
 
 import gguf
 
-from research.data.vocabulary import Vocabulary
 from research.errors import UsageError
-from research.pretrained import checkpoint, families, gguf_configs, tensors
+from research.pretrained import checkpoint, families, gguf_configs, tensors, tokens
 from research.pretrained.checkpoint import Checkpoint
 from research.pretrained.tensors import TYPES, Tensor
 
@@ -48,11 +48,6 @@ def open_gguf(path: Path, word: str) -> Checkpoint:
     rows = families.gguf_rows(family, model)
     checkpoint.check(word, rows, model, stored, spare=f"^{re.escape(_FACTORS)}$" if factors else "")
 
-    def vocabulary() -> Vocabulary:
-        from research.pretrained.tokens import from_gguf
-
-        return from_gguf(fields, model["vocab_size"])
-
     return Checkpoint(
         word=word,
         source=path,
@@ -65,7 +60,7 @@ def open_gguf(path: Path, word: str) -> Checkpoint:
         rows=rows,
         stored=stored,
         metadata=lambda: (json.dumps({name: fields[name] for name in sorted(fields) if not name.startswith("GGUF.")}).encode(),),
-        vocabulary=vocabulary,
+        vocabulary=functools.cache(lambda: tokens.from_gguf(fields, model["vocab_size"])),
     )
 
 

@@ -77,8 +77,7 @@ def _factors(folder: str | Path, checkpoint: Checkpoint) -> dict[Place, Factor]:
 
 
 def _check_shapes(folder: Path, name: str, one: Map, a: np.ndarray, b: np.ndarray) -> None:
-    rank, expected = len(a), (one.inputs, one.outputs)
-    if a.ndim != 2 or b.ndim != 2 or (a.shape[1], b.shape[0]) != expected or b.shape[1] != rank:
+    if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1] or (a.shape[1], b.shape[0]) != (one.inputs, one.outputs):
         words = f"A {a.shape} and B {b.shape}, and its base has {one.inputs} inputs and {one.outputs} outputs there"
         raise UsageError(f"{folder}: {name} has {words}; it is of another base")
 

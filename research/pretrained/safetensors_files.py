@@ -1,5 +1,6 @@
 """Folders as transformers writes them: config.json, weights in safetensors, whole or in shards, and a tokenizer. No pickle is opened."""
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -8,9 +9,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from research.data.vocabulary import Vocabulary
 from research.errors import UsageError
-from research.pretrained import checkpoint, configs, families
+from research.pretrained import checkpoint, configs, families, tokens
 from research.pretrained.checkpoint import Checkpoint
 from research.pretrained.tensors import Tensor
 
@@ -34,13 +34,6 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
     checkpoint.check(word, rows, model, stored, spare)
     described = {**_json(folder / "generation_config.json"), **{key: value for key, value in config.items() if value is not None}}
 
-    def vocabulary() -> Vocabulary:
-        from research.pretrained.tokens import from_json
-
-        if not (folder / "tokenizer.json").is_file():
-            raise UsageError(f"{word}: {folder} has no tokenizer.json, the one form of a tokenizer that is read here")
-        return from_json(folder / "tokenizer.json", described, model["vocab_size"])
-
     return Checkpoint(
         word=word,
         source=folder,
@@ -54,7 +47,7 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
         stored=stored,
         tied_head=tied_head,
         metadata=lambda: _pieces(folder),
-        vocabulary=vocabulary,
+        vocabulary=functools.cache(lambda: tokens.from_json(folder / "tokenizer.json", described, model["vocab_size"])),
     )
 
 

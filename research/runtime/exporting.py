@@ -65,10 +65,10 @@ def exported(workdir: Path, target: str, cell: str | None) -> str:
             "them; cells that trained everything, or that started from pretrained weights, can be exported"
         )
     if own.what == "model":
-        export.write_model(folder, base, tree.unflatten(arrays), _origin(base, {"cell": cell, **own.coordinates}))
+        export.write_model(folder, base, tree.unflatten(arrays), _origin(base, {"cell": cell, "coordinates": own.coordinates}))
         return f"the model of cell {cell} stands in {folder}"
     rslora = config.get("adapter", {}).get("scaling") == "rslora"
-    origin = _origin(base, {"cell": cell, **own.coordinates})
+    origin = _origin(base, {"cell": cell, "coordinates": own.coordinates})
     note = ""
     if not base.source.is_dir():
         origin["base"], note = _exported_base(folder, base)
@@ -133,9 +133,12 @@ def _known(cells: Mapping[str, Trained], cell: str, workdir: Path) -> Trained:
         raise UsageError(f"cell {cell} diverged: its weights are no model; choose another one (--export without --cell lists them)")
     if not own.kept:
         seed, trains = own.coordinates.get("seed"), own.coordinates.get("trains")
-        full = f"full weights are kept for the seeds that --config.keep names: add {seed} to it, in a new --workdir"
-        words = "cells by which learning rates are chosen are not" if own.coordinates.get("phase") == "select" else full
-        raise UsageError(f"no weights of cell {cell} ({trains}, seed {seed}) are kept: adapters of results are; {words}")
+        words = f"of full rank, they are for the seeds that --config.keep names: add {seed} to it, in a new --workdir"
+        if own.coordinates.get("phase") == "select":
+            words = "those of cells by which learning rates are chosen never are; take one of phase result"
+        elif trains == "lora":
+            words = "this run was made before adapters of results were kept; run it again in a new --workdir"
+        raise UsageError(f"no weights of cell {cell} ({trains}, seed {seed}) are kept: {words}")
     if not own.what:
         raise UsageError(
             f"cell {cell} moved within a random subspace, which is no adapter of peft; cells with LoRA or of full rank can be exported"

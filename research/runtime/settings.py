@@ -1,6 +1,7 @@
 """From `--config=configs/x.py:variant` and `--config.a.b=value` to a checked ConfigDict, with a clear word for every mistake."""
 
 import ast
+import contextlib
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -112,10 +113,11 @@ def _located(config: Config, key: str) -> tuple[Config, str]:
 def parse(text: str, default: Any, key: str) -> Any:
     """Returns `text` read as a value of `default`'s type: bool, int (also 1e3), float, str, or a tuple like '1,2,3' or '(1,2,3)'.
 
+    What stands in a tuple whose default is empty is read as what it looks like: a whole number, a number, or a word.
     UsageError that says what is expected, with an example.
     """
     if isinstance(default, tuple | list):
-        kind = default[0] if default else ""
+        kind = default[0] if default else None
         return type(default)(_element(piece, kind, key) for piece in _pieces(text.strip(), key))
     return _scalar(text, default, key)
 
@@ -167,7 +169,16 @@ def _whole(text: str, key: str) -> int:
 def _element(piece: str, default: Any, key: str) -> Any:
     if isinstance(default, tuple | list):
         raise UsageError(f"--config.{key} holds tuples of tuples and cannot be set from the command line; change it in the config file")
+    if default is None:
+        return _plain(_unquoted(piece.strip()))
     return _scalar(_unquoted(piece.strip()), default, key)
+
+
+def _plain(text: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _unquoted(text: str) -> str:

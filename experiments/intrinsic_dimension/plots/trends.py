@@ -31,7 +31,7 @@ def against_pretraining(found: Sequence[Finding]) -> Figure:
     Shuffled weights are hollow. An arrow is a bound: up, not reached at the largest dimension; down, at or below the smallest; a cross, not
     read; a 0 at the foot, read as 0.
     """
-    own = _largest(found)
+    own = [f for f in _largest(found) if "pretraining_steps" in f.where]  # not known of weights from elsewhere
     if len({f.where["pretraining_steps"] for f in own}) < 2:
         return style.sentence("d90 against pretraining needs a language model from at least two stages of pretraining.")
     with style.context():
