@@ -92,9 +92,6 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
     config, study, sweep, layout, index, loaded = common
     share = {key: value for key, value in config.items() if key not in APART}
     steps = len(spoke.selection()) * spoke.selection_steps + len(spoke.results()) * _times(config) * sweep.steps
-    sizes = config["data"]
-    each = study.read_windows(sizes[f"{sizes['part']}_bytes"]) + 2 * study.read_windows(1)
-    read = len(spoke.selection()) * study.read_windows(sizes["validation_bytes"]) + len(spoke.results()) * each
 
     def cell(c: Mapping[str, Any]) -> Cell:
         return Cell("", c, shape_of(c), index[c["init"], c["seed"]], c["rank"] or 0, c["learning_rate"], c["seed"])
@@ -145,10 +142,17 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
         kept_at=() if sweep.elsewhere or "spectra" not in sweep.after else KEPT_AT,
         rates_per_budget=config["rates_per_budget"],
         selection_steps=sweep.selection_steps,
-        flops=study.flops(steps * sweep.batch_size, sweep.inits if first else (), read),
+        flops=study.flops(steps * sweep.batch_size, sweep.inits if first else (), _windows_read(study, spoke)),
         name=spoke.name,
         described={"target": spoke.target},
     )
+
+
+def _windows_read(study: Study, spoke: Spoke) -> int:
+    """How many windows the readings of a part take: all of a part at the end, and a first chunk of two other texts."""
+    target = study.target
+    end = study.read_windows(target.test_bytes if target.part == "test" else target.final_bytes) + 2 * study.read_windows(1)
+    return len(spoke.selection()) * study.read_windows(target.validation_bytes) + len(spoke.results()) * end
 
 
 def _times(config: Mapping[str, Any]) -> int:
