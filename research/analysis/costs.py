@@ -5,48 +5,19 @@ With N parameters in matrices and a multiply-add counted as 2 FLOPs, full traini
 is not: nothing is differentiated below the lowest thing that moves.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from research.analysis import matrices
+from research.analysis.matrices import DecoderShape, Linear
 from research.models.attention import executed_pairs
 from research.tree import matching
 
 _NEVER_RUN: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}  # machine code alone: XLA's own passes are not touched by this
 FORWARD, ACTIVATION, WEIGHT = "forward", "activation gradient", "weight gradient"
-
-
-class DecoderShape(Protocol):
-    """The fields of a decoder's config that its matrix products depend on."""
-
-    @property
-    def vocab_size(self) -> int: ...
-    @property
-    def d_model(self) -> int: ...
-    @property
-    def n_layers(self) -> int: ...
-    @property
-    def n_heads(self) -> int: ...
-    @property
-    def n_kv_heads(self) -> int: ...
-    @property
-    def d_mlp(self) -> int: ...
-    @property
-    def positions(self) -> str: ...
-    @property
-    def mlp(self) -> str: ...
-    @property
-    def norm(self) -> str: ...
-    @property
-    def bias(self) -> Sequence[str]: ...
-    @property
-    def tied(self) -> bool: ...
-    @property
-    def scan(self) -> bool: ...
-    @property
-    def attention(self) -> str: ...
 
 
 class Product(NamedTuple):
@@ -69,16 +40,6 @@ class Moves(NamedTuple):
     trained: tuple[str, ...] = ("params/",)
     adapted: tuple[str, ...] = ()
     rank: int = 0
-
-
-class Linear(NamedTuple):
-    """A module with a matrix, (inputs, outputs); `lookup` marks embeddings, whose own product is a gather."""
-
-    module: str
-    matrix: str
-    inputs: int
-    outputs: int
-    lookup: bool = False
 
 
 def flops_per_token(config: DecoderShape, length: int, moves: Moves | None = None) -> float:
@@ -105,14 +66,26 @@ def ledger(config: DecoderShape, length: int, moves: Moves | None = None) -> lis
             products.extend(_linear_products(site, is_active, site.matrix in trained, moves.rank if site.matrix in adapted else 0))
         return [is_active or moving(site.module) for site in sites]
 
-    is_active = any(linear(_embeddings(config), False))
-    for layer in _layers(config):
-        query, key, value = linear(_projections(config, layer), is_active or moving(f"{layer}/attention_norm"))
-        products.extend(_attention_products(layer, config.d_model, attended(config, length), (query, key, value)))
-        is_active = any(linear([_out(config, layer)], query or key or value)) or is_active
-        hidden = any(linear(_into_mlp(config, layer), is_active or moving(f"{layer}/mlp_norm")))
-        is_active = any(linear([_down(config, layer)], hidden)) or is_active
-    linear([_head(config)], is_active or moving("final_norm"))
+    def attention(layer: str, is_active: bool) -> bool:
+        query, key, value = linear(matrices.projections(config, layer), is_active)
+        query, key = query or moving(f"{layer}/attention/query_norm"), key or moving(f"{layer}/attention/key_norm")
+        products.extend(_attention_products(layer, config.n_heads * config.head_dim, attended(config, length), (query, key, value)))
+        return any(linear([matrices.out(config, layer)], query or key or value))
+
+    def mlp(layer: str, is_active: bool) -> bool:
+        return any(linear([matrices.down(config, layer)], any(linear(matrices.into_mlp(config, layer), is_active))))
+
+    def branch(function: Callable[[str, bool], bool], layer: str, norm: str, is_active: bool) -> bool:
+        """Whether what the branch adds leads to something that moves, its norm before or behind it."""
+        before = config.norm_place == "pre" and moving(f"{layer}/{norm}")
+        behind = config.norm_place == "post" and moving(f"{layer}/{norm}")
+        return function(layer, is_active or before) or behind
+
+    is_active = any(linear(matrices.embeddings(config), False))
+    for layer in matrices.layers(config):
+        attended_to = branch(attention, layer, "attention_norm", is_active) or is_active
+        is_active = branch(mlp, layer, "mlp_norm", is_active if config.parallel else attended_to) or attended_to
+    linear([matrices.head(config)], is_active or moving("final_norm"))
     return products
 
 
@@ -161,78 +134,23 @@ def _linear_products(site: Linear, is_active: bool, is_trained: bool, rank: int)
         yield from (Product(f"{name} A", kind, inputs, rank) for kind in [FORWARD, WEIGHT] + [ACTIVATION] * is_active)
 
 
-def _attention_products(layer: str, d_model: int, keys: float, active: tuple[bool, bool, bool]) -> Iterator[Product]:
+def _attention_products(layer: str, width: int, keys: float, active: tuple[bool, bool, bool]) -> Iterator[Product]:
     """Scores q k^T and mixture p v; each operand that leads to something that moves costs one more product of the same size."""
     query, key, value = active
     for name, operands in (("scores", (query, key)), ("values", (query or key, value))):
-        yield Product(f"{layer}/attention/{name}", FORWARD, d_model, keys)
-        yield from (Product(f"{layer}/attention/{name}", ACTIVATION, d_model, keys) for operand in operands if operand)
+        yield Product(f"{layer}/attention/{name}", FORWARD, width, keys)
+        yield from (Product(f"{layer}/attention/{name}", ACTIVATION, width, keys) for operand in operands if operand)
 
 
 def _resolve(config: DecoderShape, moves: Moves) -> tuple[set[str], set[str]]:
     """Paths trained, and paths adapted; at rank 0 none is."""
-    paths = sorted(set(_parameters(config)))
+    paths = sorted(set(matrices.parameters(config)))
     adapted = _matched(moves.adapted, [path for path in paths if path.endswith(("/kernel", "/embedding"))]) if moves.rank else set()
     return _matched(moves.trained, paths), adapted
 
 
 def _matched(patterns: Sequence[str], paths: Sequence[str]) -> set[str]:
     return {path for pattern in patterns for path in matching(pattern, paths)}
-
-
-def _parameters(config: DecoderShape) -> Iterator[str]:
-    layers = _layers(config)
-    norms = ["final_norm", *(f"{layer}/{name}_norm" for layer in layers for name in ("attention", "mlp"))]
-    yield from (f"params/{name}/scale" for name in norms)
-    if "norm" in config.bias and config.norm == "layer":
-        yield from (f"params/{name}/bias" for name in norms)
-    for site in (*_embeddings(config), *(site for layer in layers for site in _block(config, layer)), _head(config)):
-        yield site.matrix
-        if _place(site.module) in config.bias and site.matrix.endswith("/kernel"):
-            yield f"params/{site.module}/bias"
-
-
-def _place(module: str) -> str:
-    """Returns which of a config's `bias` places a linear map is."""
-    parts = module.split("/")
-    return {"query": "qkv", "key": "qkv", "value": "qkv", "out": "out", "head": "head"}.get(parts[-1], parts[-2] if len(parts) > 1 else "")
-
-
-def _layers(config: DecoderShape) -> list[str]:
-    return ["layers"] * config.n_layers if config.scan else [f"layers_{index}" for index in range(config.n_layers)]
-
-
-def _block(config: DecoderShape, layer: str) -> list[Linear]:
-    return [*_projections(config, layer), _out(config, layer), *_into_mlp(config, layer), _down(config, layer)]
-
-
-def _embeddings(config: DecoderShape) -> list[Linear]:
-    names = ["embedding", "position"] if config.positions == "learned" else ["embedding"]
-    return [Linear(name, f"params/{name}/embedding", config.vocab_size, config.d_model, lookup=True) for name in names]
-
-
-def _projections(config: DecoderShape, layer: str) -> list[Linear]:
-    heads = config.d_model // config.n_heads * config.n_kv_heads
-    sizes = {"query": config.d_model, "key": heads, "value": heads}
-    return [Linear(f"{layer}/attention/{n}", f"params/{layer}/attention/{n}/kernel", config.d_model, size) for n, size in sizes.items()]
-
-
-def _out(config: DecoderShape, layer: str) -> Linear:
-    return Linear(f"{layer}/attention/out", f"params/{layer}/attention/out/kernel", config.d_model, config.d_model)
-
-
-def _into_mlp(config: DecoderShape, layer: str) -> list[Linear]:
-    names = ("gate", "up") if config.mlp == "gated" else ("up",)
-    return [Linear(f"{layer}/mlp/{n}", f"params/{layer}/mlp/{n}/kernel", config.d_model, config.d_mlp) for n in names]
-
-
-def _down(config: DecoderShape, layer: str) -> Linear:
-    return Linear(f"{layer}/mlp/down", f"params/{layer}/mlp/down/kernel", config.d_mlp, config.d_model)
-
-
-def _head(config: DecoderShape) -> Linear:
-    matrix = "params/embedding/embedding" if config.tied else "params/head/kernel"
-    return Linear("head", matrix, config.d_model, config.vocab_size)
 
 
 def estimated_seconds(flops: float, member_steps: int) -> float:

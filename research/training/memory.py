@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from research.losses import WHOLE
 from research.models.configuration import DecoderConfig
 from research.training.processes import by_leader
 
@@ -38,10 +39,18 @@ def nbytes(tree: Any) -> int:
 
 
 def decoder_activations(config: DecoderConfig, batch_size: int) -> int:
-    """Returns the bytes of a decoder's activations in a step; scores and logits are float32, cuDNN keeps no scores, remat is ignored."""
+    """Returns the bytes of a decoder's activations in a step; scores and logits are float32, cuDNN keeps no scores, remat is ignored.
+
+    Logits that the loss takes in chunks of time are there a chunk at a time.
+    """
+    queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    heads = (3 if config.qk_norm == "none" else 5) * (queries + keys)
+    hidden = (4 if config.mlp == "gated" else 3) * config.d_mlp
     scores = 2 * config.n_heads * config.max_length if config.attention == "xla" else config.n_heads
-    per_layer = (10 * config.d_model + 3 * config.d_mlp) * jnp.dtype(config.dtype).itemsize + scores * FLOAT
-    return batch_size * config.max_length * (config.n_layers * per_layer + 3 * config.vocab_size * FLOAT)
+    per_layer = (4 * config.d_model + heads + hidden) * jnp.dtype(config.dtype).itemsize + scores * FLOAT
+    tokens = batch_size * config.max_length
+    held = tokens * config.n_layers * per_layer * (3 if config.scan else 2) // 2  # of scanned layers half is there twice: measured
+    return held + 3 * min(tokens * config.vocab_size * FLOAT, WHOLE)
 
 
 def footprint(activations: int, bases: Any, state: Any, copies: int = 2) -> Footprint:

@@ -20,6 +20,7 @@ P = PartitionSpec
 RULES: tuple[tuple[str, PartitionSpec], ...] = (
     (r"(^|/)(constants|subspace)/", P()),
     (r"(^|/)(dense|conv)_\d+/kernel$", P()),  # classifiers are small
+    (r"(query|key)_norm/scale$", P()),  # each device needs all of it, whichever heads it holds
     (r"norm/scale$", P(("fsdp", "tensor"))),
     (r"(^|/)embedding/embedding$", P(None, ("fsdp", "tensor"))),
     (r"position/embedding$", P(None, ("fsdp", "tensor"))),

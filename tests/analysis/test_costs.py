@@ -155,11 +155,12 @@ def test_key_training_alone_spares_the_value_path() -> None:
 def test_switches_of_the_decoder_are_in_the_ledger() -> None:
     names = {p.name for p in ledger(dataclasses.replace(TINY, mlp="gated"), LENGTH)}
     assert "layers_0/mlp/gate" in names
-    grouped = ledger(dataclasses.replace(TINY, n_heads=4, n_kv_heads=2), LENGTH)
+    grouped = ledger(dataclasses.replace(TINY, n_heads=4, n_kv_heads=2, head_dim=32, rotary_dim=32), LENGTH)
     assert {(p.inputs, p.outputs) for p in grouped if p.name.endswith("/key")} == {(D, D // 2)}
     tied = dataclasses.replace(TINY, tied=True)
     assert flops_per_token(tied, LENGTH) == flops_per_token(TINY, LENGTH)
     assert flops_per_token(tied, LENGTH, Moves(("embedding",))) > flops_per_token(TINY, LENGTH, Moves(("embedding",)))
+    assert dataclasses.replace(TINY, n_heads=4).head_dim == D // 2  # a head size that is settled stays, unless it is set again
     scanned, unrolled = Moves(("params/layers/",)), Moves((r"params/layers_\d/",))
     assert flops_per_token(dataclasses.replace(TINY, scan=True), LENGTH, scanned) == flops_per_token(TINY, LENGTH, unrolled)
 

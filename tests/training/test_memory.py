@@ -5,7 +5,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from research.losses import WHOLE, cross_entropy
 from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
 from research.training.memory import (
     CPU_BYTES,
     Footprint,
@@ -17,6 +19,7 @@ from research.training.memory import (
     peak_bytes,
     width,
 )
+from tests.models.families import FAMILIES
 
 CONFIG = DecoderConfig(d_model=16, d_mlp=32, n_layers=2, n_heads=2, max_length=8)
 
@@ -72,3 +75,21 @@ def test_the_peak_is_in_bytes_on_every_system(platform: str, unit: int, monkeypa
 def test_the_peak_is_at_least_what_this_process_holds() -> None:
     held = jnp.ones(2**22).block_until_ready()
     assert peak_bytes() > held.nbytes
+
+
+@pytest.mark.parametrize("family", ["neox", "qwen3", "olmo2"])
+def test_what_each_switch_holds_is_counted(family: str) -> None:
+    sizes = {"vocab_size": 100, "d_model": 64, "n_layers": 3, "n_heads": 4, "n_kv_heads": 4, "d_mlp": 96, "max_length": 64, "scan": True}
+    switches = {name: value for name, value in FAMILIES[family].items() if name not in ("rope_scaling", "rotary_dim", "n_positions")}
+    config = DecoderConfig(**{**sizes, **switches, "head_dim": 32 if family == "qwen3" else 0})
+    model, rows = decoder(config), {name: jax.ShapeDtypeStruct((2, 64), jnp.int32) for name in ("inputs", "targets", "weights")}
+    variables = jax.eval_shape(model.init, jax.random.key(0), rows)
+    gradient = jax.jit(jax.grad(lambda v, rows: cross_entropy(model, v, rows)[0]))
+    held = gradient.lower(variables, rows).compile().memory_analysis().temp_size_in_bytes
+    print(f"{family}: estimated / compiled {decoder_activations(config, 2) / held:.2f}")
+    assert 0.85 < decoder_activations(config, 2) / held < 1.2
+
+
+def test_logits_in_chunks_are_there_a_chunk_at_a_time() -> None:
+    narrow, wide, wider = (decoder_activations(dataclasses.replace(CONFIG, vocab_size=size), 8) for size in (1, 10**6, 10**7))
+    assert wide == wider == narrow + 3 * WHOLE - 3 * 8 * 8 * 4

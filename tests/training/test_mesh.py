@@ -1,6 +1,8 @@
 """Meshes, sharding rules and the step that is compiled for them."""
 
+import re
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +15,14 @@ from research import tree
 from research.adapters.adapt import adapt
 from research.adapters.lora import LoRA
 from research.errors import UsageError
+from research.losses import cross_entropy
 from research.models.configuration import BIASES, DecoderConfig
 from research.models.decoder import decoder
 from research.optimizers import OptimizerSpec, adamw
 from research.training.mesh import AXES, RULES, MeshSpec, check_divisible, jit_step, leaf_path, make_mesh, shardings, solo, specs
 from research.training.step import init_state
+from tests.models.drawing import drawn
+from tests.models.families import FAMILIES
 
 BATCH = {"inputs": np.zeros((1, 4), np.int32)}
 TINY = {"vocab_size": 16, "d_model": 8, "n_heads": 2, "d_mlp": 16, "max_length": 8}
@@ -129,8 +134,10 @@ def test_stacked_layers_and_members_are_in_front_and_layers_are_not_split() -> N
 
 
 @pytest.mark.parametrize("scan", [False, True])
-def test_every_leaf_of_a_training_state_has_a_place_that_divides_it(scan: bool) -> None:
-    model = adapt(decoder(DecoderConfig(**EVERY, scan=scan)), LoRA(("(kernel|embedding)$",), 2, 5.0))
+@pytest.mark.parametrize("switches", [EVERY, *FAMILIES.values()], ids=["every", *FAMILIES])
+def test_every_leaf_of_a_training_state_has_a_place_that_divides_it(switches: dict[str, Any], scan: bool) -> None:
+    config = DecoderConfig(**{**TINY, **switches, "n_kv_heads": 2, "rope_scaling": (), "scan": scan})
+    model = adapt(decoder(config), LoRA(("kernel$",), 2, 5.0))
     variables = jax.eval_shape(model.init, jax.random.key(0), BATCH)
     moves, stays = tree.partition(variables, ("^adapter/", "^params/"))
     whole = jax.eval_shape(lambda m, s: init_state(m, s, adamw(OptimizerSpec(2), 0.1)), moves, stays)
@@ -138,9 +145,28 @@ def test_every_leaf_of_a_training_state_has_a_place_that_divides_it(scan: bool) 
     check_divisible(mesh, whole, spec_tree)
     spec_of = tree.flatten(spec_tree.trainable)
     assert all(len(spec) == tree.flatten(whole.trainable)[path].ndim for path, spec in spec_of.items())
-    kernels = {path: split_over(spec) for path, spec in spec_of.items() if path.startswith("params/") and "bias" not in path}
+    whole_on_each = re.compile("bias|(query|key)_norm/scale$")
+    kernels = {path: split_over(spec) for path, spec in spec_of.items() if path.startswith("params/") and not whole_on_each.search(path)}
     assert kernels and all(axes == {"fsdp", "tensor"} for axes in kernels.values()), kernels
     assert spec_tree.opt_state[1].mu == spec_tree.trainable
+    assert all(not split_over(spec) for path, spec in spec_of.items() if re.search("(query|key)_norm/scale$", path))
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "olmo2"])
+def test_norms_of_queries_and_keys_are_the_same_on_a_mesh(kind: str) -> None:
+    model = decoder(DecoderConfig(**{**TINY, **FAMILIES[kind], "n_kv_heads": 2, "n_layers": 1}))
+    tokens = np.arange(16, dtype=np.int32).reshape(4, 4)
+    rows = {"inputs": tokens, "targets": tokens[::-1].copy(), "weights": np.ones((4, 4), np.float32)}
+    variables = drawn(model, rows)
+    wanted, grads = (
+        jit_step(jax.grad(lambda v, rows: cross_entropy(model, v, rows)[0]), (spec, P(("data", "fsdp"))), spec, make_mesh(mesh), donate=())(
+            variables, rows
+        )
+        for mesh, spec in ((MeshSpec(), P()), (MeshSpec(data=2, fsdp=2, tensor=2), specs(variables)))
+    )
+    for path, leaf in tree.flatten(wanted).items():
+        np.testing.assert_allclose(tree.flatten(grads)[path], leaf, rtol=0, atol=1e-5 * np.abs(leaf).max(), err_msg=path)
+        assert np.abs(leaf).max() > 0
 
 
 def split_over(spec: P) -> set[str]:
