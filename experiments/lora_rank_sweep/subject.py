@@ -103,15 +103,9 @@ def _subject(common: Common, spoke: Spoke, first: bool) -> Subject:
         def before(runner: Runner) -> Iterator[Rows]:
             if spoke.full:
                 own = {key: place for key, place in index.items() if key[0] in spoke.inits}
-                known = _known(runner.setting.experiment, spoke.target, target)
-                known.append(reference(runner.setting.experiment, "width", study.model.d_model, "1", target=spoke.target))
+                known = _known(runner.setting.experiment, study, spoke.target, target)
                 sizes = document_sizes(runner, target=spoke.target)
-                yield [
-                    *known,
-                    *(_elsewhere(runner.setting.experiment, study) if first else ()),
-                    *sizes,
-                    *untouched(runner, "full", own, sweep.bases, target=spoke.target),
-                ]
+                yield [*known, *sizes, *untouched(runner, "full", own, sweep.bases, target=spoke.target)]
 
         def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
             if spoke.full and "spectra" in sweep.after:
@@ -160,21 +154,18 @@ def _times(config: Mapping[str, Any]) -> int:
     return len(config["read_at"]) + 1 if config["rates_per_budget"] else 1
 
 
-def _elsewhere(experiment: str, study: Study) -> Rows:
-    """What the base is, where it was pretrained elsewhere."""
-    if study.checkpoint is None:
-        return []
-    word, said = study.checkpoint.word, study.checkpoint.note
-    return [{**reference(experiment, "foreign_base", 1.0, "count"), "note": f"{word} ({said})" if said else word}]
-
-
-def _known(experiment: str, word: str, target: Corpus) -> Rows:
-    """What is known of a target without a model."""
+def _known(experiment: str, study: Study, word: str, target: Corpus) -> Rows:
+    """What is known without training: of a target, of the model's width, and, where it was pretrained elsewhere, which base it is."""
     train, test, size = target.parts["train"], target.parts[target.read], target.bytes[target.read]
     bits = {name: entropy(train, test, target.vocabulary, size) for name, entropy in NGRAMS.items()}
     floor = floor_bits(word)
     bits |= {} if floor is None else {"floor_loss": floor}
-    return [reference(experiment, name, value, "bits/byte", target=word) for name, value in bits.items()]
+    rows = [reference(experiment, name, value, "bits/byte", target=word) for name, value in bits.items()]
+    rows.append(reference(experiment, "width", study.model.d_model, "1", target=word))
+    if study.checkpoint is not None:
+        base, said = study.checkpoint.word, study.checkpoint.note
+        rows.append({**reference(experiment, "foreign_base", 1.0, "count", target=word), "note": f"{base} ({said})" if said else base})
+    return rows
 
 
 def _measures(study: Study, source: Corpus, target: Corpus, at_every_budget: bool) -> dict[str, tuple[Measure, ...]]:

@@ -14,8 +14,7 @@ from research.data.corpus import Corpus, load_corpus
 from research.errors import UsageError
 from research.models.decoder import decoder
 from research.models.model import Variables
-from research.pretrained import sources
-from research.pretrained.peft import merged
+from research.pretrained import peft, sources
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
@@ -105,7 +104,8 @@ def _read(study: Study, workdir: Workdir) -> Makes:
 
     def made(init: Initialization, seed: int) -> Variables:
         if init.kind == ADAPTED:
-            return merged(init.source, checkpoint, study.model)
+            workdir.pin(f"adapter {init.source}", peft.identity(init.source))
+            return peft.merged(init.source, checkpoint, study.model)
         if not init.revision:
             return checkpoint.load(study.model)
         other = sources.find(f"{checkpoint.word.partition('@')[0]}@{init.revision}")

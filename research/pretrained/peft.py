@@ -1,6 +1,7 @@
 """Adapters of peft as ours: a folder becomes variables beside a base, or is merged into it."""
 
 import dataclasses
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -46,6 +47,17 @@ def merged(folder: str | Path, base: object, config: DecoderConfig) -> dict[str,
     for path, leaf in leaves.items():
         leaves[path] = leaf.astype(np.dtype(config.param_dtype), copy=False)
     return tree.unflatten(leaves)
+
+
+def identity(folder: str | Path) -> str:
+    """Returns the SHA-256 of an adapter's description and weights; where they lie is not in it. UsageError for a folder without them."""
+    folder = local_path(str(folder), "peft:")
+    _described(folder)
+    _weights(folder)
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def merge(leaves: dict[str, np.ndarray], factors: dict[Place, Factor]) -> None:
@@ -96,14 +108,18 @@ def _described(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _pairs(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(A (rank, inputs), B (outputs, rank)) by module name, in float32; each tensor belongs to a pair."""
+def _weights(folder: Path) -> Path:
     if not (folder / WEIGHTS).is_file():
         pickled = (folder / "adapter_model.bin").is_file()
         words = f"holds its weights as a pickle, which is never opened here; save them as {WEIGHTS}" if pickled else f"has no {WEIGHTS}"
         raise UsageError(f"{folder} {words}")
+    return folder / WEIGHTS
+
+
+def _pairs(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(A (rank, inputs), B (outputs, rank)) by module name, in float32; each tensor belongs to a pair."""
     sides: dict[str, dict[str, np.ndarray]] = {}
-    for tensor, where in read_header(folder / WEIGHTS).items():
+    for tensor, where in read_header(_weights(folder)).items():
         match = _NAME.fullmatch(tensor)
         if match is None:
             raise UsageError(f"{folder} holds the tensor {tensor}, which is no part of a plain LoRA; this is not implemented")

@@ -56,7 +56,7 @@ def exported(workdir: Path, target: str, cell: str | None) -> str:
     if cell == BASE:
         export.write_model(folder, base, {}, _origin(base, {}))
         return f"the base {base.word} stands in {folder}"
-    own = _known(cells, cell, workdir)
+    own = _known(cells, cell, workdir, "keep" in config)
     base = _of_revision(base, str(own.coordinates.get("init") or ""))
     arrays = artifacts.load(workdir / "artifacts" / f"{cell}.npz")
     if not _is_grounded(base, own):
@@ -125,7 +125,7 @@ def _listing(fit: Mapping[str, Trained], cells: Mapping[str, Trained], workdir: 
     return "\n".join([words, *lines, f"  --cell={BASE}  the base itself"])
 
 
-def _known(cells: Mapping[str, Trained], cell: str, workdir: Path) -> Trained:
+def _known(cells: Mapping[str, Trained], cell: str, workdir: Path, keeps: bool) -> Trained:
     if cell not in cells:
         raise UsageError(f"{workdir} has no cell {cell!r}{nearest(cell, [BASE, *cells])}; --export without --cell lists them")
     own = cells[cell]
@@ -134,7 +134,9 @@ def _known(cells: Mapping[str, Trained], cell: str, workdir: Path) -> Trained:
     if not own.kept:
         seed, trains = own.coordinates.get("seed"), own.coordinates.get("trains")
         words = f"of full rank, they are for the seeds that --config.keep names: add {seed} to it, in a new --workdir"
-        if own.coordinates.get("phase") == "select":
+        if not keeps:
+            words = "this experiment exports none; lora_rank_sweep does"
+        elif own.coordinates.get("phase") == "select":
             words = "those of cells by which learning rates are chosen never are; take one of phase result"
         elif trains == "lora":
             words = "this run was made before adapters of results were kept; run it again in a new --workdir"

@@ -10,7 +10,8 @@ import pytest
 from research.cells import phases
 from research.cells.measures import BY_DOCUMENT, Measure
 from research.cells.phases import document_sizes, reference, untouched
-from research.cells.setting import Cell
+from research.cells.runner import Runner
+from research.cells.setting import Cell, Setting
 from research.records import Records
 
 MEASURES = [
@@ -72,11 +73,26 @@ def test_rates_may_be_chosen_and_results_trained_for_each_budget_apart(tmp_path:
     )
     setting = SimpleNamespace(experiment="mine", budgets=(5, 10))
     workdir = SimpleNamespace(records=records, timings=SimpleNamespace(append=lambda rows: None))
-    runner = SimpleNamespace(setting=setting, workdir=workdir, run=run)
+    asked: list[int] = []
+    runner = SimpleNamespace(setting=setting, workdir=workdir, run=run, until=lambda steps: asked.append(steps) or runner)
     prepared = SimpleNamespace(cell=lambda c: Cell("", c, "full", 0, 0, c["learning_rate"], c["seed"]), data=())
     for apart in (True, False):
         trained.clear()
-        subject: Any = SimpleNamespace(name="x", sweep=sweep, share={}, described={}, rates_per_budget=apart)
+        subject: Any = SimpleNamespace(name="x", sweep=sweep, share={}, described={}, rates_per_budget=apart, selection_steps=0)
         list(phases._trained(1, subject, prepared, runner))  # type: ignore[arg-type]
         rates = {c["chosen_for"]: c["learning_rate"] for c in trained}
         assert rates == {step: pytest.approx(best[step], rel=0.01) for step in ((5, 10) if apart else (10,))}
+    trained.clear()
+    subject.selection_steps = 5
+    made = [row for rows in phases._trained(1, subject, prepared, runner) for row in rows]  # type: ignore[arg-type]
+    assert [(c["chosen_for"], c["learning_rate"]) for c in trained] == [(10, 1e-3)] and asked == [0, 0, 5]
+    assert [row["step"] for row in made if row["phase"] == "choice"] == [10]
+
+
+def test_a_runner_of_fewer_steps_ends_there_and_is_the_only_one_to_hold_a_base() -> None:
+    setting: Any = Setting("mine", None, None, np.zeros(1), 2, (1, 14), 1, {}, {})  # type: ignore[arg-type]
+    whole = Runner.__new__(Runner)
+    whole.setting, whole._placed, whole.held_out = setting, (0, "stack"), {}
+    short = whole.until(6)
+    assert short.setting.budgets == (6,) and whole.setting.budgets == (1, 14) and whole.until(0) is whole
+    assert short._placed == (0, "stack") and whole._placed is None

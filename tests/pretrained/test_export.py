@@ -169,7 +169,7 @@ def test_tensors_that_do_not_belong_are_refused_by_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             peft.load(tmp_path / "a", golden(other))
-    weights = tmp_path / "a" / "adapter_model.safetensors"
+    weights, before = tmp_path / "a" / "adapter_model.safetensors", peft.identity(tmp_path / "a")
     tensors, name = load_file(weights), "base_model.model.model.layers.0.self_attn.q_proj"
     magnitude = {f"{name}.lora_magnitude_vector": np.zeros(96, np.float32)}
     for changed, words in (
@@ -177,6 +177,7 @@ def test_tensors_that_do_not_belong_are_refused_by_name(tmp_path: Path) -> None:
         ({k: v for k, v in tensors.items() if k != f"{name}.lora_B.weight"}, "only one of A and B"),
     ):
         save_file(changed, weights)
+        assert peft.identity(tmp_path / "a") != before
         with pytest.raises(UsageError, match=words):
             peft.load(tmp_path / "a", base)
     weights.rename(tmp_path / "a" / "adapter_model.bin")

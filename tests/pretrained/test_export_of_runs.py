@@ -34,10 +34,10 @@ CELLS: dict[str, dict[str, Any]] = {
 }
 
 
-def made(folder: Path, word: str, **config: Any) -> Path:
+def made(folder: Path, word: str) -> Path:
     """Writes the folder of a run that started from a base, with what it kept, and returns it."""
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"experiment": "lora_rank_sweep", "base": word, "adapter": {}, **config}))
+    (folder / "config.json").write_text(json.dumps({"experiment": "lora_rank_sweep", "base": word, "adapter": {}, "keep": []}))
     (folder / "fingerprints.json").write_text(json.dumps({"base": find(word).identity}))
     records = Records(folder / "records.jsonl")
     for cell, own in CELLS.items():

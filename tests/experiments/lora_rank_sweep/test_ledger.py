@@ -20,6 +20,8 @@ from research.training.population import Task
 from tests.synthetic import synthetic
 
 SMALL = DecoderConfig(vocab_size=10, d_model=16, d_mlp=32, n_layers=1, max_length=8)
+SCANNED = DecoderConfig(vocab_size=10, d_model=16, d_mlp=32, n_layers=1, max_length=8, tied=True, scan=True)
+TO_BATCH = functools.partial(batch, vocabulary=BYTES)
 QUERY = "layers_0/attention/query/kernel$"
 WHOLE = 2 * 10 * 16 + 4 * 16 * 16 + 2 * 16 * 32 + 3 * 16  # embedding and head, attention, MLP, norms
 
@@ -37,10 +39,9 @@ def value(found: list[Finding], quantity: str, of: str, over: str | None = None)
 
 def test_costs_are_those_counted_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arm_costs, "compiled_flops", lambda program: 4 * 8 * 777.0)
-    to_batch = functools.partial(batch, vocabulary=BYTES)
-    full = Task(decoder(SMALL), None, ("^params/",), OptimizerSpec(5), to_batch, row=9)
-    lora = Task(decoder(SMALL), LoRA((QUERY,), 4), ("^adapter/",), OptimizerSpec(5), to_batch)
-    matched = Task(decoder(SMALL), None, (QUERY,), OptimizerSpec(5), to_batch)
+    full = Task(decoder(SMALL), None, ("^params/",), OptimizerSpec(5), TO_BATCH, row=9)
+    lora = Task(decoder(SMALL), LoRA((QUERY,), 4), ("^adapter/",), OptimizerSpec(5), TO_BATCH)
+    matched = Task(decoder(SMALL), None, (QUERY,), OptimizerSpec(5), TO_BATCH)
     tasks = {"full": full, "block/lora": lora, "block/matched": matched, "all/matched": matched}
     rows = pd.DataFrame(arm_costs.arm_costs("e", tasks, (0, 1, 2, 4), SMALL, Budget(5, 4), Budget(100, 32)))
     assert lines(rows)[-1].arm == "all" and "flops_per_token_compiled" not in lines(rows)[-1].counts
@@ -56,6 +57,25 @@ def test_costs_are_those_counted_by_hand(monkeypatch: pytest.MonkeyPatch) -> Non
         assert counts["flops"] == counts["tokens"] * counts["flops_per_token"]
         assert counts.get("flops_per_token_compiled") == (None if of in (PRETRAINING, "LoRA rank 0", "LoRA rank 2") else 777)
     assert ledger[PRETRAINING]["flops_per_token"] == ledger[FULL]["flops_per_token"]
+
+
+def test_of_a_base_from_elsewhere_the_weights_are_counted_and_nothing_else_is_claimed() -> None:
+    full = Task(decoder(SCANNED), None, ("^params/",), OptimizerSpec(5), TO_BATCH, row=9)
+    lora = Task(decoder(SCANNED), LoRA(("layers/attention/query/kernel$",), 4), ("^adapter/",), OptimizerSpec(5), TO_BATCH)
+    tasks = {"full": full, "block/lora": lora}
+    rows = pd.DataFrame(arm_costs.arm_costs("e", tasks, (0, 1, 4), SCANNED, Budget(5, 4), None))
+    assert not (rows["metric"] == "flops_per_token_compiled").any()  # XLA counts the body of a scan once
+    counts = {line.of: line.counts for line in lines(rows)}
+    assert counts[PRETRAINING] == {"trainable_parameters": WHOLE - 10 * 16} and counts["LoRA rank 4"]["trainable_parameters"] == 32 * 4
+    told = findings(rows)
+    unknown = find(told, "ledger", of=PRETRAINING, quantity="tokens")
+    assert unknown and unknown.value is None and unknown.note.startswith("not measured here")
+    assert {f.where["quantity"] for f in told if f.where["over"] == PRETRAINING} == {"trainable_parameters"}
+    words, shown = sentence(told), table(told)
+    step = value(told, "flops_per_token", "LoRA rank 4", FULL)
+    assert words.startswith("What pretraining took was not measured here") and f"takes {step:.2f} of full fine-tuning's FLOPs" in words
+    assert "of pretraining's" not in words and "as a factor of full fine-tuning" in shown.caption
+    assert dict(zip(shown.columns, shown.rows[0], strict=True))["FLOPs"] == "–" and f"({step:.3g})" in shown.rows[-1][2]
 
 
 def test_factors_multiply_and_the_bytes_are_no_part_of_the_product(found: list[Finding]) -> None:
