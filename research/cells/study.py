@@ -168,8 +168,17 @@ def in_chunks(study: Study, rows: np.ndarray, filling: int) -> np.ndarray:
 def whole(study: Study, corpus: Corpus, part: str, metric: str, early: str = "") -> Measure:
     """Returns the measure of a part's loss at the last budget, whole and by its groups of documents; `early` as in `Measure`."""
     rows, groups, size = (windows(stream[part], study.model.max_length) for stream in (corpus.parts, corpus.groups, corpus.bytes))
-    documents, predicted = in_chunks(study, groups[:, 1:], -1), in_chunks(study, size[:, 1:], 0)
+    documents, predicted = in_chunks(study, _read_at_all(groups[:, 1:], size[:, 1:]), -1), in_chunks(study, size[:, 1:], 0)
     return Measure(metric, in_chunks(study, rows, corpus.vocabulary.mark), True, early=early, groups=documents, bytes=predicted)
+
+
+def _read_at_all(groups: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Returns the groups numbered anew without those of which no byte is scored, as what lies behind the last whole window."""
+    present = np.unique(groups[(groups >= 0) & (size > 0)])
+    number = np.full(groups.max(initial=-1) + 2, -1)  # the last place is that of -1
+    number[present] = np.arange(len(present))
+    found: np.ndarray = number[groups]
+    return found
 
 
 def early(study: Study, corpus: Corpus, part: str, metric: str) -> Measure:

@@ -4,7 +4,7 @@ import pytest
 
 from research import tree
 from research.cells.bases import Bases
-from research.cells.initializations import Initialization, base_of, maker, parse, places, rotated, shuffled
+from research.cells.initializations import Initialization, base_of, check, gaussian, maker, parse, places, rotated, shuffled
 from research.errors import UsageError
 
 VECTOR = np.arange(64, dtype=np.float32)
@@ -59,6 +59,36 @@ def test_stacked_layers_keep_their_own_entries_in_their_own_order() -> None:
     np.testing.assert_array_equal(np.sort(first), VECTOR)
     np.testing.assert_array_equal(np.sort(second), VECTOR + 1000)
     assert np.any(first != second - 1000)
+
+
+def test_gaussian_weights_keep_mean_and_deviation_of_each_layer_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    kernel = np.stack([rng.exponential(scale, (40, 50)) for scale in (1.0, 3.0)]).astype(np.float32)
+    params = {"layers": {"up": {"kernel": kernel}, "norm": {"scale": np.arange(4.0)}}}
+    new, other = gaussian(params, 1)["layers"], gaussian(params, 2)["layers"]
+    drawn = new["up"]["kernel"]
+    np.testing.assert_allclose(drawn.mean((1, 2)), kernel.mean((1, 2)), rtol=0.1)
+    np.testing.assert_allclose(drawn.std((1, 2)), kernel.std((1, 2)), rtol=0.1)
+    assert (drawn < 0).mean() > 0.05 > (kernel < 0).mean()  # exponential entries have none
+    assert np.abs(np.corrcoef(drawn.ravel(), kernel.ravel())[0, 1]) < 0.8 and not np.array_equal(drawn, other["up"]["kernel"])
+    np.testing.assert_array_equal(new["norm"]["scale"], np.arange(4.0))
+
+
+@pytest.mark.parametrize(
+    ("word", "base", "said"),
+    [
+        ("pretrained@20%", "hf:x", "pretrained elsewhere"),
+        ("shuffled:stdlib:docs", "gguf:x", "pretrained elsewhere"),
+        ("pretrained@step3000", "gguf:x", "base=hf:NAME"),
+        ("pretrained@step3000", "own", "base=hf:NAME"),
+        ("peft:folder", "own", "base=hf:NAME"),
+    ],
+)
+def test_words_are_of_bases_from_here_or_from_elsewhere(word: str, base: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        check([word], base)
+    check(["pretrained", "gaussian", "rotated", "random"], base)
+    check(["pretrained@step3000", "peft:folder"], "hf:someone/model")
 
 
 def test_equal_bases_are_stacked_once() -> None:

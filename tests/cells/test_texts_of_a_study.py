@@ -10,7 +10,7 @@ import pytest
 from research.cells import starts as studies
 from research.cells.pretraining import Base
 from research.cells.starts import bases
-from research.cells.study import Study, corpora
+from research.cells.study import Study, corpora, whole
 from research.data.corpus import Corpus, DataSpec
 from research.data.vocabulary import BYTES
 from research.models.configuration import DecoderConfig
@@ -87,3 +87,13 @@ def test_a_text_that_an_initialization_names_is_a_source_too(tmp_path: Path, wor
     assert _documents(pretrained_on[1], "train") & _documents(target, "train")
     assert not _documents(pretrained_on[1], "train") & _documents(target, "validation", "test")
     assert provenance({}, {}, [], workdir.timings.rows)["texts"][pretrained_on[1].source]["dropped_held_out"] > 0
+
+
+def test_groups_of_which_nothing_is_scored_are_left_out(tmp_path: Path, workdir: Workdir) -> None:
+    study = _study(tmp_path, "a/**/*.txt", "a/**/*.txt")
+    target = _corpora(study, workdir)[1]
+    groups, size = target.groups["test"].copy(), target.bytes["test"].copy()
+    size[groups == 1] = 0.0  # as of a document behind the last whole window
+    weights = whole(study, target._replace(bytes={**target.bytes, "test": size}), "test", "target_loss").weights()
+    assert len(weights) == groups.max() and (weights > 0).all()
+    assert len(whole(study, target, "test", "target_loss").weights()) == groups.max() + 1
