@@ -137,14 +137,21 @@ def test_what_is_planted_refuses_a_base_from_elsewhere(folder: Path, tmp_path: P
     assert_refused("--config=configs/planted_rank.py:smoke", f"base=hf:{folder}", "leave base=own", tmp_path, capsys)
 
 
-@pytest.mark.parametrize("variant", ["", ":smoke"])
 @pytest.mark.parametrize(
-    ("name", "mend"), [("lora_rank_sweep", "--config.keep"), ("intrinsic_dimension", ""), ("planted_rank", "base=own")]
+    ("config", "mend"),
+    [
+        ("lora_rank_sweep.py", "set keep=0"),
+        ("lora_rank_sweep.py:smoke", "set keep=0"),
+        ("intrinsic_dimension.py", "inits has 'pretrained@20%'"),
+        ("intrinsic_dimension.py:smoke", ""),
+        ("planted_rank.py", "base=own"),
+        ("planted_rank.py:smoke", "base=own"),
+    ],
 )
 def test_every_default_and_smoke_plans_from_such_a_base_or_says_in_one_line_what_to_set(
-    name: str, mend: str, variant: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    config: str, mend: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    command = (f"--config=configs/{name}.py{variant}", f"--config.base=hf:{folder}", f"--workdir={tmp_path / 'new'}", "--dry_run")
+    command = (f"--config=configs/{config}", f"--config.base=hf:{folder}", f"--workdir={tmp_path / 'new'}", "--dry_run")
     code, said = ran(*command), capsys.readouterr()
     errors = [line for line in said.err.splitlines() if line.startswith("error:")]
     assert (code, len(errors)) == ((2, 1) if mend else (0, 0)), said.err
