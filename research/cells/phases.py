@@ -97,10 +97,13 @@ def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int],
         return all(runner.workdir.records.has(**known, metric=metric) for metric in units)
 
     wanted = {key: place for key, place in places.items() if key[1] < SELECTION_SEEDS and not stands(*key)}
-    found = runner.untouched(shape, "result", list(wanted.values()))
+    distinct = list(dict.fromkeys(wanted.values()))  # several seeds may start from one base
+    found = runner.untouched(shape, "result", distinct)
     rows, experiment = [], runner.setting.experiment
     for metric, values in found.items():
-        for (init, seed), value in zip(wanted, values, strict=True):
+        of = dict(zip(distinct, values, strict=True))
+        for (init, seed), place in wanted.items():
+            value = of[place]
             at = {"init": init, "seed": seed, "base": base_of(init, seed, bases), **where}
             if metric == BY_DOCUMENT:
                 rows += [reference(experiment, metric, float(x), "bits/byte", document=i, **at) for i, x in enumerate(value)]

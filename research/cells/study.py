@@ -34,7 +34,7 @@ from research.training.mesh import MeshSpec, make_mesh, solo
 
 EVALUATION = (8, 32)  # batches and windows of one call, where windows are short and cheap
 BYTES_PER_TOKEN = 4  # of other people's vocabularies, roughly
-EVALUATED_TOKENS = 2048  # of one call, where they are not
+EVALUATED_TOKENS = 1024  # of one call, where they are not
 
 
 @dataclasses.dataclass(frozen=True)
