@@ -11,7 +11,7 @@ from research.errors import UsageError
 T = TypeVar("T")
 Tree = dict[str, Any]
 STACKED = "/layers/"  # in the path of leaves that hold a layer each along their first axis, as nn.scan stacks them
-_OF_LAYERS = re.compile(r"(?P<pattern>.*)@(?P<layers>\d+(-\d+)?(,\d+(-\d+)?)*)", re.DOTALL)
+_OF_LAYERS = re.compile(r"(?P<pattern>.*)@(?P<layers>\d+(-\d+)?(\+\d+(-\d+)?)*)", re.DOTALL)
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def matching(pattern: str, paths: Iterable[str], what: str = "pattern") -> list[
 
 
 def of_layers(pattern: str) -> tuple[str, list[int] | None]:
-    """Returns the expression of a pattern and the layers that it names behind an @, None for all: 'mlp/@0,5-7' is of layers 0, 5, 6 and 7.
+    """Returns the expression of a pattern and the layers that it names behind an @, None for all: 'mlp/@0+5-7' is of layers 0, 5, 6 and 7.
 
     A pattern of paths may choose so among layers that are stacked in one leaf; those of other models have paths of their own.
     """
@@ -49,7 +49,7 @@ def of_layers(pattern: str) -> tuple[str, list[int] | None]:
     if not found:
         return pattern, None
     layers: set[int] = set()
-    for part in found["layers"].split(","):
+    for part in found["layers"].split("+"):
         first, last = int(part.split("-")[0]), int(part.split("-")[-1])
         if first > last:
             raise UsageError(f"pattern {pattern!r} asks for layers {first} to {last}, of which there are none")

@@ -92,8 +92,8 @@ def test_combine_takes_what_moved_and_touches_neither_part() -> None:
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("mlp/@0,5-7", ("mlp/", [0, 5, 6, 7])),
-        ("mlp/@7,5-7,2", ("mlp/", [2, 5, 6, 7])),
+        ("mlp/@0+5-7", ("mlp/", [0, 5, 6, 7])),
+        ("mlp/@7+5-7+2", ("mlp/", [2, 5, 6, 7])),
         ("mlp/", ("mlp/", None)),
         ("a@b", ("a@b", None)),
         ("a@1@2-2", ("a@1", [2])),

@@ -1,11 +1,10 @@
 """The axes of a sweep over ranks: what may move, from where, at which rank and learning rate, on which target."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from experiments.lora_rank_sweep.moves import ARMS
+from experiments.lora_rank_sweep.moves import ARMS, matched_patterns
 from research import tree
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
@@ -98,6 +97,8 @@ class RankSweep(LoRARuns):
             raise UsageError("after has cuts, of what an arm's matrices learned at full rank: set matched=True, or leave cuts out of after")
         if set(self.keep) - set(range(self.seeds)):
             raise UsageError(f"keep = {self.keep}: choose among the seeds 0 to {self.seeds - 1}")
+        if "costs" in self.after and any(tree.of_layers(pattern)[1] is not None for pattern in self.adapter["targets"]):
+            raise UsageError("after has costs, which count stacked matrices whole; adapter.targets chooses layers: leave one out")
         weighty = [word for word in self.after if word != "costs"]
         if self.elsewhere and weighty and not self.keep:
             raise UsageError(
@@ -126,7 +127,7 @@ class RankSweep(LoRARuns):
             arm = ARMS[name]
             beside = arm.moved(paths)
             spec = self.lora(arm.sites(sites, model, self.adapter["targets"]), max((*self.ranks, *self.rate_ranks)))
-            matrices = tuple(f"^{re.escape(path)}$" for path in targeted(sites, spec, model.tied))
+            matrices = matched_patterns(spec.targets, targeted(sites, spec, model.tied), paths)
             dropout = base.dropout or spec.dropout > 0
             result[f"{name}/lora"] = dataclasses.replace(base, adapter=spec, moves=("^adapter/", *beside), dropout=dropout)
             if self.matched:

@@ -1,9 +1,10 @@
 """Arms: which matrices are adapted, and what moves beside the adapters."""
 
 import re
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from research import tree
 from research.models.model import Model
 
 EVERY_MATRIX = ("(kernel|embedding)$",)
@@ -25,6 +26,16 @@ class Arm(NamedTuple):
     def moved(self, paths: Collection[str]) -> tuple[str, ...]:
         """Returns the patterns of what moves beside the adapters, without those of which the model has none: a tied one has no head."""
         return tuple(pattern for pattern in self.beside if any(re.search(pattern, path) for path in paths))
+
+
+def matched_patterns(targets: Sequence[str], adapted: Iterable[str], leaves: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the patterns that move the adapted matrices themselves, of stacked ones the layers that the targets choose."""
+    chosen = tree.layers_chosen(targets, leaves)
+
+    def of_layers(path: str) -> str:
+        return "@" + "+".join(str(layer) for layer, mine in enumerate(chosen[path]) if mine) if path in chosen else ""
+
+    return tuple(f"^{re.escape(path)}${of_layers(path)}" for path in adapted)
 
 
 ARMS = {

@@ -52,7 +52,7 @@ def trained(what: Task, scan: bool) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def test_chosen_layers_move_as_unrolled_ones_do_and_others_by_no_bit() -> None:
-    mine, losses = trained(task(True, "mlp/up/kernel@0,2", "query/kernel@1", "final_norm"), True)
+    mine, losses = trained(task(True, "mlp/up/kernel@0+2", "query/kernel@1", "final_norm"), True)
     theirs, wanted = trained(task(False, "layers_(0|2)/mlp/up/kernel", "layers_1/attention/query/kernel", "final_norm"), False)
     np.testing.assert_allclose(losses, wanted, rtol=1e-5)
     before, after, unrolled = (tree.flatten(x) for x in (params(True), mine["params"], theirs["params"]))
