@@ -105,6 +105,17 @@ def test_the_identity_is_of_the_content(tmp_path: Path) -> None:
     assert find(f"gguf:{one}").identity != find(f"gguf:{retold}").identity
 
 
+def test_the_identity_follows_the_factors_of_rotary_frequencies(tmp_path: Path) -> None:
+    file = write(GOLDENS / "llama", tmp_path / "one.gguf")
+    before = find(f"gguf:{file}")
+    content, factors = file.read_bytes(), np.array(before.model["rope_scaling"], np.float32)
+    assert content.count(factors.tobytes()) == 1
+    file.write_bytes(content.replace(factors.tobytes(), (2 * factors).tobytes()))
+    after = find(f"gguf:{file}")
+    np.testing.assert_allclose(after.model["rope_scaling"], 2 * factors, rtol=1e-6)
+    assert after.identity != before.identity
+
+
 def test_a_package_is_located_and_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "tiny_packaged_model"
     package.mkdir()
