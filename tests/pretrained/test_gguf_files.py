@@ -63,6 +63,7 @@ def test_quantized_blocks_are_what_the_package_makes_of_them(kind: str, tmp_path
         ({"llama.expert_count": 8}, "llama.expert_count = 8"),
         ({"llama.logit_scale": 0.25}, "llama.logit_scale"),
         ({"llama.rope.scaling.type": "yarn"}, "llama.rope.scaling.type = 'yarn'"),
+        ({"llama.rope.scaling.type": "linear"}, "llama.rope.scaling.factor = None"),
         ({"llama.attention.value_length": 24}, "value_length"),
     ],
 )
