@@ -5,6 +5,7 @@ from typing import Any
 
 from research.errors import UsageError
 from research.pretrained import rotary
+from research.pretrained.config_values import flag, number, whole
 
 Model = dict[str, Any]
 _LLAMA = {
@@ -85,7 +86,7 @@ _WITHOUT_MEANING = frozenset(  # for the function that a model computes
     "chunk_size_feed_forward problem_type do_sample temperature top_k top_p typical_p min_length max_length max_new_tokens num_beams "
     "num_beam_groups num_return_sequences repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size "
     "diversity_penalty early_stopping bad_words_ids use_bfloat16 torchscript tie_encoder_decoder cross_attention_hidden_size "
-    "unsloth_fixed unsloth_version seq_length".split()
+    "unsloth_fixed unsloth_version seq_length tokenizer_class finetuning_task prefix name_or_path language attn_implementation".split()
 )
 _CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "olmo2": "Olmo2ForCausalLM"}
 _CLASSES |= {"gpt2": "GPT2LMHeadModel", "gpt_neox": "GPTNeoXForCausalLM"}
@@ -115,31 +116,31 @@ def from_hf(config: Mapping[str, Any]) -> tuple[str, Model, int]:
             "hidden_act": "activation_function",
         }
         c |= {ours: c[theirs] for ours, theirs in names.items()}
-        c |= {"max_position_embeddings": c["n_positions"], "intermediate_size": c["n_inner"] or 4 * _whole(c, "n_embd")}
-    if c["hidden_act"] not in _ACTIVATIONS:
+        c |= {"max_position_embeddings": c["n_positions"], "intermediate_size": c["n_inner"] or 4 * whole(c, "n_embd")}
+    if not isinstance(c["hidden_act"], str) or c["hidden_act"] not in _ACTIVATIONS:
         raise UsageError(f"config.json: the activation {c['hidden_act']!r} is not implemented; known: {', '.join(_ACTIVATIONS)}")
-    heads, width, context = (_whole(c, key) for key in ("num_attention_heads", "hidden_size", "max_position_embeddings"))
-    head_dim = _whole(c, "head_dim") if c.get("head_dim") else width // heads
-    eps = next(c[key] for key in ("rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps") if key in DEFAULTS[family])
+    heads, width, context = (whole(c, key) for key in ("num_attention_heads", "hidden_size", "max_position_embeddings"))
+    head_dim = whole(c, "head_dim") if c.get("head_dim") else width // heads
+    eps = next(key for key in ("rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps") if key in DEFAULTS[family])
     model = SWITCHES[family] | {
-        "vocab_size": _whole(c, "vocab_size"),
+        "vocab_size": whole(c, "vocab_size"),
         "d_model": width,
-        "n_layers": _whole(c, "num_hidden_layers"),
+        "n_layers": whole(c, "num_hidden_layers"),
         "n_heads": heads,
-        "n_kv_heads": _whole(c, "num_key_value_heads") if c.get("num_key_value_heads") else heads,
+        "n_kv_heads": whole(c, "num_key_value_heads") if c.get("num_key_value_heads") else heads,
         "head_dim": head_dim,
-        "d_mlp": _whole(c, "intermediate_size"),
-        "norm_eps": float(eps),
+        "d_mlp": whole(c, "intermediate_size"),
+        "norm_eps": number(c, eps),
         "activation": _ACTIVATIONS[c["hidden_act"]],
         "bias": _biases(family, c),
-        "tied": bool(c["tie_word_embeddings"]),
+        "tied": flag(c, "tie_word_embeddings"),
         "n_positions": context if family == "gpt2" else 0,
         "rope_theta": 10_000.0,
         "rope_scaling": (),
         "rotary_dim": head_dim,
     }
     if family == "gpt_neox":
-        model["parallel"] = bool(c["use_parallel_residual"])
+        model["parallel"] = flag(c, "use_parallel_residual")
     return family, model if family == "gpt2" else model | rotary.keys(family, c, head_dim), context
 
 
@@ -149,29 +150,21 @@ def _refuse_unknown(family: str, config: Mapping[str, Any]) -> None:
             continue  # it counts only under use_sliding_window, which is refused
         if key in DEFAULTS[family] or key in _WITHOUT_MEANING or key.startswith("_"):
             continue
-        if key == "layer_types" and set(value or ()) <= {"full_attention"}:
+        if key == "layer_types" and isinstance(value, list) and all(kind == "full_attention" for kind in value):
             continue
-        meaningless = isinstance(value, str) or not value
-        if value not in _ONLY[key] if key in _ONLY else not meaningless:
+        if value not in _ONLY[key] if key in _ONLY else value:
             raise UsageError(f"config.json: {key} = {value!r} is not implemented for {family} models")
 
 
-def _whole(config: Mapping[str, Any], key: str) -> int:
-    value = config[key]
-    if not isinstance(value, int) or value < 1:
-        raise UsageError(f"config.json: {key} = {value!r} must be a whole number above 0")
-    return value
-
-
 def _biases(family: str, config: Mapping[str, Any]) -> tuple[str, ...]:
-    attention = ("qkv", "out") if config.get("attention_bias") else ()
+    attention = ("qkv", "out") if flag(config, "attention_bias") else ()
     if family == "qwen2":
         return ("qkv",)
     if family == "gpt2":
         return ("qkv", "out", "mlp", "norm")
     if family == "gpt_neox":
         return (*attention, "mlp", "norm")
-    return (*attention, "mlp") if config.get("mlp_bias") else attention
+    return (*attention, "mlp") if flag(config, "mlp_bias") else attention
 
 
 def to_hf(family: str, model: Mapping[str, Any], context: int) -> dict[str, Any]:

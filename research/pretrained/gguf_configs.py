@@ -1,5 +1,6 @@
 """The metadata of a GGUF file becomes the shape keys of our decoder; a value that is not implemented is refused by name."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from research.errors import UsageError
 from research.models.configuration import BIASES
+from research.pretrained.config_values import number, whole
 from research.pretrained.configs import SWITCHES, Model
 from research.pretrained.families import ARCHITECTURES
 
@@ -34,11 +36,7 @@ def from_gguf(fields: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], fa
         if name not in _KEYS and value not in (0, False, "", None):
             raise UsageError(f"{architecture}.{name} = {value!r} is not implemented")
 
-    def need(name: str) -> int:
-        if not isinstance(own.get(name), int):
-            raise UsageError(f"{architecture}.{name} = {own.get(name)!r}: a GGUF of this architecture must give one whole number")
-        return own[name]
-
+    need = functools.partial(whole, own, before=f"{architecture}.")
     heads, width = need("attention.head_count"), need("embedding_length")
     head_dim = own.get("attention.key_length", width // heads)
     if own.get("attention.value_length", head_dim) != head_dim:
@@ -51,7 +49,7 @@ def from_gguf(fields: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], fa
         "d_model": width,
         "n_layers": need("block_count"),
         "n_heads": heads,
-        "n_kv_heads": own.get("attention.head_count_kv", heads),
+        "n_kv_heads": need("attention.head_count_kv") if "attention.head_count_kv" in own else heads,
         "head_dim": head_dim,
         "d_mlp": need("feed_forward_length"),
         "norm_eps": _shortest(eps),
@@ -71,7 +69,7 @@ def _scaling(architecture: str, own: Mapping[str, Any], rotary: int) -> tuple[fl
     kind = own.get("rope.scaling.type", "none")
     if kind not in ("none", "linear"):
         raise UsageError(f"{architecture}.rope.scaling.type = {kind!r} is not implemented")
-    return (_shortest(own["rope.scaling.factor"]),) * (rotary // 2) if kind == "linear" else ()
+    return (_shortest(number(own, "rope.scaling.factor", f"{architecture}.")),) * (rotary // 2) if kind == "linear" else ()
 
 
 def _shortest(value: float) -> float:

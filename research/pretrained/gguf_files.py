@@ -4,11 +4,12 @@ import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gguf
+import numpy as np
 
 from research.errors import UsageError
 from research.pretrained import checkpoint, families, gguf_configs, tensors, tokens
@@ -59,9 +60,15 @@ def open_gguf(path: Path, word: str) -> Checkpoint:
         special=_special(fields),
         rows=rows,
         stored=stored,
-        metadata=lambda: (json.dumps({name: fields[name] for name in sorted(fields) if not name.startswith("GGUF.")}).encode(),),
+        metadata=lambda: _pieces(fields, factors),
         vocabulary=functools.cache(lambda: tokens.from_gguf(fields, model["vocab_size"])),
     )
+
+
+def _pieces(fields: Fields, factors: Sequence[float]) -> Iterator[bytes]:
+    yield json.dumps({name: fields[name] for name in sorted(fields) if not name.startswith("GGUF.")}).encode()
+    if factors:  # a tensor of the file, and no weight of the model
+        yield np.array(factors, np.float32).tobytes()
 
 
 def _note(stored: Iterable[Tensor]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from research.errors import UsageError
+from research.pretrained.config_values import number
 
 _KEYS = {
     "default": (),
@@ -19,20 +20,37 @@ def keys(family: str, config: Mapping[str, Any], head_dim: int) -> dict[str, Any
 
     UsageError, naming what is given, for a type of scaling that is not implemented.
     """
-    given = [config[key] for key in ("rope_scaling", "rope_parameters") if config[key]]
+    named = [key for key in ("rope_scaling", "rope_parameters") if config[key]]
+    given = [config[key] for key in named]
+    if strange := [key for key in named if not isinstance(config[key], Mapping)]:
+        raise UsageError(f"config.json: {strange[0]} = {config[strange[0]]!r} is not implemented; an object with a rope_type is")
     if len(given) > 1 and given[0] != given[1]:
         raise UsageError("config.json: rope_scaling and rope_parameters differ; keep the one that is meant")
     rope = dict(given[0]) if given else {}
     kind = str(rope.get("rope_type", rope.get("type", "default")))
-    theta = rope.pop("rope_theta", config["rotary_emb_base" if family == "gpt_neox" else "rope_theta"])
-    share = rope.pop("partial_rotary_factor", config.get("rotary_pct", 1.0))
-    strange = set(rope) - {"type", "rope_type", "original_max_position_embeddings", *_KEYS.get(kind, ())}
+    theta = _either(rope, "rope_theta", config, "rotary_emb_base" if family == "gpt_neox" else "rope_theta")
+    share = _either(rope, "partial_rotary_factor", {"rotary_pct": 1.0, **config}, "rotary_pct")
+    strange = sorted(set(rope) - {"type", "rope_type", "original_max_position_embeddings", *_KEYS.get(kind, ())})
     if kind not in _KEYS or strange or (share != 1.0 and family != "gpt_neox"):
         raise UsageError(f"config.json: rotary positions of {given[0]} are not implemented; known types: {', '.join(_KEYS)}")
-    if lacking := [key for key in _KEYS[kind] if not isinstance(rope.get(key), int | float)]:
+    if lacking := [key for key in _KEYS[kind] if key not in rope]:
         raise UsageError(f"config.json: rope_type = {kind!r} needs {', '.join(lacking)}")
+    sizes = {key: number(rope, key, f"config.json: {named[0]}.") for key in _KEYS[kind]}
+    if kind == "llama3" and sizes["low_freq_factor"] >= sizes["high_freq_factor"]:
+        raise UsageError("config.json: low_freq_factor of rope_type = 'llama3' must be below high_freq_factor")
     width = int(head_dim * share)
-    return {"rope_theta": float(theta), "rotary_dim": width, "rope_scaling": scaling(kind, rope, float(theta), width)}
+    if width < 2 or width % 2 or width > head_dim:
+        raise UsageError(f"config.json: {width} of {head_dim} numbers of a head are turned, which must be some and even")
+    return {"rope_theta": theta, "rotary_dim": width, "rope_scaling": scaling(kind, sizes, theta, width)}
+
+
+def _either(rope: dict[str, Any], inner: str, config: Mapping[str, Any], outer: str) -> float:
+    """A number that transformers 5 has among the rotary parameters, from where it is taken, and earlier versions beside them."""
+    if inner not in rope:
+        return number(config, outer)
+    found = number(rope, inner, "config.json: rope_parameters.")
+    del rope[inner]
+    return found
 
 
 def scaling(kind: str, rope: Mapping[str, Any], theta: float, rotary: int) -> tuple[float, ...]:

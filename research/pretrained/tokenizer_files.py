@@ -9,7 +9,7 @@ from typing import Any
 from research.files import atomic_write
 from research.pretrained.checkpoint import Checkpoint
 
-_COPIED = (
+COPIED = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -25,7 +25,7 @@ _COPIED = (
 def put(folder: Path, base: Checkpoint) -> None:
     """Writes the tokenizer of a base, and which token ends a text, into the folder of a model."""
     if base.source.is_dir():
-        for name in _COPIED:
+        for name in COPIED:
             if (base.source / name).is_file():
                 shutil.copyfile(base.source / name, folder / name)
         return

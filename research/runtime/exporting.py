@@ -57,7 +57,7 @@ def exported(workdir: Path, target: str, cell: str | None) -> str:
         export.write_model(folder, base, {}, _origin(base, {}))
         return f"the base {base.word} stands in {folder}"
     own = _known(cells, cell, workdir, "keep" in config)
-    base = _of_revision(base, str(own.coordinates.get("init") or ""))
+    base = _of_revision(base, str(own.coordinates.get("init") or ""), workdir)
     arrays = artifacts.load(workdir / "artifacts" / f"{cell}.npz")
     if not _is_grounded(base, own):
         raise UsageError(
@@ -82,10 +82,14 @@ def _base(word: str, workdir: Path) -> Checkpoint:
             f"{workdir} started from base={word}, a decoder of this repository that transformers does not have; what starts from "
             "--config.base=hf:... or gguf:... can be exported"
         )
-    base = sources.find(word)
-    pinned = (read_json(workdir / "fingerprints.json") or {}).get("base", base.identity)
+    return _as_pinned(sources.find(word), workdir, "base")
+
+
+def _as_pinned(base: Checkpoint, workdir: Path, name: str) -> Checkpoint:
+    """The base, where it is still what the run pinned under `name`."""
+    pinned = (read_json(workdir / "fingerprints.json") or {}).get(name, base.identity)
     if pinned != base.identity:
-        raise UsageError(f"{word} has changed since {workdir} was made ({pinned[:12]} -> {base.identity[:12]}); bring its files back")
+        raise UsageError(f"{base.word} has changed since {workdir} was made ({pinned[:12]} -> {base.identity[:12]}); bring its files back")
     return base
 
 
@@ -148,11 +152,12 @@ def _known(cells: Mapping[str, Trained], cell: str, workdir: Path, keeps: bool) 
     return own
 
 
-def _of_revision(base: Checkpoint, init: str) -> Checkpoint:
+def _of_revision(base: Checkpoint, init: str, workdir: Path) -> Checkpoint:
+    """The revision of the base that a cell started from, as research.cells.starts found and pinned it."""
     revision = init.partition("@")[2]
     if not revision or not init.startswith("pretrained@"):
         return base
-    return sources.find(f"{base.word.partition('@')[0]}@{revision}")
+    return _as_pinned(sources.find(f"{base.word.partition('@')[0]}@{revision}"), workdir, f"base @{revision}")
 
 
 def _is_grounded(base: Checkpoint, own: Trained) -> bool:

