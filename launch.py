@@ -4,6 +4,8 @@
   python launch.py --config=configs/lora_rank_sweep.py                 run it, or continue it where it stopped
   python launch.py --config=configs/lora_rank_sweep.py:smoke           a variant, behind a colon
   python launch.py --config=configs/lora_rank_sweep.py --dry_run       cells, memory and time; runs and writes nothing
+  python launch.py --config=configs/lora_rank_sweep.py --config.base=hf:FOLDER   from a model that somebody else pretrained
+  python launch.py --workdir=RUN --export=FOLDER --cell=CELL           an adapter or model of a finished run, for peft and transformers
 
 Any value of the config is set by its name, several in a row separated by commas:
 
@@ -96,6 +98,8 @@ def export(options: flags.FlagValues, overrides: Sequence[str]) -> str:
 
     if not options.export:
         raise UsageError("where to? Give --export=FOLDER, which is new or empty")
+    if not options.workdir and not options.config:
+        raise UsageError("of which run? Give --workdir=FOLDER, or the --config that it was started with")
     workdir = local_path(options.workdir, "--workdir=") if options.workdir else resolve(options, overrides).path
     return exported(workdir, options.export, options.cell)
 

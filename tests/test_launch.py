@@ -171,7 +171,7 @@ def test_our_files_are_found_whatever_the_shell_says_and_a_reader_may_leave(tmp_
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert start("--help") == 0
     text = capsys.readouterr().out
-    assert "--config=configs/lora_rank_sweep.py:smoke" in text
+    assert "--config=configs/lora_rank_sweep.py:smoke" in text and "--config.base=hf:" in text and "--workdir=RUN --export=FOLDER" in text
     assert all(f"--{flag}" in text for flag in ("config", "workdir", "list", "dry_run", "report_only", "distributed"))
     assert start() == 2
     assert capsys.readouterr().out == text

@@ -6,26 +6,27 @@ from typing import Any
 
 from experiments.lora_rank_sweep import ledger
 from experiments.lora_rank_sweep.contrasts import FIRST
-from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, IN_FULL_RANK, elsewhere, held, pieces_of, reference_of, small
+from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, IN_FULL_RANK, reference_of
 from research.analysis.contrasts import BASE_LEFT_OUT
+from research.analysis.wording import ALONE, base_sentence, held, pieces_of, small
 from research.findings import Finding, Table, find, shown
 
 NULL = "random"
 FORM = "+#.3g"
 PARTS = {"matched": "same matrices, full rank", "full": "everything"}
 LOSSES = (
-    "Loss on held-out target text after the same steps, bits per byte [95 % interval {held}]. Rank 0 is what moving "
+    "Loss on held-out target text after the same steps, bits per byte [{held}]. Rank 0 is what moving "
     "alone reaches that an arm moves beside its adapters; where it moves nothing else, rank 0 is the untouched model."
 )
 COSTS = (
     "What a rank costs: LoRA's loss minus that of {reference}, bits per byte, the difference between pretrained and "
-    "random weights first [95 % interval {held}]. At rank 0 no adapter moves. "
+    "random weights first [{held}]. At rank 0 no adapter moves. "
 )
 AT_A_FEW = "LoRA's rates were chosen at a few ranks, interpolated between and held beyond; those of full rank were chosen for themselves."
 AT_EACH = "Learning rates were chosen for each rank, and for full rank, by themselves."
 SHARES = (
     "The share that a rank recovers of what {gains}: counted from rank 0, and from the unigram entropy where "
-    "that is lower, since coming down to it takes the frequencies of {pieces} alone [95 % interval {held}]."
+    "that is lower, since coming down to it takes the frequencies of {pieces} alone [{held}]."
 )
 STARTS = {"rank 0": "from rank 0", "unigram": "from the unigram entropy where that is lower"}
 NEEDED = "The rank at which LoRA gains 90 % of what {gains}, counted from the untouched loss or the unigram entropy, the lower of both"
@@ -39,14 +40,13 @@ def answer(found: Sequence[Finding]) -> str:
     All ways of counting stand there, since one may say less and another more; then who ends lower on each target, which is no matter of
     rank.
     """
-    reference, base = reference_of(found), elsewhere(found)
+    reference, sentences = reference_of(found), base_sentence(found)
     costs = [f for f in found if _is_contrast(f, f"gap to {reference}", f"{FIRST} - {NULL}") and f.value is not None]
     rank = min((f.where["rank"] for f in costs if f.where["rank"]), default=None)
     if rank is None:
-        said = f"What a rank costs was not compared: that takes runs from {FIRST} and from {NULL} weights."
-        return said if any(f.name == "target_loss" for f in found) else ""
+        sentences.append(f"What a rank costs was not compared: that takes runs from {FIRST} and from {NULL} weights")
+        return _prose(sentences) if any(f.name == "target_loss" for f in found) else ""
     own, before = ([f for f in costs if f.where["rank"] == one] for one in (rank, 0))
-    sentences = [f"The base is {base}, pretrained elsewhere"] if base else []
     sentences += [
         f"What rank {rank} costs against {IN_FULL_RANK[reference]}, {FIRST} minus {NULL} weights, in bits/byte: {_listed(own)}",
         _tally(own, (f"it costs less from {FIRST} weights", "more")),
@@ -61,7 +61,7 @@ def answer(found: Sequence[Finding]) -> str:
     ends = [f for f in found if f.name == "contrast" and f.where["between"] == f"{FIRST} untouched - {NULL} everything"]
     listed = ", ".join(f"{shown(f, FORM)} on {f.where['target']}" for f in ends)
     sentences += [f"Before any rank counts: untouched {FIRST} minus everything trained from {NULL} weights, {listed}"] if ends else []
-    return " ".join(f"{sentence}." for sentence in (*sentences, _bounds(costs)))
+    return _prose((*sentences, _bounds(costs)))
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
@@ -76,9 +76,16 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     return tuple(table for table in made if table.rows)
 
 
+def _prose(sentences: Sequence[str]) -> str:
+    return " ".join(f"{sentence}." for sentence in sentences)
+
+
 def _bounds(contrasts: Sequence[Finding]) -> str:
     """What the intervals of an answer hold, and what they leave out."""
     single = [f.n for f in contrasts if BASE_LEFT_OUT in f.note]
+    if all(f.n == 1 for f in contrasts):
+        none = f"There is one seed of one base and no interval{small(contrasts)}"
+        return none if all(f.low is None for f in contrasts) else f"95 % intervals, each for itself, {ALONE}, which is left out"
     if not single:
         return "95 % intervals, each for itself; arms share bases and documents"
     drawn = "the order of the data, the adapter's start and the random weights"

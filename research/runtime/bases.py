@@ -1,6 +1,8 @@
 """What the config's `base` names: weights pretrained here (`own`), a checkpoint from elsewhere, or a kept cell of a run."""
 
 import functools
+import logging
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
@@ -13,6 +15,10 @@ from research.models.model import Variables
 from research.training import memory
 
 OWN = "own"
+DERIVED = ("head_dim", "rotary_dim")  # fields of which 0 says: as the others have it
+WEIGHTY = ("spectra", "cuts")  # what comes `after` a sweep and takes full weights
+_PART = re.compile(r"@\d+(\.\d+)?%$")  # behind a word of `inits`: of a pretraining that was done here
+_log = logging.getLogger(__name__)
 
 
 class Pretrained(Protocol):
@@ -57,7 +63,8 @@ def found(word: str) -> Pretrained | None:
 def settled(config: Any, typed: Collection[str]) -> Any:
     """Returns the config with what the checkpoint that `base` names decides: the shape of the model, and that nothing is pretrained.
 
-    typed: the keys set by hand. UsageError where one of them says otherwise.
+    typed: the keys set by hand. UsageError where one of them says otherwise; what a default asks for beside and such a base cannot give is
+    left out, which a line says.
     """
     word = config.get("base", OWN)
     if not isinstance(word, str) or word == OWN:
@@ -71,7 +78,8 @@ def settled(config: Any, typed: Collection[str]) -> Any:
     new, model = config.copy_and_resolve_references(), dict(checkpoint.model)
     for key in typed:
         section, _, name = key.partition(".")
-        if section == "model" and name not in FREE and config.model[name] != model[name]:
+        agrees = section != "model" or name in FREE or config.model[name] == model[name] or (name in DERIVED and config.model[name] == 0)
+        if not agrees:
             raise UsageError(f"--config.{key}={config.model[name]}, but {word} has {name} = {model[name]}; leave it out, or set base=own")
     if config.model.max_length > checkpoint.context:
         raise UsageError(f"model.max_length = {config.model.max_length}, but {word} was made for {checkpoint.context} tokens; lower it")
@@ -80,6 +88,18 @@ def settled(config: Any, typed: Collection[str]) -> Any:
     with new.unlocked(), new.ignore_type():
         new.model.update(model)
         new.pretraining.update(steps=0, bases=1)
+        new.update(_without(config, typed))
         if checkpoint.nbytes > memory.LARGE and jax.default_backend() == "cpu" and "mesh.member" not in typed:
             new.mesh.member = 1  # each host device would hold a copy of the base
     return new.lock()
+
+
+def _without(config: Any, typed: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """What a default has without what a base from elsewhere cannot give: stages of a pretraining, and full weights that are not kept."""
+    impossible: dict[str, list[str]] = {"inits": [word for word in config.get("inits", ()) if _PART.search(word)]}
+    if not config.get("keep", ()) and "keep" not in typed:
+        impossible["after"] = [word for word in config.get("after", ()) if word in WEIGHTY]
+    left = {key: words for key, words in impossible.items() if words and key not in typed}
+    for key, words in left.items():
+        _log.info("%s without %s, which take what a base from elsewhere does not have", key, ", ".join(words))
+    return {key: tuple(word for word in config[key] if word not in words) for key, words in left.items()}

@@ -129,7 +129,7 @@ def test_what_is_no_run_is_refused(run: Path, tmp_path: Path, capsys: pytest.Cap
         ((f"--workdir={tmp_path / 'none'}", "--export=x"), "is not the folder of a run"),
         ((f"--workdir={tmp_path / 'own'}", "--export=x"), "started from base=own"),
         ((f"--workdir={run}", f"--cell={ADAPTER}"), "Give --export=FOLDER"),
-        (("--export=x",), "which experiment?"),
+        (("--export=x",), "Give --workdir=FOLDER"),
     ):
         assert ran(*words) == 2
         assert complaint in capsys.readouterr().err

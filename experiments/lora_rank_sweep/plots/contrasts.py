@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_rank_sweep.plots.places import ENDS, of_panel, panels_of
-from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, interval_sentence, reference_of
+from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, reference_of
+from research.analysis.wording import interval_sentence
 from research.figures import style
 from research.figures.intervals import INITS, around
 from research.findings import Finding

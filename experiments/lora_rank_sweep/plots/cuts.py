@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_rank_sweep.plots.places import inits_in, name_ranks, of_panel, panels_of, rank_places
-from experiments.lora_rank_sweep.wording import interval_sentence
+from research.analysis.wording import interval_sentence
 from research.figures import layout, style
 from research.figures.intervals import around
 from research.findings import Finding

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_rank_sweep.plots.places import ENDS, arm_words, rank_places
-from experiments.lora_rank_sweep.wording import interval_sentence
+from research.analysis.wording import interval_sentence
 from research.figures import layout, style
 from research.figures.intervals import ARMS, around, select, tidy
 from research.findings import Finding

@@ -15,7 +15,8 @@ from experiments.lora_rank_sweep.plots.places import (
     panels_of,
     rank_places,
 )
-from experiments.lora_rank_sweep.wording import FULL, MATCHED, interval_sentence, reference_of
+from experiments.lora_rank_sweep.wording import FULL, MATCHED, reference_of
+from research.analysis.wording import interval_sentence
 from research.figures import layout, style
 from research.figures.intervals import around
 from research.findings import Finding

@@ -62,6 +62,32 @@ def test_the_answer_names_the_base_and_what_it_leaves_out(found: list[Finding]) 
     assert not WRONG.search(words)
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_sweep_from_pretrained_weights_alone_names_its_base_too(seeds: int) -> None:
+    alone = synthetic(inits=("pretrained",), ranks=(1, 8), targets=(TARGET,), bases=1, seeds=seeds)
+    found = findings(of_a_checkpoint(alone))
+    assert answer(found).startswith(f"The base is {WORD}, pretrained elsewhere. What a rank costs was not compared")
+    assert all(not WRONG.search(table.caption) for table in headline(found))
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_single_seed_has_no_interval_over_bases(small: bool) -> None:
+    one = synthetic(inits=("pretrained", "random"), ranks=(1, 8), targets=(TARGET,), bases=1, seeds=1)
+    found = findings(of_a_checkpoint(one, small=small))
+    end = (
+        f"There is one seed of one base and no interval ({SMALL})."
+        if small
+        else "over documents alone: there is one base, which is left out."
+    )
+    assert answer(found).endswith(end)
+    words = (
+        f"no interval over one base; documents are left out ({SMALL})" if small else "95 % interval over documents alone: there is one base"
+    )
+    tables = headline(found)
+    assert all(f"[{words}]" in table.caption for table in tables[:3])
+    assert not any(WRONG.search(table.caption) for table in tables)
+
+
 def test_tables_have_no_columns_of_what_was_not_run(found: list[Finding]) -> None:
     tables = headline(found)
     losses, costs, shares, directions = tables[:4]
