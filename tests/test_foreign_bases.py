@@ -140,9 +140,10 @@ def test_what_is_planted_refuses_a_base_from_elsewhere(folder: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("config", "mend"),
     [
-        ("lora_rank_sweep.py", "set keep=0"),
-        ("lora_rank_sweep.py:smoke", "set keep=0"),
-        ("intrinsic_dimension.py", "inits has 'pretrained@20%'"),
+        ("lora_rank_sweep.py --config.ranks=1,2,4 --config.rate_ranks=1,", ""),
+        ("lora_rank_sweep.py:smoke", ""),
+        ("lora_rank_sweep.py:smoke --config.after=spectra,", "set --config.keep=0,"),
+        ("intrinsic_dimension.py --config.dimensions.lm=64,256,1024 --config.models=lm,", ""),
         ("intrinsic_dimension.py:smoke", ""),
         ("planted_rank.py", "base=own"),
         ("planted_rank.py:smoke", "base=own"),
@@ -151,7 +152,7 @@ def test_what_is_planted_refuses_a_base_from_elsewhere(folder: Path, tmp_path: P
 def test_every_default_and_smoke_plans_from_such_a_base_or_says_in_one_line_what_to_set(
     config: str, mend: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    command = (f"--config=configs/{config}", f"--config.base=hf:{folder}", f"--workdir={tmp_path / 'new'}", "--dry_run")
+    command = (*f"--config=configs/{config}".split(), f"--config.base=hf:{folder}", f"--workdir={tmp_path / 'new'}", "--dry_run")
     code, said = ran(*command), capsys.readouterr()
     errors = [line for line in said.err.splitlines() if line.startswith("error:")]
     assert (code, len(errors)) == ((2, 1) if mend else (0, 0)), said.err
@@ -161,7 +162,7 @@ def test_every_default_and_smoke_plans_from_such_a_base_or_says_in_one_line_what
 def test_what_memory_cannot_hold_is_refused_before_a_weight_is_read(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("research.cells.subject.machine_bytes", lambda *_: 9 * 2**20)
+    monkeypatch.setattr("research.training.memory.machine_bytes", lambda: 9 * 2**20)
     monkeypatch.setattr("research.pretrained.checkpoint.Checkpoint.load", lambda *_: pytest.fail("a weight was read"))
     assert ran(CONFIG, *words(base=f"hf:{folder}"), f"--workdir={tmp_path / 'new'}") == 2
     assert "needs about" in capsys.readouterr().err and not (tmp_path / "new").exists()
@@ -182,5 +183,5 @@ def test_a_kept_cell_of_a_run_is_a_base(tmp_path: Path, capsys: pytest.CaptureFi
     assert json.loads((tmp_path / "second" / "config.json").read_text())["model"]["d_model"] == 16
     capsys.readouterr()
     lora = next(cell for cell in kept if cell != full)
-    assert ran(*second[:-2], f"--config.base=run:{tmp_path / 'first'}/{lora}", f"--workdir={tmp_path / 'third'}") == 2
+    assert ran(*second[:-2], f"--config.base=run:{tmp_path / 'first'}/{lora}", f"--workdir={tmp_path / 'third'}", "--dry_run") == 2
     assert "only what moved is kept" in capsys.readouterr().err

@@ -103,7 +103,7 @@ class RankSweep(LoRARuns):
         if self.elsewhere and weighty and not self.keep:
             raise UsageError(
                 f"after has {' and '.join(weighty)}, which take full weights, kept of a base from elsewhere for the seeds in keep alone: "
-                "set keep=0, or more seeds, or after=costs,"
+                "set --config.keep=0, (those of seed 0) or --config.after=costs,"
             )
 
     def _check_steps(self) -> None:

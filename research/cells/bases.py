@@ -42,6 +42,12 @@ class Bases:
         """Returns the position of a base in the stack that a population of its cells holds."""
         return place if self.together else 0
 
+    def together_at(self, place: int | None) -> int:
+        """Returns the position of a base that another one of the same stack is compared with. ValueError where one alone is held."""
+        if place is None or not self.together:
+            raise ValueError("bases that are compared must be held together")
+        return place
+
     def stack(self, place: int) -> Any:
         """Returns the stack that holds this base, (at_once, ...)."""
         if not self.together and place != self._held:

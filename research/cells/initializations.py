@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from research import tree
 from research.analysis.spectra import as_matrix
 from research.errors import UsageError
 from research.models.model import Variables
+from research.pretrained.peft import identity
 
 KINDS = ("pretrained", "shuffled", "rotated", "gaussian", "random")
 ADAPTED = "peft"
@@ -56,11 +58,13 @@ def check(words: Sequence[str], base: str) -> None:
         init = parse(word)
         if base == "own" and (init.revision or init.kind == ADAPTED):
             raise UsageError(f"inits has {word!r}: that is of a model from elsewhere; name one, such as base=hf:NAME")
+        if base != "own" and init.kind == ADAPTED:
+            identity(init.source)  # a folder that is none is an error now
         if base == "own" or init.kind == ADAPTED:
             continue
         if init.source or init.fraction < 1:
             raise UsageError(f"inits has {word!r}: {base} was pretrained elsewhere, on a text and for a time that are not ours to choose")
-        if init.revision and not base.startswith("hf:"):
+        if init.revision and (not base.startswith("hf:") or Path(base.removeprefix("hf:")).expanduser().exists()):
             raise UsageError(f"inits has {word!r}: revisions are kept on a hub, and base={base} is none; write base=hf:NAME")
 
 

@@ -17,13 +17,19 @@ Coordinates = Mapping[str, Any]
 
 
 class Layout(NamedTuple):
-    """Cells of each phase, tasks, members of one program, and footprints, by shape; a stack of bases as shapes; devices that work."""
+    """Cells of each phase, tasks, members of one program, and footprints, by shape; a stack of bases as shapes.
+
+    at_once: members in a step at the same time, before vmap. copies: of the bases, one for each member or part of a batch that has devices
+    of its own. devices: that work.
+    """
 
     counts: Mapping[str, Sequence[int]]
     tasks: dict[str, Task]
     widths: dict[str, int]
     footprints: dict[str, Footprint]
     bases: Any
+    at_once: int
+    copies: int
     devices: int
 
     @property
@@ -40,7 +46,7 @@ class Layout(NamedTuple):
                 "populations": sum(-(-n // self.widths[shape]) for n in numbers),
                 "members": self.widths[shape],
                 "side by side": self.tasks[shape].vmap,
-                "bytes": self.footprints[shape].total(self.widths[shape], self.devices * self.tasks[shape].vmap),
+                "bytes": self.bytes_of(shape),
             }
             for shape, numbers in self.counts.items()
         ]
@@ -48,7 +54,11 @@ class Layout(NamedTuple):
     @property
     def memory_bytes(self) -> int:
         """Returns the bytes of the largest population."""
-        return max(size.total(self.widths[shape], self.devices * self.tasks[shape].vmap) for shape, size in self.footprints.items())
+        return max(map(self.bytes_of, self.footprints))
+
+    def bytes_of(self, shape: str) -> int:
+        """Returns the bytes of a population of this shape, on all devices."""
+        return self.footprints[shape].total(self.widths[shape], self.at_once * self.tasks[shape].vmap, self.copies)
 
 
 def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence[int]], bases: Any, activations: int, most: int) -> Layout:
@@ -67,7 +77,7 @@ def lay_out(mesh: Mesh, tasks: Mapping[str, Task], counts: Mapping[str, Sequence
         widths[shape] = width(list(numbers), min(room, most or room), mesh.shape["member"])
         side = members_side_by_side(size, device, widths[shape] // mesh.shape["member"])
         laid[shape] = dataclasses.replace(tasks[shape], vmap=side)
-    return Layout(dict(counts), laid, widths, sizes, bases, mesh.size)
+    return Layout(dict(counts), laid, widths, sizes, bases, mesh.shape["member"], mesh.shape["member"] * mesh.shape["data"], mesh.size)
 
 
 def tally(

@@ -127,7 +127,7 @@ class _InFlight:
             np.array([cell.rank for cell in rows], np.int32),
             np.array([cell.learning_rate for cell in rows], np.float32),
             np.array(self.seeds, np.uint32),
-            None if cells[0].reference is None else np.array([cell.reference for cell in rows], np.int32),
+            None if cells[0].reference is None else np.array([self.setting.bases.together_at(cell.reference) for cell in rows], np.int32),
         )
         self.bases = runner.placed(cells[0].base)
         self.phase = cells[0].coordinates["phase"]
@@ -203,10 +203,13 @@ class _InFlight:
         if kept:
             # An adapter is told apart from another one by its scale, which does not move.
             scales = {path: leaf for path, leaf in tree.flatten(states.constants).items() if path.endswith("/scale")}
-            weights = processes.fetch({**tree.flatten(states.trainable), **scales})
-            for index, cell in kept:
-                arrays = {path: leaf[index].astype(np.float32) for path, leaf in weights.items()}
-                self.runner.workdir.save_artifact(kept_as(cell, step, self.setting.budgets[-1]), arrays)
+            arrays: list[dict[str, np.ndarray]] = [{} for _ in kept]
+            for path, leaf in {**tree.flatten(states.trainable), **scales}.items():
+                host = processes.fetch(leaf)  # of all members, but one leaf at a time
+                for own, (index, _) in zip(arrays, kept, strict=True):
+                    own[path] = host[index].astype(np.float32)
+            for own, (_, cell) in zip(arrays, kept, strict=True):
+                self.runner.workdir.save_artifact(kept_as(cell, step, self.setting.budgets[-1]), own)
 
     def _records(self, index: int, cell: Cell) -> Iterator[dict[str, Any]]:
         finite = np.cumprod(np.isfinite(self.train[index])).astype(bool)

@@ -20,7 +20,7 @@ from research.errors import UsageError
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
-from research.training.memory import PROCESS_BYTES, machine_bytes
+from research.training.memory import PROCESS_BYTES, devices_bytes, machine_bytes, nbytes
 
 CHUNKS = 20
 Rows = list[dict[str, Any]]
@@ -159,13 +159,18 @@ def memory_bytes(subjects: Sequence[Subject]) -> int:
 
 def check_memory(subjects: Sequence[Subject]) -> None:
     """Raises UsageError, before a weight is read, for a population that this machine or its devices cannot hold."""
-    needs, has = memory_bytes(subjects), machine_bytes(jax.local_devices()[0], len(jax.local_devices()))
+    largest = max((subject.layout for subject in subjects), key=lambda layout: layout.memory_bytes)
+    needs, has = memory_bytes(subjects), devices_bytes(jax.local_devices()[0], largest.devices)
     if needs > has:
-        largest = max(subjects, key=lambda subject: subject.layout.memory_bytes).layout
-        shape = max(largest.rows(), key=lambda row: row["bytes"])["shape"]
+        shape = max(largest.footprints, key=largest.bytes_of)
         raise UsageError(
-            f"a population of {shape!r} needs about {needs / 1e9:.0f} GB and there are {has / 1e9:.0f}; choose a smaller model, "
-            "model.param_dtype=bfloat16, model.remat=full, a lower batch_size or model.max_length, or leave out what trains everything"
+            f"a population of {shape!r} needs about {needs / 1e9:.2g} GB and there are {has / 1e9:.2g}; choose a smaller model, "
+            "model.param_dtype=bfloat16, model.remat=full, a lower batch_size or model.max_length, leave out what trains everything, or on "
+            "several devices split it: mesh.fsdp, mesh.tensor"
+        )
+    if (host := 2 * nbytes(largest.bases)) > machine_bytes():
+        raise UsageError(
+            f"the weights take {host / 1e9:.2g} GB on this machine while they are read, more than it has; choose a smaller model"
         )
 
 

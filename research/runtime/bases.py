@@ -12,9 +12,9 @@ from research.data.vocabulary import Vocabulary
 from research.errors import UsageError
 from research.models.configuration import FREE, DecoderConfig
 from research.models.model import Variables
+from research.runtime.workdir import OWN
 from research.training import memory
 
-OWN = "own"
 DERIVED = ("head_dim", "rotary_dim")  # fields of which 0 says: as the others have it
 WEIGHTY = ("spectra", "cuts")  # what comes `after` a sweep and takes full weights
 _PART = re.compile(r"@\d+(\.\d+)?%$")  # behind a word of `inits`: of a pretraining that was done here

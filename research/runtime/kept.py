@@ -16,12 +16,13 @@ from research import tree
 from research.data.vocabulary import BYTES, Vocabulary
 from research.errors import UsageError
 from research.files import local_path
-from research.models.configuration import FREE, DecoderConfig
+from research.models.configuration import BIASES, FREE, DecoderConfig
 from research.models.model import Variables
 from research.runtime import artifacts
-from research.runtime.workdir import read_json
+from research.runtime.workdir import BASE, OWN, read_json
 
 FORM = "run:WORKDIR/CELL"
+NEEDED = {"params/embedding/embedding", "params/final_norm/scale"}  # where everything was trained, these were too
 
 
 def find(word: str) -> "KeptCell":
@@ -36,8 +37,11 @@ def find(word: str) -> "KeptCell":
         kept = sorted(other.stem for other in file.parent.glob("*.npz"))
         near = difflib.get_close_matches(name, kept, 1, 0.3)
         raise UsageError(f"base={word}: no weights of that cell are kept{f'; did you mean {near[0]!r}?' if near else ''} ({len(kept)} are)")
-    if config.get("base", "own") != "own":
-        raise UsageError(f"base={word}: the cell started from {config['base']}; export it, and name the folder as hf:FOLDER")
+    if config.get(BASE, OWN) != OWN:
+        raise UsageError(f"base={word}: the cell started from {config[BASE]}; name the folder that --export made of it as hf:FOLDER")
+    with np.load(file, allow_pickle=False) as arrays:
+        if not NEEDED.issubset(arrays.files):
+            raise UsageError(f"base={word}: only what moved is kept of that cell; name one in which everything was trained")
     return KeptCell(word, file, config["model"])
 
 
@@ -53,6 +57,8 @@ class KeptCell:
     def config(self) -> DecoderConfig:
         """Returns the decoder's config as the run had it."""
         fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in self.own.items()}
+        if isinstance(fields["bias"], bool):  # of a run from the time when it was one switch
+            fields["bias"] = BIASES if fields["bias"] else ()
         return DecoderConfig(**fields)
 
     @property
@@ -83,11 +89,8 @@ class KeptCell:
         return digest.hexdigest()
 
     def load(self, config: DecoderConfig) -> Variables:
-        """Returns the parameters. UsageError for a cell of which only what moved is kept."""
-        arrays = tree.unflatten(artifacts.load(self.file))
-        params: Variables = arrays.get("params", {})
-        if "embedding" not in params or "final_norm" not in params:
-            raise UsageError(f"base={self.word}: only what moved is kept of that cell; name one in which everything was trained")
+        """Returns the parameters."""
+        params: Variables = tree.unflatten(artifacts.load(self.file))["params"]
         if self.config.scan != config.scan:
             params = _stacked(params, config.n_layers) if config.scan else _unstacked(params, config.n_layers)
         dtype = jax.numpy.dtype(config.param_dtype)

@@ -21,6 +21,7 @@ from research.sweeps import canonical, fingerprint
 T = TypeVar("T")
 EXTENDABLE = ("ranks", "seeds")
 LAYOUT = ("members", "mesh")  # how cells lie on devices, not what is measured: free to change
+BASE, OWN = "base", "own"
 _ABSENT = "(absent)"
 _SMALL = ("config.json", "fingerprints.json", "sessions.jsonl", "timings.jsonl", "populations.jsonl", "lock")
 
@@ -41,6 +42,11 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def _moved(key: str, pair: tuple[Any, Any]) -> bool:
+    """Whether a base from elsewhere is named otherwise: whether it is the same one is told by what it is pinned as."""
+    return key == BASE and OWN not in pair
 
 
 def _extends(old: Any, new: Any) -> bool:
@@ -100,7 +106,7 @@ class Workdir:
             self._write(path, self._config)
             return
         changed = differences(old, self._config)
-        measured = {key: pair for key, pair in changed.items() if key.split(".")[0] not in LAYOUT}
+        measured = {key: pair for key, pair in changed.items() if key.split(".")[0] not in LAYOUT and not _moved(key, pair)}
         if foreign := {key: pair for key, pair in measured.items() if key not in self._extendable or not _extends(*pair)}:
             words = ", ".join(f"{key}: {json.dumps(before)} -> {json.dumps(after)}" for key, (before, after) in foreign.items())
             raise UsageError(f"{self.path} was made with another config ({words}); set it back, or choose a new --workdir")

@@ -28,9 +28,9 @@ class Footprint(NamedTuple):
     member: int
     in_step: int
 
-    def total(self, members: int, at_once: int) -> int:
-        """Returns the bytes of a population of `members`, `at_once` of them in a step at the same time."""
-        return self.shared + members * self.member + at_once * self.in_step
+    def total(self, members: int, at_once: int, copies: int = 1) -> int:
+        """Returns the bytes of a population on all devices: `at_once` of its members are in a step, and there are `copies` of the bases."""
+        return copies * self.shared + members * self.member + at_once * self.in_step
 
 
 def nbytes(tree: Any) -> int:
@@ -39,9 +39,10 @@ def nbytes(tree: Any) -> int:
 
 
 def decoder_activations(config: DecoderConfig, batch_size: int) -> int:
-    """Returns the bytes of a decoder's activations in a step; scores and logits are float32, cuDNN keeps no scores, remat is ignored.
+    """Returns the bytes of a decoder's activations in a step; scores and logits are float32, cuDNN keeps no scores.
 
-    Logits that the loss takes in chunks of time are there a chunk at a time.
+    With `remat` full, of all layers but one the stream alone is kept; 'dots' is counted as none. Logits that the loss takes in chunks of
+    time are there a chunk at a time.
     """
     queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
     heads = (3 if config.qk_norm == "none" else 5) * (queries + keys)
@@ -50,6 +51,8 @@ def decoder_activations(config: DecoderConfig, batch_size: int) -> int:
     per_layer = (4 * config.d_model + heads + hidden) * jnp.dtype(config.dtype).itemsize + scores * FLOAT
     tokens = batch_size * config.max_length
     held = tokens * config.n_layers * per_layer * (3 if config.scan else 2) // 2  # of scanned layers half is there twice: measured
+    if config.remat == "full":
+        held = tokens * (per_layer + 2 * config.n_layers * config.d_model * jnp.dtype(config.dtype).itemsize)
     return held + 3 * min(tokens * config.vocab_size * FLOAT, WHOLE)
 
 
@@ -70,10 +73,15 @@ def budget(device: jax.Device, devices: int) -> int:
     return int(ACCELERATOR_SHARE * limit) * devices
 
 
-def machine_bytes(device: jax.Device, devices: int) -> int:
-    """Returns the memory of the devices of this process, or of the machine (or the container) where they are its cores."""
+def devices_bytes(device: jax.Device, devices: int) -> int:
+    """Returns the memory of so many devices like this one, of all processes; of a CPU's, that of the machines whose cores they are."""
     if device.platform != "cpu":
         return by_leader(lambda: (device.memory_stats() or {}).get("bytes_limit", 16 * 2**30)) * devices
+    return by_leader(machine_bytes) * jax.process_count()
+
+
+def machine_bytes() -> int:
+    """Returns the memory of this machine, or of the container where it has less."""
     own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     words = limit.read_text().strip() if limit.exists() else "max"

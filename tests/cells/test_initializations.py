@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -88,7 +90,14 @@ def test_words_are_of_bases_from_here_or_from_elsewhere(word: str, base: str, sa
     with pytest.raises(UsageError, match=said):
         check([word], base)
     check(["pretrained", "gaussian", "rotated", "random"], base)
-    check(["pretrained@step3000", "peft:folder"], "hf:someone/model")
+    check(["pretrained@step3000"], "hf:someone/model")
+
+
+def test_an_adapter_that_is_not_there_and_a_revision_of_a_folder_are_refused_early(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        check(["pretrained", "peft:nowhere"], "hf:someone/model")
+    with pytest.raises(UsageError, match="base=hf:NAME"):
+        check(["pretrained@step3000"], f"hf:{tmp_path}")
 
 
 def test_equal_bases_are_stacked_once() -> None:
