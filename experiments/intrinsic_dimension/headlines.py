@@ -89,7 +89,8 @@ def _of_one_base(own: Sequence[Finding]) -> bool:
 def _over(own: Sequence[Finding]) -> str:
     """What the intervals of factors between initializations are over."""
     compared = [f for f in own if f.name == "contrast"]
-    if all(f.n == 1 for f in compared if f.value is not None):
+    counts = {f.n for f in compared if f.value is not None}
+    if counts == {1}:
         return ALONE
     units = "draws of one base, which is left out" if _of_one_base(compared) else "bases"
     return f"over {units}, and over documents where losses were kept by document"

@@ -178,6 +178,8 @@ def test_one_draw_has_no_interval_over_bases(results: pd.DataFrame) -> None:
     language = results[(results["model"] == "lm") & (results["seed"].isna() | (results["seed"] == 0))]
     *_, factors = headline([*findings(language), *comparisons.findings(language)])
     assert "over documents alone: there is one base" in factors.caption and "over bases" not in factors.caption
+    nothing = [f._replace(value=None) if f.name == "contrast" else f for f in [*findings(results), *comparisons.findings(results)]]
+    assert "over bases, and over documents" in headline(nothing)[-1].caption
 
 
 def test_the_answer_names_each_model_and_both_starts(found: list[Finding]) -> None:
