@@ -5,6 +5,8 @@ from typing import Any
 
 from experiments.intrinsic_dimension.comparisons import LEADER
 from experiments.intrinsic_dimension.readings import NAMES
+from research.analysis.contrasts import BASE_LEFT_OUT
+from research.analysis.wording import base_sentence
 from research.findings import Finding, find, shown
 
 SHARE = "Dimensions of a random subspace for 90 % of what full training reaches"
@@ -28,7 +30,16 @@ def answer(found: Sequence[Finding]) -> str:
         language = any(f.name == "d90_by_definition" for f in mine)
         parts.append(f"{NAMES[model]} ({parameters:,} parameters), " + (_by_start(mine) if language else _of_network(mine)))
         ends += _verdicts(mine)
-    return " ".join([f"{SHARE}: {'; '.join(parts)}.", *ends])
+    of_whom = [f"{sentence}." for sentence in base_sentence(found)] if parts else []
+    return " ".join([*of_whom, f"{SHARE}: {'; '.join(parts)}.", *ends, *_left_out(own)])
+
+
+def _left_out(own: Sequence[Finding]) -> list[str]:
+    """What the intervals of draws that all start from one base hold, where there are such."""
+    draws = [f.n for f in own if BASE_LEFT_OUT in f.note]
+    if not draws:
+        return []
+    return [f"Intervals are over {max(draws)} draws of one base (the projection and the order of the data vary): the base is left out."]
 
 
 def _of_network(mine: Sequence[Finding]) -> str:

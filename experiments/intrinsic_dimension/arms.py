@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from research.analysis.contrasts import base_means, without_each
+from research.analysis.contrasts import BASE_LEFT_OUT, of_one_base, units, without_each
 
 SUBJECT = ["model", "parameters", "data"]
 CELL = ["phase", "init", "trains", "projection", "dimension", "seed"]
@@ -15,7 +15,8 @@ CELL = ["phase", "init", "trains", "projection", "dimension", "seed"]
 class Curves(NamedTuple):
     """Of one initialization, projection and step: what was measured, (bases, dimensions), untouched and in the full space, (bases,).
 
-    Draws that start from one base are averaged first: they share its luck. d = 0 is the untouched model.
+    Draws that start from one base are averaged first: they share its luck. Where all start from one base, as from a checkpoint from
+    elsewhere, the draws stand in its place, `bases` are their seeds, and `one_base` says so. d = 0 is the untouched model.
     """
 
     dimensions: np.ndarray
@@ -24,6 +25,12 @@ class Curves(NamedTuple):
     start: np.ndarray
     bases: tuple[float, ...]
     lost: str
+    one_base: bool = False
+
+    @property
+    def left_out(self) -> str:
+        """Returns that no interval can hold another base, where all draws start from one."""
+        return f"{len(self.values)} {BASE_LEFT_OUT}" if self.one_base else ""
 
     def only(self, base: float) -> "Curves":
         """Returns the curve of one base."""
@@ -34,7 +41,7 @@ class Curves(NamedTuple):
 def curves(own: pd.DataFrame, metric: str, init: str, projection: str, step: float) -> Curves:
     """Returns what the draws measured at a step whose runs, in subspaces and in the full space, all finished; `own`: of one subject."""
     table, bases, lost = _table(own[own["metric"] == metric], init, projection, step)
-    return _curves(table.columns, base_means(table.to_numpy(), bases) if len(table) else table.to_numpy(), bases, lost)
+    return _curves(table, units(table.to_numpy(), bases) if len(table) else table.to_numpy(), bases, lost)
 
 
 def curves_without_documents(own: pd.DataFrame, init: str, projection: str, step: float) -> tuple[list[Curves], np.ndarray]:
@@ -50,8 +57,8 @@ def curves_without_documents(own: pd.DataFrame, init: str, projection: str, step
     table, bases, lost = _table(cells.assign(value=range(len(cells))), init, projection, step)
     if table.empty:
         return [], weights
-    values = base_means(losses[table.to_numpy(int)], bases)
-    return [_curves(table.columns, value, bases, lost) for value in np.moveaxis(values, -1, 0)], weights
+    values = units(losses[table.to_numpy(int)], bases)
+    return [_curves(table, value, bases, lost) for value in np.moveaxis(values, -1, 0)], weights
 
 
 def _table(rows: pd.DataFrame, init: str, projection: str, step: float) -> tuple[pd.DataFrame, np.ndarray, str]:
@@ -69,8 +76,10 @@ def _table(rows: pd.DataFrame, init: str, projection: str, step: float) -> tuple
     return whole, bases_of(inside).loc[whole.index].to_numpy(), note
 
 
-def _curves(columns: pd.Index, by_base: np.ndarray, bases: np.ndarray, lost: str) -> Curves:
-    return Curves(columns[:-2].to_numpy(float), by_base[:, :-2], by_base[:, -1], by_base[:, -2], tuple(np.unique(bases)), lost)
+def _curves(table: pd.DataFrame, by_base: np.ndarray, bases: np.ndarray, lost: str) -> Curves:
+    alone = of_one_base(bases)
+    own = tuple(table.index if alone else np.unique(bases))
+    return Curves(table.columns[:-2].to_numpy(float), by_base[:, :-2], by_base[:, -1], by_base[:, -2], own, lost, alone)
 
 
 def bases_of(rows: pd.DataFrame) -> pd.Series:
@@ -78,6 +87,12 @@ def bases_of(rows: pd.DataFrame) -> pd.Series:
     known = rows.drop_duplicates("seed").set_index("seed")
     seeds = known.index.to_series()
     return known["base"].fillna(seeds) if "base" in known else seeds
+
+
+def units_of(rows: pd.DataFrame) -> pd.Series:
+    """Returns what an interval counts once, by seed: its base, or, where all start from one, the seed itself."""
+    bases = bases_of(rows)
+    return bases.index.to_series() if of_one_base(bases.to_numpy()) else bases
 
 
 def subjects(results: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

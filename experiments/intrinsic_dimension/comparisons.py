@@ -70,10 +70,11 @@ def between_inits(
 
 def _factor(first: Arm, second: Arm, reading: Reading, weights: np.ndarray) -> Estimate:
     readings = reading(first.curves), reading(second.curves)
+    single = first.curves.one_base or second.curves.one_base
     if not (first.without and second.without):
-        return ratio(*readings)
+        return ratio(*readings, one_base=single)
     logs = np.log([_points(arm.without, reading) for arm in (first, second)])
-    return ratio(*readings, logs[0] - logs[1], weights)
+    return ratio(*readings, logs[0] - logs[1], weights, one_base=single)
 
 
 def _points(some: Sequence[Curves], reading: Reading) -> list[float]:
@@ -93,5 +94,5 @@ def _paired(first: Curves, second: Curves, reading: Reading) -> Estimate:
     draws = [base for base in first.bases if base in second.bases]
     values = np.array([_points([c.only(base) for base in draws], reading) for c in (first, second)])
     if not draws or not np.isfinite(values).all():
-        return ratio(reading(first), reading(second))
+        return ratio(reading(first), reading(second), one_base=first.one_base or second.one_base)
     return contrast(np.log(values[0] / values[1]), np.array(draws), factor=True)

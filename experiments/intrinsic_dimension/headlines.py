@@ -4,19 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from experiments.intrinsic_dimension.arms import SUBJECT
 from experiments.intrinsic_dimension.readings import NAMES
+from research.analysis.contrasts import BASE_LEFT_OUT
+from research.analysis.wording import ALONE, base_sentence, window_sentence
 from research.findings import Finding, Table, find, shown
 
 SHARED = "as a share of the parameters"
 STARTS = {"min": "90 % of its own full gain", "untouched": "the same from the untouched loss"}
 ACCURACIES = {"accuracy": {"threshold": "absolute"}, "90 % of full training": {"threshold": "relative"}}
 GAINED = (
-    "for 90 % of what full training gains from the same weights [95 % interval], counted from the untouched loss or the unigram entropy, "
-    "the lower of both, which gives the share of all parameters; the same counted from the untouched loss"
+    "for 90 % of what full training gains from the same weights [95 % interval{over}], counted from the untouched loss or the unigram "
+    "entropy, the lower of both, which gives the share of all parameters; the same counted from the untouched loss"
 )
-OF_INITS = (
-    "The same as factors [95 % interval], from the intervals of both readings in logarithms (MOVER), over bases, and over documents where "
-    "losses were kept by document."
-)
+OF_INITS = "The same as factors [95 % interval], from the intervals of both readings in logarithms (MOVER), {over}."
 OF_PROJECTIONS = "The same as factors between projections [95 % interval], paired by draw where every draw is read in both."
 LOSSES = {"halfway": "halfway from what all weights reach to the unigram entropy", "best_90": "90 % of what the best weights gain"}
 
@@ -29,10 +28,11 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     tables = []
     for key in dict.fromkeys(tuple(f.where[name] for name in SUBJECT) for f in found if f.name == "d90"):
         subject = dict(zip(SUBJECT, key, strict=True))
-        own = [f for f in found if subject.items() <= f.where.items()]
+        own = [f for f in found if subject.items() <= f.where.items() or f.name == "base"]
         table = _of_accuracy(own) if find(own, "absolute_level") else _of_loss(own)
         words = f"How many dimensions of a random subspace {NAMES[subject['model']]} ({subject['parameters']:,} parameters) needs"
-        tables.append(table._replace(caption=f"{words}, on {subject['data']}, {table.caption}"))
+        of_whom = "" if find(own, "absolute_level") else "".join(f" {sentence}." for sentence in base_sentence(own))
+        tables.append(table._replace(caption=f"{words}, on {subject['data']}, {table.caption}{of_whom}"))
         tables += _factors(own)
     return tuple(tables)
 
@@ -60,7 +60,8 @@ def _of_loss(own: Sequence[Finding]) -> Table:
         shared = (shown(find(own, "d90", **where, target=target), ",.0f") for target in bits)
         rows.append((name, *gains, _share(own, where), *shared))
     words = "".join(f"; for {value:.2f} bits/byte, {LOSSES[target]}" for target, value in bits.items())
-    return Table(columns, tuple(rows), f"{GAINED}{words}.")
+    over = " over draws of one base, which is left out" if _of_one_base(own) else ""
+    return Table(columns, tuple(rows), f"{GAINED.format(over=over)}{words}.{window_sentence(own)}")
 
 
 def _factors(own: Sequence[Finding]) -> list[Table]:
@@ -78,7 +79,21 @@ def _factors(own: Sequence[Finding]) -> list[Table]:
         where = {"between": between} | ({"projection": projection} if projection else {})
         factors = (shown(find(own, "contrast", **where, **definition), ".2g") for definition in columns.values())
         rows.append((f"{between}, {projection}" if several else between, *factors))
-    return [Table(("dimensions of", *columns), tuple(rows), OF_INITS if losses else OF_PROJECTIONS)]
+    return [Table(("dimensions of", *columns), tuple(rows), OF_INITS.format(over=_over(own)) if losses else OF_PROJECTIONS)]
+
+
+def _of_one_base(own: Sequence[Finding]) -> bool:
+    return any(BASE_LEFT_OUT in f.note for f in own)
+
+
+def _over(own: Sequence[Finding]) -> str:
+    """What the intervals of factors between initializations are over."""
+    compared = [f for f in own if f.name == "contrast"]
+    counts = {f.n for f in compared if f.value is not None}
+    if counts == {1}:
+        return ALONE
+    units = "draws of one base, which is left out" if _of_one_base(compared) else "bases"
+    return f"over {units}, and over documents where losses were kept by document"
 
 
 def _share(own: Sequence[Finding], where: Mapping[str, str]) -> str:

@@ -66,7 +66,7 @@ def _subject(config: Mapping[str, Any], width: int) -> Subject:
             _measures(study, target),
             (source.fingerprint, target.fingerprint, sweep.width(), *study.named_by),
             lambda c: made(c, sweep, described, index),
-            before=lambda runner: references(runner, described, index, sweep.bases, facts),
+            before=lambda runner: references(runner, described, index, sweep.bases, facts, study),
             after=lambda runner, cells: step_costs(runner, described, layout, max(sweep.dimensions)),
         )
 

@@ -8,7 +8,8 @@ import pandas as pd
 from experiments.intrinsic_dimension.arms import Curves, arms_of, bases_of, curves, fact, steps_of, subjects
 from experiments.intrinsic_dimension.curves import band, bootstrap
 from experiments.intrinsic_dimension.definitions import Definition, of_accuracy, of_records
-from research.analysis.contrasts import base_means
+from research.analysis import described
+from research.analysis.contrasts import BASE_LEFT_OUT, of_one_base, units
 from research.analysis.intervals import join_notes, t_interval
 from research.findings import Estimate, Finding, finding
 
@@ -25,7 +26,7 @@ PUBLISHED = {
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns d90 by every definition, what was reached, the dimensions of known problems, and what a step costs."""
-    found = list(_known(results))
+    found = [*described.base(results), *_known(results)]
     for subject, own in subjects(results):
         found += _reached(own, subject)
         found += _accuracies(own, subject) if steps_of(own, "accuracy") else _losses(own, subject)
@@ -49,6 +50,7 @@ def _accuracies(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Findi
 def _losses(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
     definitions, last = of_records(own), steps_of(own, "target_loss")[-1]
     gains, shared = ([d for d in definitions if ("start" in d.where) is by_start] for by_start in (True, False))
+    yield from described.window(own, subject)
     pretrained = own[own["metric"] == "pretraining_steps"].set_index("init")["value"]
     for init, projection in arms_of(own):
         known = {"pretraining_steps": int(pretrained[init])} if init in pretrained else {}  # of weights from elsewhere nobody knows
@@ -88,7 +90,7 @@ def _threshold(definition: Definition) -> Mapping[str, Any]:
 
 
 def _noted(c: Curves, estimate: Estimate, *more: str) -> Estimate:
-    return estimate._replace(note=join_notes(estimate.note, c.lost, *more))
+    return estimate._replace(note=join_notes(estimate.note, c.left_out, c.lost, *more))
 
 
 def _reached(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]:
@@ -100,8 +102,10 @@ def _reached(own: pd.DataFrame, subject: Mapping[str, Any]) -> Iterator[Finding]
             inside = trains == "subspace"
             where = {**subject, "init": init, "projection": projection if inside else None, "dimension": int(dimension) if inside else None}
             values = some.set_index("seed")["value"].astype(float)
-            by_base = base_means(values.to_numpy(), bases_of(some).loc[values.index].to_numpy())
-            yield finding(metric, where, t_interval(by_base), "1" if metric == "accuracy" else "bits/byte")
+            bases = bases_of(some).loc[values.index].to_numpy()
+            mean = t_interval(units(values.to_numpy(), bases))
+            mean = mean._replace(note=join_notes(mean.note, f"{mean.n} {BASE_LEFT_OUT}" if of_one_base(bases) else ""))
+            yield finding(metric, where, mean, "1" if metric == "accuracy" else "bits/byte")
 
 
 def _known(results: pd.DataFrame) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from experiments.lora_rank_sweep import ledger
 from experiments.lora_rank_sweep.contrasts import FIRST
 from experiments.lora_rank_sweep.wording import AT_FULL_RANK, GAINS, IN_FULL_RANK, reference_of
 from research.analysis.contrasts import BASE_LEFT_OUT
-from research.analysis.wording import ALONE, base_sentence, held, pieces_of, small
+from research.analysis.wording import ALONE, base_sentence, held, pieces_of, small, window_sentence
 from research.findings import Finding, Table, find, shown
 
 NULL = "random"
@@ -136,6 +136,7 @@ def _of_losses(found: Sequence[Finding], rows: Sequence[tuple[str, str, str]]) -
     entropies = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "unigram_loss"]
     floors = [f"{f.where['target']} {shown(f)}" for f in found if f.name == "floor_loss"]
     known = f" Frequencies of single {pieces_of(found)} alone give {', '.join(entropies)}." if entropies else ""
+    known += window_sentence(found)
     known += f" On average no model can be below {', '.join(floors)}." if floors else ""
     return Table(columns, tuple((row[0], row[1], row[2], *cells(*row)) for row in rows), LOSSES.format(held=held(losses)) + known)
 

@@ -12,6 +12,7 @@ from experiments.lora_rank_sweep.contrasts import FIRST, between_inits, gaps, ra
 from experiments.lora_rank_sweep.forgetting import source_at_equal_loss
 from experiments.lora_rank_sweep.measured import UNTOUCHED, Curve, Measured, curve, measured, targets
 from experiments.lora_rank_sweep.wording import FULL, MATCHED
+from research.analysis import described
 from research.analysis.contrasts import BASE_LEFT_OUT, contrast, of_one_base, units
 from research.analysis.intervals import join_notes
 from research.analysis.learning_rates import lr_ratio
@@ -26,12 +27,13 @@ def findings(results: pd.DataFrame) -> list[Finding]:
 
     Beside them what they are compared with: untouched weights, n-gram entropies, a generated target's floor, noise.
     """
-    found: list[Finding] = [*_base(results)]
+    found: list[Finding] = [*described.base(results)]
     for target in targets(results):
         own = measured(results, target)
         if "unigram_loss" not in own.known:
             continue
-        found += [*_losses(own), *_known(own), *gaps(own), *untrained(own), *between_inits(own)]
+        found += [*_losses(own), *_known(own), *described.window(results[results["target"] == target], {"target": target})]
+        found += [*gaps(own), *untrained(own), *between_inits(own)]
         for arm in own.arms():
             for init in own.inits():
                 found += _relative(own, init, arm)
@@ -41,13 +43,6 @@ def findings(results: pd.DataFrame) -> list[Finding]:
         chosen = results[(results["target"] == target) & (results["phase"] == "select")]
         found += [*_ratios(chosen, target), *rates(chosen, target)]
     return [*found, *ledger.findings(results)]
-
-
-def _base(results: pd.DataFrame) -> Iterator[Finding]:
-    """The base that was pretrained elsewhere, where there is one: what it is, as its note."""
-    rows = results[results["metric"] == "foreign_base"] if "metric" in results else results
-    if len(rows):
-        yield finding("base", {}, Estimate(1.0, None, None, 1, "pretrained elsewhere, taken as it is", str(rows["note"].iloc[0])), "count")
 
 
 def _losses(own: Measured) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from experiments.lora_rank_sweep.arms import RankSweep, Spoke, shape_of
 from research.analysis.ngrams import bigram_bits, unigram_bits
 from research.cells import initializations
 from research.cells.bases import Bases
+from research.cells.described import described
 from research.cells.layout import Layout
 from research.cells.measures import Measure
 from research.cells.phases import document_sizes, reference, untouched
@@ -155,17 +156,14 @@ def _times(config: Mapping[str, Any]) -> int:
 
 
 def _known(experiment: str, study: Study, word: str, target: Corpus) -> Rows:
-    """What is known without training: of a target, of the model's width, and, where it was pretrained elsewhere, which base it is."""
+    """What is known without training: of a target, the model's width, what is read at once, and which base from elsewhere it is."""
     train, test, size = target.parts["train"], target.parts[target.read], target.bytes[target.read]
     bits = {name: entropy(train, test, target.vocabulary, size) for name, entropy in NGRAMS.items()}
     floor = floor_bits(word)
     bits |= {} if floor is None else {"floor_loss": floor}
     rows = [reference(experiment, name, value, "bits/byte", target=word) for name, value in bits.items()]
     rows.append(reference(experiment, "width", study.model.d_model, "1", target=word))
-    if study.checkpoint is not None:
-        base, said = study.checkpoint.word, study.checkpoint.note
-        rows.append({**reference(experiment, "foreign_base", 1.0, "count", target=word), "note": f"{base} ({said})" if said else base})
-    return rows
+    return [*rows, *described(experiment, study, target=word)]
 
 
 def _measures(study: Study, source: Corpus, target: Corpus, at_every_budget: bool) -> dict[str, tuple[Measure, ...]]:

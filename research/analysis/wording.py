@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from research.analysis.contrasts import BASE_LEFT_OUT, NO_DOCUMENTS
-from research.findings import Finding, find
+from research.findings import Finding, find, shown
 
 ALONE, LEFT_OUT, NO_INTERVAL = "over documents alone: there is one base", "documents are left out", "no interval over one base"
 _SMALL = re.compile(r"\d+ KB of held-out text carry no interval over documents")
@@ -25,6 +25,12 @@ def base_sentence(found: Sequence[Finding]) -> list[str]:
 def pieces_of(found: Sequence[Finding]) -> str:
     """Returns of what a text's unigram entropy is: of bytes, or of the tokens of a model from elsewhere."""
     return "tokens" if elsewhere(found) else "bytes"
+
+
+def window_sentence(found: Sequence[Finding]) -> str:
+    """Returns, behind a space, in which windows text was read; empty where records do not tell."""
+    one = find(found, "window")
+    return "" if one is None else f" Read in windows of {shown(one, ',.0f')} {pieces_of(found)} that do not overlap."
 
 
 def held(found: Sequence[Finding]) -> str:

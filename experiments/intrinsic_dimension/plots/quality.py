@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from experiments.intrinsic_dimension.arms import bases_of
+from experiments.intrinsic_dimension.arms import bases_of, units_of
+from research.analysis import described
+from research.analysis.wording import base_sentence
 from research.figures import style
 from research.figures.intervals import around, over_seeds, spread
 from research.findings import Finding
@@ -59,18 +61,22 @@ def quality_caption(results: pd.DataFrame) -> str:
     """Returns what the figure shows, n, and what its intervals leave out."""
     tested = results.query("phase == 'result'")
     draws = "; ".join(f"{TITLES[model]}: {rows['seed'].nunique()}" for model, rows in tested.groupby("model", sort=False))
-    bases = "; ".join(f"{init} weights are of {n} bases" for init, n in _pretrained(tested).items())
+    counts = _pretrained(tested)
+    bases = "; ".join(f"{init} weights are of {'one base, which is left out' if n == 1 else f'{n} bases'}" for init, n in counts.items())
+    averaged = ", and draws that share one are averaged first" if any(n > 1 for n in counts.values()) else ""
+    of_whom = "".join(f" {sentence}." for sentence in base_sentence([*described.base(results)]))
     scales = " A learned scale for each layer counts among the dimensions (SAID)." if results.query(SCALED)["value"].any() else ""
     return (
         "What training within a random subspace of d dimensions reaches on the test part after the last step, learning rate chosen by "
         f"the validation part's loss. Mean over draws ({draws}) with 95 % t intervals; a draw redraws the projection, the order of the "
         "data, and random or shuffled weights, not the test part"
-        + (f"; {bases}, and draws that share one are averaged first" if bases else "")
+        + (f"; {bases}{averaged}" if bases else "")
         + ". Solid lines without markers: full-space training. Diamonds: d90 with its interval, at the share of full training (dashed) or "
         "the accuracy (dotted) "
         "that it is read at. "
         "Left: untouched, where it is on the axis. Light gray: chance. Of several projections of a language model the first is drawn."
         + scales
+        + of_whom
     )
 
 
@@ -129,7 +135,7 @@ def _loss(axes: Axes, own: pd.DataFrame, d90: Sequence[Finding]) -> None:
 def _curve(axes: Axes, rows: pd.DataFrame, look: style.Look, untouched: float) -> None:
     """Means with intervals over bases by dimension; the untouched model is a hollow mark left of the smallest one."""
     rows = rows[rows["dimension"] > 0]
-    by_base = rows.assign(base=rows["seed"].map(bases_of(rows))).groupby(["dimension", "base"], as_index=False)["value"].mean()
+    by_base = rows.assign(base=rows["seed"].map(units_of(rows))).groupby(["dimension", "base"], as_index=False)["value"].mean()
     table = over_seeds(by_base, ["dimension"])
     style_: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": look.line, "elinewidth": 1, "zorder": 3}
     axes.errorbar(table["dimension"], table["mean"], yerr=spread(table), **style_)

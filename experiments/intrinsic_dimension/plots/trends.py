@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from research.analysis.contrasts import BASE_LEFT_OUT
 from research.figures import intervals, style
 from research.findings import Finding
 
@@ -57,10 +58,11 @@ def pretraining_caption(found: Sequence[Finding]) -> str:
     shared = {f.where["target"]: f.where["target_bits"] for f in own if "target" in f.where}
     words = ", ".join(f"{bits:.2f}, {MEANINGS[name]}" for name, bits in shared.items())
     n = max((f.n for f in own), default=0)
+    units = "draws of one base, which is left out" if any(BASE_LEFT_OUT in f.note for f in own) else "bases"
     return (
         "Dimension that fine-tuning needs against how long the weights were pretrained: for 90 % of the arm's own full fine-tuning gain, "
         "counted from the untouched loss or the unigram entropy, the lower of both, and from the untouched loss; and for losses that are "
-        f"the same for all ({words}; bits/byte). Intervals: t band over {n} bases, inverted. Arrows: up, not reached at the largest "
+        f"the same for all ({words}; bits/byte). Intervals: t band over {n} {units}, inverted. Arrows: up, not reached at the largest "
         "dimension, or an interval open there; down, at or below the smallest. A 0 at the foot: untouched weights are there already. A "
         "cross: nothing is read, mostly because full fine-tuning itself does not reach that loss."
     )

