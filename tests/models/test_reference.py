@@ -26,7 +26,12 @@ FLIPS: dict[str, list[dict[str, Any]]] = {
         *({"parallel": True}, {"positions": "none"}, {"norm": "layer", "bias": ()}, {"norm_place": "post"}),
     ],
     "qwen2": [{"bias": ()}, {"mlp": "plain"}],
-    "gpt2": [{"positions": "none"}, {"norm": "rms"}, {"norm_eps": 1e-2}, *({"bias": tuple(sorted({*ALL_BUT_HEAD} - {x}))} for x in ALL_BUT_HEAD)],
+    "gpt2": [
+        {"positions": "none"},
+        {"norm": "rms"},
+        {"norm_eps": 1e-2},
+        *({"bias": tuple(sorted({*ALL_BUT_HEAD} - {x}))} for x in ALL_BUT_HEAD),
+    ],
     "neox": [{"parallel": False}, {"rotary_dim": 8}, {"rotary_dim": 2}, {"activation": "gelu"}, {"rope_theta": 1e3}],
     "qwen3": [{"qk_norm": "none"}, {"head_dim": 8}, {"norm_eps": 1e-2}],
     "olmo2": [{"qk_norm": "none"}, {"norm_place": "pre"}, {"norm_eps": 1e-2}],
