@@ -116,7 +116,10 @@ class MLP(nn.Module):
         x_nd = _tokens(x_btd)
         hidden_nf = _dense(c, c.d_mlp, "up", "mlp")(x_nd)
         gate_nf = _dense(c, c.d_mlp, "gate", "mlp")(x_nd) if c.mlp == "gated" else None
-        hidden_nf = activation(hidden_nf) if gate_nf is None else activation(gate_nf) * hidden_nf
+        if gate_nf is None:
+            hidden_nf = activation(hidden_nf)
+        else:  # of what lies between the products, nothing is kept: a scan would stack it, which takes longer than to make it again
+            hidden_nf = jax.checkpoint(lambda gate, up: activation(gate) * up, prevent_cse=False)(gate_nf, hidden_nf)
         return _dense(c, c.d_model, "down", "mlp")(hidden_nf).reshape(x_btd.shape)
 
 
