@@ -44,7 +44,7 @@ VARIANTS = {
     "domains": "pretrained on code, on the other target's text, on the target itself; about 10 minutes",
     "targets": "restaurants and news of TFDS beside documentation; about 15 minutes",
     "thorough": "everything crossed, rates chosen for each budget, 1,500 steps; many hours on 2 CPU cores",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: ranks 1 and 8 against everything; about 17 minutes on 2 CPU cores",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: ranks 1 and 8 against everything; about half an hour on 2 CPU cores",
     "smollm2": "SmolLM2-135M on a GPU: 4 ranks, the same matrices, 3 inits, 2 targets; about 4 minutes on an H100",
     "gpu": "126 M parameters, bf16, cuDNN attention",
     "paper": ":gpu on several devices (data, fsdp), five seeds, ranks to 256",
