@@ -21,7 +21,7 @@ from research.cells import pretraining
 from research.data.batches import batch
 from research.data.corpus import Corpus
 from research.data.vocabulary import BYTES
-from research.models.configuration import DecoderConfig
+from research.models.configuration import BIASES, DecoderConfig
 from research.models.decoder import decoder
 from research.models.model import count
 from research.optimizers import OptimizerSpec, adamw
@@ -47,7 +47,7 @@ def task_of(shape: Shape, kind: str) -> Task:
             max_length=shape.length,
             norm="layer",
             positions="learned",
-            bias=True,
+            bias=BIASES,
             tied=True,
         )
     )

@@ -64,7 +64,7 @@ def headers(folder: Path, config: dict[str, object]) -> str:
 def test_8_billion_weights_are_refused_on_24_gb_before_one_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("research.cells.subject.machine_bytes", lambda *_: 24 * 10**9)
+    monkeypatch.setattr("research.training.memory.machine_bytes", lambda: 24 * 10**9)
     monkeypatch.setattr("research.pretrained.tensors._numbers", lambda *_: pytest.fail("a weight was read"))
     folder = tmp_path / "llama"
     folder.mkdir()

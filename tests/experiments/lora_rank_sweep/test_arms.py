@@ -74,7 +74,7 @@ def test_fewer_ranks_leave_no_part_empty() -> None:
         ({"matched": False}, "set matched=True"),
         ({"keep": (3,)}, "seeds 0 to 2"),
         ({"keep": ("zero",)}, "numbers"),
-        ({"base": "gguf:x"}, "set keep=0"),
+        ({"base": "gguf:x"}, "set --config.keep=0"),
         ({"read_at": (1.5,)}, "between 0 and 1"),
         ({"selection_steps": 13}, "a multiple of 7"),
         ({"selection_steps": 14, "rates_per_budget": True}, "later steps"),
