@@ -34,6 +34,8 @@ SMALL = {
     "data.max_bytes": "65536",
 }
 
+DATA = [key for key in SMALL if key.startswith("data.")]
+
 
 def words(**changes: Any) -> list[str]:
     return [f"--config.{key.replace('__', '.')}={value}" for key, value in (SMALL | changes).items()]
@@ -170,7 +172,7 @@ def test_what_memory_cannot_hold_is_refused_before_a_weight_is_read(
 
 @pytest.mark.slow
 def test_a_kept_cell_of_a_run_is_a_base(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    own = ("inits", "seeds", "steps", "matched", "after", "read_at", "ranks", "rate_ranks", "targets", "batch_size", "data.max_bytes")
+    own = ("inits", "seeds", "steps", "matched", "after", "read_at", "ranks", "rate_ranks", "targets", "batch_size", *DATA)
     base = [f"--config.{key}={SMALL[key]}" for key in own]
     shape = [f"--config.{word}" for word in ("arms=block,", "model.d_model=16", "model.n_layers=1", "pretraining.steps=4", "keep=0,")]
     assert ran(CONFIG, *base, *shape, f"--workdir={tmp_path / 'first'}") == 0
