@@ -1,9 +1,9 @@
-"""Directions through the space of the weights: Gaussian ones in the scale of the weights, the line between two solutions."""
+"""Directions through the space of the weights: Gaussian ones scaled as the weights, lines between solutions, trajectories' planes."""
 
 import functools
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,20 @@ VECTORS = ("zero", "keep")
 STACKED = re.compile(r"(^|/)layers/(?!\d+(/|$))")  # 'layers/mlp/up/kernel' holds all layers, 'layers/0/mlp/up/kernel' is an entry of a list
 HEADS = ("query", "key", "value")  # modules whose outputs are (heads, entries): Flax's names, and ours
 ONE_FILTER = ("bias", "scale")  # vectors also where they are (heads, entries)
+COLUMNS = 2**18  # weights that are read as float64 at a time
+ON_A_LINE = 1e-12  # share of the variance below which a second direction is rounding
+
+
+class Plane(NamedTuple):
+    """The plane in which a trajectory moves most.
+
+    directions: two orthonormal trees of float32. shares: (2,), of the variance that each explains. coordinates: (points, 2), of each
+    point in the plane as seen from the last, which is at (0, 0); the first has none that is negative.
+    """
+
+    directions: tuple[Any, Any]
+    shares: np.ndarray
+    coordinates: np.ndarray
 
 
 def check_same(params: Any, other: Any, what: str) -> None:
@@ -120,3 +134,66 @@ def between(a: Any, b: Any) -> Any:
         return jnp.asarray(y, wide) - jnp.asarray(x, wide)
 
     return jax.tree.map(minus, a, b)
+
+
+def principal(trajectory: Any) -> Plane:
+    """Returns the first two principal components of a trajectory: a list of trees, or one tree with a leading axis of points.
+
+    Centered, in float64, by the Gram matrix of the points. A share says little about the loss: of a random walk in many dimensions the
+    first two components explain 6 / pi^2 + 6 / (4 pi^2) = 76 % (Antognini & Sohl-Dickstein 2018, arXiv 1806.08805).
+    Raises UsageError for fewer than three points, trees of different shapes, and points on one line.
+    """
+    trees = trajectory if isinstance(trajectory, list) else [jax.tree.map(lambda leaf, i=i: leaf[i], trajectory) for i in _rows(trajectory)]
+    if len(trees) < 3:
+        raise UsageError(f"a plane of {len(trees)} points of a trajectory: at least 3 are needed")
+    for index, point in enumerate(trees[1:], 1):
+        check_same(trees[0], point, f"point {index} of the trajectory")
+    leaves, structure = list(zip(*map(jax.tree.leaves, trees), strict=True)), jax.tree.structure(trees[0])
+    gram = sum((part @ part.T for leaf in leaves for part in _parts(leaf)), np.zeros(()))
+    centered = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
+    values, vectors = np.linalg.eigh(centered)
+    values, vectors = values[:-3:-1], vectors[:, :-3:-1]
+    if not values[1] > ON_A_LINE * np.trace(centered):
+        raise UsageError(
+            "the points of the trajectory are on one line, or are one point: draw a profile along `between` instead of a plane"
+        )
+    weights = vectors / np.sqrt(values)
+    coordinates = gram @ weights
+    sign = np.where(coordinates[0] < 0, -1, 1)
+    found = [np.concatenate([part.T @ (weights * sign) for part in _parts(leaf)]) for leaf in leaves]
+    shaped = [both.T.reshape(2, *np.shape(leaf[0])).astype(np.float32) for both, leaf in zip(found, leaves, strict=True)]
+    first, second = (jax.tree.unflatten(structure, [both[k] for both in shaped]) for k in (0, 1))
+    return Plane((first, second), values / np.trace(centered), coordinates * sign)
+
+
+def _rows(trajectory: Any) -> range:
+    return range(min(leaf.shape[0] if jnp.ndim(leaf) else 0 for leaf in jax.tree.leaves(trajectory)))
+
+
+def _parts(leaves: Sequence[Any]) -> Iterator[np.ndarray]:
+    """The points' entries of one leaf as seen from the last point, (points, entries), some columns at a time; integers do not move."""
+    flat = [np.asarray(leaf).reshape(-1) for leaf in leaves]
+    scale = float(jnp.issubdtype(flat[0].dtype, jnp.inexact))
+    for begin in range(0, max(flat[0].size, 1), COLUMNS):
+        rows = np.stack([leaf[begin : begin + COLUMNS].astype(np.float64) for leaf in flat])
+        yield scale * (rows - rows[-1])
+
+
+def projected(difference: Any, directions: Sequence[Any]) -> np.ndarray:
+    """Returns the coordinates (directions,) of the point of their plane that is closest to `difference`, weights minus the plane's origin.
+
+    Least squares in float64: the directions need be neither orthogonal nor of norm 1. Raises UsageError for a direction of another tree,
+    and for directions that lie on one line.
+    """
+    for index, direction in enumerate(directions):
+        check_same(difference, direction, f"direction {index}")
+
+    def inner(x: Any, y: Any) -> float:
+        pairs = zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)
+        return sum(float(np.vdot(np.asarray(a).astype(np.float64), np.asarray(b).astype(np.float64))) for a, b in pairs)
+
+    gram = np.array([[inner(one, other) for other in directions] for one in directions])
+    norms = np.sqrt(np.diag(gram))
+    if not norms.all() or np.linalg.eigvalsh(gram / np.outer(norms, norms))[0] < ON_A_LINE:
+        raise UsageError("the directions do not span a plane: one of them is zero, or a multiple of another")
+    return np.linalg.solve(gram, [inner(difference, direction) for direction in directions])

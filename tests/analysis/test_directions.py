@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from research.analysis import directions
 from research.errors import UsageError
@@ -78,6 +79,16 @@ def test_numbered_layers_are_no_stack() -> None:
     np.testing.assert_allclose(norms(found, [0]), norms(params["layers"][0]["kernel"], [0]), rtol=1e-5)
 
 
+def test_weights_in_boxes_are_seen_without_them() -> None:
+    weights = {"bias": np.ones(4, np.float32), "kernel": np.ones((6, 4), np.float32)}
+    boxed = {"dense": {name: nn.Partitioned(leaf, (None,) * leaf.ndim) for name, leaf in weights.items()}}
+    model = nnx.state(nnx.Linear(6, 4, rngs=nnx.Rngs(0)))
+    for params, kernel in ((boxed, weights["kernel"]), (model, model["kernel"][...])):
+        bias, found = jax.tree.leaves(directions.gaussian(params, jax.random.key(1)))
+        assert not np.any(bias)
+        np.testing.assert_allclose(norms(found, [0]), norms(kernel, [0]), rtol=1e-5)
+
+
 def test_layer_and_global_norms_and_vectors_as_asked() -> None:
     params = {"kernel": 2 * jnp.ones((3, 4)), "bias": jnp.ones(4), "step": jnp.int32(7)}
     whole = directions.gaussian(params, jax.random.key(0), "global", "keep")
@@ -127,3 +138,60 @@ def test_the_line_between_solutions_leads_from_one_to_the_other() -> None:
             directions.between(a, other)
     with pytest.raises(UsageError, match="another kind of tree"):
         directions.between([jnp.ones(2)], (jnp.ones(2),))
+
+
+def test_the_plane_of_a_trajectory_within_a_plane_explains_all_and_keeps_its_shape() -> None:
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((7, 2)))[0].T
+    inside = np.array([[4.0, 1], [3, -1], [1, 2], [0, 0]])
+    points = [{"a": row[:6].reshape(2, 3), "b": row[6:]} for row in inside @ basis + rng.standard_normal(7)]
+    found = directions.principal(points)
+    assert found.shares.sum() == pytest.approx(1)
+    assert found.shares[0] > found.shares[1]
+    np.testing.assert_allclose(np.square(found.coordinates).sum(axis=1), np.square(inside).sum(axis=1), atol=1e-6)  # distances to the end
+    np.testing.assert_array_less(-1e-9, found.coordinates[0])
+    flat = np.stack([np.concatenate([tree["a"].ravel(), tree["b"]]) for tree in found.directions])
+    np.testing.assert_allclose(flat @ flat.T, np.eye(2), atol=1e-6)
+    for point, place in zip(points, found.coordinates, strict=True):
+        np.testing.assert_allclose(directions.projected(jax.tree.map(np.subtract, point, points[-1]), found.directions), place, atol=1e-6)
+    stacked = directions.principal(jax.tree.map(lambda *leaves: jnp.stack(leaves), *points))
+    np.testing.assert_allclose(stacked.coordinates, found.coordinates, atol=1e-5)
+
+
+def test_the_components_are_those_of_a_singular_value_decomposition() -> None:
+    rng = np.random.default_rng(1)
+    points = rng.standard_normal((6, 12)) * np.geomspace(5, 0.1, 12)
+    found = directions.principal({"w": points.reshape(6, 4, 3)})
+    _, values, rows = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    np.testing.assert_allclose(found.shares, values[:2] ** 2 / (values**2).sum(), rtol=1e-9)
+    for tree, row in zip(found.directions, rows, strict=False):
+        assert abs(tree["w"].ravel() @ row) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_random_walk_fills_its_plane_as_much_as_its_closed_form_says() -> None:
+    walk = np.cumsum(np.random.default_rng(2).standard_normal((100, 20000)), axis=0)
+    expected = np.array([6, 6 / 4]) / np.pi**2
+    np.testing.assert_allclose(directions.principal({"w": walk.astype(np.float32)}).shares, expected, atol=0.015)
+
+
+def test_no_plane_of_points_on_a_line_of_two_points_or_of_two_models() -> None:
+    line = [{"w": np.float32(x) * np.ones(3, np.float32)} for x in (0.1, 0.7, 2.3)]
+    with pytest.raises(UsageError, match="on one line"):
+        directions.principal(line)
+    with pytest.raises(UsageError, match="on one line"):
+        directions.principal([line[0]] * 3)
+    with pytest.raises(UsageError, match="a plane of 2 points"):
+        directions.principal(line[:2])
+    with pytest.raises(UsageError, match="point 2 of the trajectory has shape"):
+        directions.principal([*line[:2], {"w": np.ones(4)}])
+
+
+def test_the_projection_is_the_closest_point_of_directions_that_are_not_orthogonal() -> None:
+    plane = [{"w": np.array([2.0, 0, 0])}, {"w": np.array([3.0, 1, 0])}]
+    np.testing.assert_allclose(directions.projected({"w": np.array([7.0, 1, 9])}, plane), [2, 1])
+    with pytest.raises(UsageError, match="do not span a plane"):
+        directions.projected({"w": np.ones(3)}, [plane[0], {"w": -0.5 * plane[0]["w"]}])
+    with pytest.raises(UsageError, match="do not span a plane"):
+        directions.projected({"w": np.ones(3)}, [plane[0], {"w": np.zeros(3)}])
+    with pytest.raises(UsageError, match="direction 1 lacks w"):
+        directions.projected({"w": np.ones(3)}, [plane[0], {}])

@@ -1,5 +1,6 @@
 """Profiles, surfaces and barriers of a loss in closed form, on any number of devices."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 from research.analysis import landscape
 from research.errors import UsageError
+from research.training.mesh import MeshSpec, make_mesh
 
 XS, YS = np.linspace(-1, 1, 7), np.linspace(-2, 1, 5)  # 35 points, which eight devices do not divide
 RNG = np.random.default_rng(0)
@@ -34,7 +36,23 @@ def a_direction(seed: int) -> dict[str, np.ndarray]:
     return jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), PARAMS)
 
 
-def test_the_surface_of_a_quadratic_is_its_closed_form() -> None:
+@pytest.fixture(params=[1, 2, 8])
+def devices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Gives grids that many devices; a loss that was compiled for others is compiled again."""
+
+    def forget() -> None:
+        for compiled in (landscape._on_lines, landscape._on_a_plane, landscape._from_end_to_end):
+            compiled.cache_clear()
+
+    mesh = make_mesh(MeshSpec(member=-1), jax.devices()[: request.param])
+    monkeypatch.setattr("research.training.spread.all_devices", lambda: mesh)
+    forget()
+    yield request.param
+    forget()
+
+
+def test_the_surface_of_a_quadratic_is_its_closed_form_on_any_devices(devices: int) -> None:
+    assert devices == 1 or (XS.size * YS.size) % devices
     plane = a_direction(1), a_direction(2)
     found = landscape.surface(quadratic, PARAMS, np.float32(MATRIX), plane, XS, YS)
     start, first, second = (np.asarray(flat(tree), np.float64) for tree in (PARAMS, *plane))
@@ -42,7 +60,8 @@ def test_the_surface_of_a_quadratic_is_its_closed_form() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_the_profiles_of_a_quadratic_are_its_closed_form(at_once: int) -> None:
+def test_the_profiles_of_a_quadratic_are_its_closed_form_on_any_devices(devices: int, at_once: int) -> None:
+    assert devices == 1 or (3 * XS.size) % devices
     lines = [a_direction(seed) for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *lines)
     found = landscape.profile(quadratic, PARAMS, np.float32(MATRIX), stacked, XS, at_once)
@@ -63,6 +82,18 @@ def test_a_second_grid_of_the_same_shape_compiles_nothing_and_reads_its_own_batc
     count = len(traced)
     np.testing.assert_allclose(landscape.surface(loss, PARAMS, np.float32(2 * MATRIX), plane, XS, YS), 2 * first, rtol=1e-5, atol=1e-5)
     assert len(traced) == count
+
+
+def test_weights_of_a_short_type_keep_it_and_what_is_no_weight_stays() -> None:
+    params = {"w": jnp.ones(2, jnp.bfloat16), "count": jnp.int32(3)}
+    direction = {"w": np.float32([[1e-4, 1]]), "count": np.zeros(1, np.float32)}
+
+    def loss(tree: Any, batch: Any) -> jax.Array:
+        assert (tree["w"].dtype, tree["count"].dtype) == (jnp.bfloat16, jnp.int32)
+        return (tree["w"].astype(jnp.float32) @ batch) * tree["count"]
+
+    found = landscape.profile(loss, params, np.ones(2, np.float32), direction, [0, 1])
+    np.testing.assert_array_equal(found, [[6, 9]])  # a step of 1e-4 is nothing to bfloat16
 
 
 def test_losses_that_are_no_numbers_stay_so_one_by_one() -> None:
