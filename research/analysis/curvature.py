@@ -1,7 +1,7 @@
 """Curvature of any `loss(params, batch)` or product: top eigenvalues, trace and density of the spectrum, with intervals."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -189,9 +189,15 @@ def spectral_density(loss: Callable[..., Any], params: Any, batch: Any, probes: 
     steps = min(steps, count)
     found = _quadratures(product, steps, count <= WHOLE)(np.arange(probes), params, batch, key)
     pairs = [nodes_and_weights(truncated(Tridiagonal(*one))) for one in zip(found.diagonal, found.beside, strict=True)]
+    return density_of(pairs, count)
+
+
+def density_of(pairs: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> Density:
+    """Returns the density of nodes and weights, a pair for each probe; where a probe broke down early, it has nodes without weight."""
+    steps = max(nodes.size for nodes, _ in pairs)
     filled = [(np.pad(nodes, (0, steps - nodes.size), "edge"), np.pad(weights, (0, steps - nodes.size))) for nodes, weights in pairs]
     nodes, weights = (np.stack(side) for side in zip(*filled, strict=True))
-    return Density(nodes, weights, count)
+    return Density(nodes, weights, size)
 
 
 @functools.lru_cache
