@@ -16,7 +16,6 @@ BESIDE = {"lambda_max": "lambda_max_residual", "trace": "trace_half_width"}
 UNSURE = {"lambda_max_residual": "largest residual", "trace_half_width": "largest half-width over probes"}
 LEAST_READINGS = 3  # of a way, to read anything between two of them
 FIXED = "the loss before training is of the landscape's fixed windows"
-Ways = Mapping[tuple[Any, ...], Sequence[tuple[int, float]]]
 
 
 def losses_of_runs(results: pd.DataFrame) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from experiments.loss_landscape.headlines import headline
 from experiments.loss_landscape.readings import findings
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, find
-from tests.experiments.loss_landscape import planted
-from tests.experiments.loss_landscape.planted import SCALE, START, records
+from tests.experiments.loss_landscape import planted_laws as planted
+from tests.experiments.loss_landscape.planted_laws import SCALE, START, records
 
 LOWEST = planted.loss_at("random", 1000, 2)  # 3.42: what the slowest run reaches
 
