@@ -89,6 +89,39 @@ def test_a_planted_order_is_found_under_noise(switches: dict[str, Any]) -> None:
     assert_undone(found, planted)
 
 
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_planted_order_is_found_by_four_tokens_among_many_neurons(seed: int) -> None:
+    """In b's own order its neurons would be so much noise to the stream that nothing is found from there."""
+    wide = {"vocab_size": 4, "d_model": 16, "head_dim": 4, "rotary_dim": 4, "d_mlp": 64, "n_layers": 3}
+    config = DecoderConfig(**{**vars(CONFIG), **wide})
+    symmetries = decoder_symmetries(config)
+    planted = moving(symmetries, seed)
+    assert_undone(match_permutations(params(seed, config), permuted(params(seed, config), planted, symmetries), symmetries)[1], planted)
+
+
+ROWS = Symmetry("rows", 2, (Axis("hint", -1), Axis("table", -2), Axis("sure", -2)))
+COLUMNS = Symmetry("columns", 3, (Axis("table", -1),))
+ANCHORED = Symmetry("anchored", 3, (Axis("sure", -1), Axis("anchor", -1)))
+
+
+def test_what_the_first_round_left_out_is_read_afterwards() -> None:
+    """The hint says that the rows are in order, the sure leaf that they are not, and nothing but the rows moves."""
+    leaves = {"hint": np.array([1.0, 0.9]), "sure": np.array([[5.0, 0.0, 1.0], [0.0, 5.0, 1.0]]), "anchor": np.array([10.0, 20.0, 30.0])}
+    symmetries = [ROWS._replace(axes=(ROWS.axes[0], ROWS.axes[2])), ANCHORED]
+    _, found = match_permutations(leaves, {**leaves, "sure": leaves["sure"][::-1]}, symmetries)
+    assert found["rows"].tolist() == [1, 0] and found["anchored"].tolist() == [0, 1, 2]
+
+
+def test_what_was_matched_beside_a_wrong_order_is_matched_again() -> None:
+    """The columns were matched while the rows were wrong."""
+    leaves = {"hint": np.array([1.0, 0.9]), "sure": np.array([[5.0, 0.0, 1.0], [0.0, 5.0, 1.0]]), "anchor": np.array([10.0, 20.0, 30.0])}
+    a = {**leaves, "table": np.array([[1.0, 0.0, 0.2], [0.1, 1.0, 0.0]])}
+    b = {**leaves, "sure": leaves["sure"][::-1], "table": a["table"][::-1, [2, 0, 1]]}
+    matched, found = match_permutations(a, b, [ROWS, COLUMNS, ANCHORED])
+    assert found["rows"].tolist() == [1, 0] and found["columns"].tolist() == [1, 2, 0]
+    np.testing.assert_array_equal(matched["table"], a["table"])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_comes_first_is_corrected_by_what_comes_later(seed: int) -> None:
     """Embedding, norm and head are mostly noise: the stream is found by the layers alone, in later rounds."""
