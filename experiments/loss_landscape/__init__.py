@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.loss_landscape.plots import every
 from experiments.loss_landscape.subject import landscape_subject
 from research.cells.phases import measured
 from research.cells.subject import planned
@@ -44,4 +45,5 @@ def answer(findings: Sequence[Finding]) -> str:
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
-    return {}
+    """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
+    return every.figures(results)
