@@ -46,4 +46,4 @@ def answer(findings: Sequence[Finding]) -> str:
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
-    return every.figures(results)
+    return every.figures(results, findings(results))

@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.loss_landscape.levels import level
-from experiments.loss_landscape.plots.rows import inits_of, logarithmic, rows_of, wide
+from experiments.loss_landscape.plots.rows import inits_of, logarithmic, lowest_shared, rows_of, wide
 from research.figures import style
 
 POINT = ["init", "seed", "run", "step"]
@@ -40,7 +39,7 @@ def caption(results: pd.DataFrame) -> str:
     table, matched = _table(results), shared_level(results)
     bases = table["seed"].nunique() if len(table) else 0
     line = (
-        " A run begins below what another one reaches, or its way was not read: there is no loss at which all can be compared."
+        " No loss was read along every way that all reach from above: nothing is compared at one loss."
         if matched is None
         else f" Gray line: {matched:.2f} bits/byte, the lowest loss that every run reaches from above, at which curvature is compared."
     )
@@ -61,7 +60,7 @@ def caption(results: pd.DataFrame) -> str:
 def shared_level(results: pd.DataFrame) -> float | None:
     """Returns the lowest loss (bits/byte) on the fixed batch set that every way reaches from above; None where there is none."""
     rows = rows_of(results, phase="curvature", trains="full", metric="loss")
-    return level(rows.assign(run=0).to_dict("records"))
+    return lowest_shared(rows.assign(run=0))
 
 
 def _table(results: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.loss_landscape.levels import level
-from experiments.loss_landscape.plots.rows import inits_of, logarithmic, rows_of, wide
+from experiments.loss_landscape.plots.rows import inits_of, logarithmic, lowest_shared, rows_of, wide
 from research.figures import style
 from research.figures.intervals import over_seeds, seeds_sentence, tidy
 
@@ -41,11 +40,11 @@ def losses(results: pd.DataFrame) -> Figure:
 
 def caption(results: pd.DataFrame) -> str:
     """Returns what is drawn, n, and what the shared level is."""
-    level_ = shared_level(results)
+    shared = shared_level(results)
     line = (
-        "A run begins below what another one reaches, so no loss is reached by all of them from above. "
-        if level_ is None
-        else f"Gray line: {level_:.2f}, the lowest loss that every run of everything reaches from above. "
+        "No loss was read that every run of everything reaches from above. "
+        if shared is None
+        else f"Gray line: {shared:.2f}, the lowest loss that every run of everything reaches from above. "
     )
     return (
         "Loss on held-out text at the steps read off each run; learning rates are constant after warm-up and chosen for each "
@@ -59,8 +58,7 @@ def shared_level(results: pd.DataFrame) -> float | None:
     own = rows_of(_rows(results), trains="full")
     starts = rows_of(_starts(results), trains="full").drop(columns="run", errors="ignore")
     first = own[["init", "seed", "run"]].drop_duplicates().merge(starts[["init", "seed", "value"]], on=["init", "seed"])
-    rows = pd.concat([own[["init", "seed", "run", "step", "value"]], first.assign(step=0)], ignore_index=True)
-    return level(rows.assign(metric="loss").to_dict("records"))
+    return lowest_shared(pd.concat([own[["init", "seed", "run", "step", "value"]], first.assign(step=0)], ignore_index=True))
 
 
 def _rows(results: pd.DataFrame) -> pd.DataFrame:

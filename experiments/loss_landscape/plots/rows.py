@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.loss_landscape.levels import level
 from research.figures import style
 from research.figures.intervals import INITS, ordered
 
 TICKS = 128.0  # the largest over the smallest value up to which powers of two are few enough to be ticks
+LEAST_READINGS = 3
 RANGE = 4.0  # the largest over the smallest loss from which on their axis is logarithmic
 
 
@@ -45,6 +47,16 @@ def logarithmic(axes: Axes, values: Any, x: bool = False) -> None:
     base = 2 if own.size and own.max() <= TICKS * own.min() else 10
     (axes.set_xscale if x else axes.set_yscale)("log", base=base)
     style.plain_ticks(axes.xaxis if x else axes.yaxis)
+
+
+def lowest_shared(frame: pd.DataFrame) -> float | None:
+    """Returns the lowest loss (bits/byte) that every run in rows (init, seed, run, step, value) reaches from above.
+
+    None where a run begins below it, and where a run has not two readings beside its first: nothing is said of what lies between them.
+    """
+    own = frame.assign(metric="loss")[["init", "seed", "run", "step", "value", "metric"]]
+    readings = own[own["value"].notna()].groupby(["init", "seed", "run"])["step"].nunique()
+    return level(own.to_dict("records")) if len(readings) and readings.min() >= LEAST_READINGS else None
 
 
 def missing(frame: pd.DataFrame, drawn: str) -> str:

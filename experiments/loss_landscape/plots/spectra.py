@@ -61,8 +61,9 @@ def caption(results: pd.DataFrame) -> str:
     return (
         "Density of the Hessian's eigenvalues on the fixed batch set by stochastic Lanczos quadrature, each node smoothed by a normal "
         f"curve whose standard deviation is {100 * WIDTH:g} % of the range of all eigenvalues. Lines: mean over n = {probes} probes; "
-        "bands: their range, which is no interval over bases: one base was read. Both axes are shared. Titles say at which loss (bits/byte) "
-        f"each was read, at the shared one by the nearest reading: where losses differ, curvature does for that reason alone.{floor}"
+        "bands: their range, which is no interval over bases: one base was read. Both axes are shared. Titles say at which loss "
+        "(bits/byte) each was read, at the shared one by the nearest reading: where losses differ, curvature does for that reason "
+        f"alone.{floor}"
     )
 
 

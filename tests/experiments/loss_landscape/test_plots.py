@@ -12,7 +12,8 @@ from mpl_toolkits.mplot3d import Axes3D
 from experiments.loss_landscape.plots import barriers, contours, curvature, losses, plane, profiles, spectra, surfaces
 from experiments.loss_landscape.plots.every import figures
 from research.figures import style
-from tests.experiments.loss_landscape.planted import ENDS, LIMIT, PARAMETERS, SHARED, SHARP, landscape
+from research.findings import Finding
+from tests.experiments.loss_landscape.planted_landscape import ENDS, LIMIT, PARAMETERS, SHARED, SHARP, landscape
 
 FIGURES = {
     "losses": (losses.losses, losses.caption, "result"),
@@ -24,6 +25,7 @@ FIGURES = {
     "trajectories": (plane.trajectories, plane.caption, "grid"),
     "spectra": (spectra.densities, spectra.caption, "density"),
 }
+LOWS = {"raw": 0.7, "matched": None}
 every_figure = pytest.mark.parametrize("name", FIGURES)
 
 
@@ -150,7 +152,7 @@ def test_a_run_that_begins_lower_leaves_no_shared_loss(small: pd.DataFrame) -> N
     start = (small["metric"] == "loss") & (small["at"] == "start") & (small["init"] == "pretrained") & (small["phase"] == "curvature")
     rows = small.assign(value=small["value"].mask(start, 1.2))
     assert losses.shared_level(rows) is None and curvature.shared_level(rows) is None
-    assert "no loss is reached by all" in losses.caption(rows) and "no loss at which all" in curvature.caption(rows)
+    assert "No loss was read that every" in losses.caption(rows) and "nothing is compared at one loss" in curvature.caption(rows)
     assert losses.shared_level(small) == pytest.approx(SHARED - 0.01)
     assert [text.get_text() for text in losses.losses(small).axes[0].texts] == ["shared 1.46"]
 
@@ -187,3 +189,14 @@ def test_pairs_are_joined_raw_to_matched_and_means_are_theirs(small: pd.DataFram
 def test_figures_do_not_depend_on_the_order_of_records(small: pd.DataFrame) -> None:
     mixed = small.sample(frac=1, random_state=1)
     assert style.png(barriers.barriers(mixed)) == style.png(barriers.barriers(small))
+
+
+def test_means_of_barriers_have_the_intervals_of_their_findings(small: pd.DataFrame) -> None:
+    where = {"init": "shuffled", "pair": "two bases"}
+    found = [Finding("barrier", {**where, "matching": name}, 1.0, low, 1.4, "bits/byte", 2, "jackknife") for name, low in LOWS.items()]
+    axes = titled(barriers.barriers(small, found), "two bases")[0]
+    ((_, _, (bars,)),) = [container for container in axes.containers if container[0] is not None and len(container[0].get_xdata())]
+    np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [(0.7, 1.4), (1.0, 1.4)])
+    np.testing.assert_allclose([segment[0, 0] for segment in bars.get_segments()], [0.82, 1.18])
+    assert "Dashes: means, with intervals: jackknife." in barriers.caption(small, found)
+    assert "Dashes: means, without intervals." in barriers.caption(small)
