@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.loss_landscape import answers, headlines, readings
+from experiments.loss_landscape.plots import every
 from experiments.loss_landscape.subject import landscape_subject
 from research.cells.phases import measured
 from research.cells.subject import planned
@@ -52,5 +53,5 @@ def answer(findings: Sequence[Finding]) -> str:
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
-    """Returns the figures by name, each with its caption."""
-    return {}
+    """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
+    return every.figures(results, findings(results))
