@@ -96,11 +96,13 @@ def color_bar(figure: Figure, panels: Sequence[Any], scale: Scale) -> None:
     bar = figure.colorbar(ScalarMappable(scale.norm, COLORS), ax=list(panels), shrink=0.8, aspect=30, pad=0.02)
     named: list[float] = scale.levels[:: 2 if len(scale.levels) > 9 else 1].tolist()
     bar.set_ticks(named, labels=[style.compact(tick) for tick in named])
-    bar.set_label(f"loss ({style.BITS}{', levels a factor apart' if scale.logarithmic else ''})")
+    bar.set_label(f"loss ({style.BITS})")
 
 
-def legend(figure: Figure) -> None:
-    """Names the marks of a way, below the panels."""
+def legend(figure: Figure, planes: Iterable[Plane]) -> None:
+    """Names the marks of a way, below the panels, where one is drawn."""
+    if not any(len(plane.way) for plane in planes):
+        return
     names = (("start of the run", START), ("its end", END))
     own = [Line2D([], [], color="black", linestyle="none", label=name, **mark) for name, mark in names]
     style.legend_below(figure, [Line2D([], [], color="black", marker=".", linewidth=1.2, label="the run's way"), *own])

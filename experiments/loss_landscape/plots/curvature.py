@@ -26,7 +26,7 @@ def along_the_way(results: pd.DataFrame) -> Figure:
     if not draw:
         return style.sentence("No curvature: this figure needs largest eigenvalues above zero, of the phase 'curvature'.")
     with style.context():
-        figure = style.blank(max(3.1 * len(draw) + 0.2, 5.4), 3.7)
+        figure = style.blank(max(3.1 * len(draw) + 0.2, 6.5), 3.7)
         for axes, (name, panel) in zip(figure.subplots(1, len(draw), squeeze=False).ravel(), draw.values(), strict=True):
             panel(axes)
             axes.set_title(name, fontsize=9.5)
@@ -51,9 +51,10 @@ def caption(results: pd.DataFrame) -> str:
         if len(_edge(table))
         else ""
     )
+    bars = " Bars at traces: t intervals over probes." if "trace" in table else ""
     return (
         f"Hessian of everything trained on the fixed batch set, one line per base (n = {bases} from each initialization): hollow before "
-        f"training, then along the way to its end. The loss falls to the right. Bars at traces: t intervals over probes.{line}{edge}{left}"
+        f"training, then along the way to its end. The loss falls to the right.{bars}{line}{edge}{left}"
     )
 
 

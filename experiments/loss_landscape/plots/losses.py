@@ -22,7 +22,7 @@ def losses(results: pd.DataFrame) -> Figure:
         return style.sentence("No losses: this figure needs validation losses of the phase 'result'.")
     inits, starts = inits_of(own), _starts(results)
     with style.context():
-        figure = style.blank(max(3.6 * len(kinds), 5.4), 3.6)
+        figure = style.blank(max(3.6 * len(kinds), 6.5), 3.6)
         panels = figure.subplots(1, len(kinds), squeeze=False, sharex=True, sharey=True).ravel()
         for (trains, name), axes in zip(kinds, panels, strict=True):
             for init, look in style.looks(inits).items():

@@ -31,7 +31,7 @@ def trajectories(results: pd.DataFrame) -> Figure:
         panels[0].set(xlim=xs, ylim=ys)
         layout.label_rows(panels, "along the first axis (distance)", "the second axis")
         contours.color_bar(figure, panels, scale)
-        contours.legend(figure)
+        contours.legend(figure, planes.values())
         return figure
 
 
@@ -65,4 +65,4 @@ def _ground(planes: Sequence[Plane]) -> tuple[tuple[float, float], tuple[float, 
 def _height(planes: Sequence[Plane]) -> float:
     """Inches of a panel in which both axes have one scale, with its title and names."""
     xs, ys = _ground(planes)
-    return float(np.clip(2.7 * np.ptp(ys) / np.ptp(xs), 0.6, 3.0)) + 1.0
+    return float(np.clip(2.7 * np.ptp(ys) / np.ptp(xs), 0.6, 3.0)) + 1.1

@@ -22,7 +22,7 @@ def profiles(results: pd.DataFrame) -> Figure:
     inits = inits_of(own)
     looks = style.looks(inits)
     with style.context():
-        figure = style.blank(max(3.6 * len(points), 5.4), 3.5)
+        figure = style.blank(max(3.6 * len(points), 6.5), 3.5)
         panels = figure.subplots(1, len(points), squeeze=False, sharex=True, sharey=True).ravel()
         for (at, name), axes in zip(points, panels, strict=True):
             for init in inits:

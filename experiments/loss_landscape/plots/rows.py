@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
 
 from experiments.loss_landscape.levels import level
 from research.figures import style
@@ -46,7 +47,10 @@ def logarithmic(axes: Axes, values: Any, x: bool = False) -> None:
     own = own[np.isfinite(own) & (own > 0)]
     base = 2 if own.size and own.max() <= TICKS * own.min() else 10
     (axes.set_xscale if x else axes.set_yscale)("log", base=base)
-    style.plain_ticks(axes.xaxis if x else axes.yaxis)
+    axis = axes.xaxis if x else axes.yaxis
+    if len(np.unique(own)) == 1:
+        axis.set_major_locator(FixedLocator(own[:1].tolist()))
+    style.plain_ticks(axis)
 
 
 def lowest_shared(frame: pd.DataFrame) -> float | None:

@@ -37,7 +37,7 @@ def densities(results: pd.DataFrame) -> Figure:
     looks = style.looks(inits)
     points = [(at, name) for at, name in POINTS if any(at == one for one, _ in found)]
     with style.context():
-        figure = style.blank(max(2.9 * len(points) + 0.4, 5.4), 3.5)
+        figure = style.blank(max(2.9 * len(points) + 0.4, 6.5), 3.5)
         panels = figure.subplots(1, len(points), squeeze=False, sharex=True, sharey=True).ravel()
         top = 0.0
         for (at, name), axes in zip(points, panels, strict=True):
@@ -57,7 +57,7 @@ def caption(results: pd.DataFrame) -> str:
     """Returns how densities are made and smoothed, what bands are, n, and what the lowest density means."""
     own, size = _rows(results), _size(results)
     probes = own["probe"].nunique() if len(own) else 0
-    floor = f" The axis ends a third below the height of one of the {size:,} eigenvalues alone." if size else ""
+    floor = f" The axis begins at {FLOOR:g} of the height of one alone of the {size:,} eigenvalues." if size else ""
     return (
         "Density of the Hessian's eigenvalues on the fixed batch set by stochastic Lanczos quadrature, each node smoothed by a normal "
         f"curve whose standard deviation is {100 * WIDTH:g} % of the range of all eigenvalues. Lines: mean over n = {probes} probes; "

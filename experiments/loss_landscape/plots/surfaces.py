@@ -31,7 +31,8 @@ def surfaces(results: pd.DataFrame) -> Figure:
     if scale is None:
         return style.sentence(NONE)
     with style.context():
-        figure = style.blank(2.15 * len(places.inits) + 1.3, 2.3 * len(places.rows) + 0.5)
+        # High enough: where height is what limits square panels, the layout cuts off their titles.
+        figure = style.blank(2.0 * len(places.inits) + 1.4, 2.55 * len(places.rows) + 0.9)
         grid = figure.subplots(len(places.rows), len(places.inits), squeeze=False, sharex=True, sharey=True)
         for (row, init), axes in _each(places, grid):
             if (row, init) not in places.planes:
@@ -51,7 +52,7 @@ def surfaces(results: pd.DataFrame) -> Figure:
         for axes in grid[:, 0]:
             axes.set_ylabel("second direction")
         contours.color_bar(figure, grid.ravel().tolist(), scale)
-        contours.legend(figure)
+        contours.legend(figure, places.planes.values())
         return figure
 
 
@@ -62,7 +63,7 @@ def reliefs(results: pd.DataFrame) -> Figure:
     if scale is None:
         return style.sentence(NONE)
     with style.context():
-        figure = style.blank(2.4 * len(places.inits) + 1.1, 2.6 * len(places.rows) + 0.2)
+        figure = style.blank(2.4 * len(places.inits) + 1.1, 2.6 * len(places.rows) + 0.5)
         grid = figure.subplots(len(places.rows), len(places.inits), squeeze=False, subplot_kw={"projection": "3d"})
         for (row, init), axes in _each(places, grid):
             if (row, init) not in places.planes:

@@ -39,14 +39,19 @@ def drawn(small: pd.DataFrame) -> dict[str, style.Captioned]:
     return dict(figures(small))
 
 
+def cut(figure: Figure) -> bool:
+    """Whether something runs out of the figure: it leaves its color in the outermost pixels."""
+    pixels = imread(io.BytesIO(style.png(figure)))[..., :3]
+    return bool(min(edge.min() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) < 0.99)
+
+
 def titled(figure: Figure, *words: str) -> list:
     return [axes for axes in figure.axes if all(word in axes.get_title() for word in words)]
 
 
 @every_figure
 def test_no_text_is_cut_and_axes_are_named_with_units(name: str, drawn: dict[str, style.Captioned]) -> None:
-    pixels = imread(io.BytesIO(style.png(drawn[name].figure)))[..., :3]
-    assert min(edge.min() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) > 0.99
+    assert not cut(drawn[name].figure)
     words = " ".join(axes.get_xlabel() + axes.get_ylabel() for axes in drawn[name].figure.axes)
     assert ("(nats)" if name == "spectra" else "(bits/byte") in words
 
@@ -62,10 +67,13 @@ def test_a_missing_phase_gives_a_sentence(name: str, small: pd.DataFrame) -> Non
 def test_only_figures_with_records_are_returned(small: pd.DataFrame, drawn: dict[str, style.Captioned]) -> None:
     assert set(drawn) == {*FIGURES, "learning_rates"}
     start = small[(small["at"] == "start") & (small["phase"].isin(["grid", "curvature"]))].dropna(axis="columns", how="all")
-    assert set(figures(start)) == {"curvature", "profiles", "surfaces", "reliefs"}
+    begun = figures(start)
+    assert set(begun) == {"curvature", "profiles", "surfaces", "reliefs"}
     few = small[(small["metric"].isin(["profile", "lambda_max", "loss"]) & (small["step"] % 200 == 0)) | (small["phase"] == "barrier")]
     assert set(figures(few[few["phase"] != "density"])) == {"curvature", "profiles", "barriers"}
     assert not figures(pd.DataFrame())
+    for name, captioned in begun.items():
+        assert not cut(captioned.figure), name
 
 
 def test_surfaces_of_all_initializations_have_one_scale_and_losses_their_colors(drawn: dict[str, style.Captioned]) -> None:
