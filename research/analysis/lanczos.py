@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -26,7 +27,7 @@ ENDS: dict[str, Order] = {
 
 
 class Tridiagonal(NamedTuple):
-    """Of `steps` products from a random start: the diagonal (steps,), beside it (steps,), vectors (size, steps).
+    """Of `steps` products from a random start: the diagonal (steps,), beside it (steps,), vectors (steps, size).
 
     The last number beside the diagonal is the norm of what is left, behind the matrix.
     """
@@ -39,21 +40,35 @@ class Tridiagonal(NamedTuple):
 def tridiagonal(product: Product, params: Any, batch: Any, key: Array, steps: int, reorthogonalize: bool = True) -> Tridiagonal:
     """Returns what `steps` of Lanczos's (1950) iteration make of the product's matrix, from a standard normal start.
 
-    With full re-orthogonalization memory is 2.2 times the vectors'. Without, none is kept if `vectors` are not used, and eigenvalues that
-    have been found are found again, as ghosts. It does not stop at breakdown: `truncated` cuts what comes behind it.
+    With full re-orthogonalization memory is 2.2 times the vectors'. Without, none is kept or returned, and eigenvalues that have been found
+    are found again, as ghosts. It does not stop at breakdown: `truncated` cuts what comes behind it.
     """
     start, unravel = ravel_pytree(draw(product, params, key, normal=True))
 
     def times(vector: Array, params: Any, batch: Any) -> Array:
         return ravel_pytree(product(params, batch, unravel(vector)))[0]
 
-    if not reorthogonalize:
-        decompose = decomp.tridiag_sym(steps, reortho="none", materialize=False, custom_vjp=False)
-        vectors, (diagonal, beside), left, _ = decompose(times, start, params, batch)
-        return Tridiagonal(diagonal, jnp.append(beside, jnp.linalg.norm(left)), vectors.T)
-    # What tridiag_sym calls; its mean of both triangles would hide a breakdown, behind which the upper one is noise that is not small.
-    vectors, matrix, left, _ = decomp.hessenberg(steps, reortho="full", custom_vjp=False)(times, start, params, batch)
+    with jax.default_matmul_precision("highest"):  # else an accelerator rounds in making the vectors orthogonal
+        if not reorthogonalize:
+            return _three_terms(lambda vector: times(vector, params, batch), start, steps)
+        # What tridiag_sym calls: its mean of both triangles would hide a breakdown, behind which the upper one is noise that is not small.
+        vectors, matrix, left, _ = decomp.hessenberg(steps, reortho="full", custom_vjp=False)(times, start, params, batch)
     return Tridiagonal(jnp.diagonal(matrix), jnp.append(jnp.diagonal(matrix, -1), jnp.linalg.norm(left)), vectors)
+
+
+def _three_terms(times: Callable[[Array], Array], start: Array, steps: int) -> Tridiagonal:
+    """Lanczos's recurrence alone; matfree's calls the product twice a step, which the compiler does not merge where a model has a scan."""
+
+    def step(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
+        before, vector, beside = carry
+        moved = times(vector) - beside * before
+        diagonal = jnp.vdot(vector, moved)
+        left = moved - diagonal * vector
+        norm = jnp.linalg.norm(left)
+        return (vector, left / norm, norm), (diagonal, norm)
+
+    first = jnp.zeros_like(start), start / jnp.linalg.norm(start), jnp.zeros((), start.dtype)
+    return Tridiagonal(*jax.lax.scan(step, first, length=steps)[1])
 
 
 def truncated(found: Tridiagonal) -> Tridiagonal:
@@ -72,7 +87,7 @@ def truncated(found: Tridiagonal) -> Tridiagonal:
     beside = beside[:steps].copy()
     if ends.size:
         beside[-1] = 0.0
-    return Tridiagonal(diagonal[:steps], beside, None if found.vectors is None else found.vectors[:, :steps])
+    return Tridiagonal(diagonal[:steps], beside, None if found.vectors is None else found.vectors[:steps])
 
 
 class Ritz(NamedTuple):

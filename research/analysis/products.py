@@ -147,6 +147,36 @@ def draw(product: Product, params: Any, key: Array, normal: bool = False) -> Any
     return product.cut(vector) if isinstance(product, Masked) else vector
 
 
+def quadratic_forms(product: Product, params: Any, batch: Any, key: Array, probes: int) -> Array:
+    """Returns v'Hv (probes,) of random signs v, one after the other; traced, so that it may stand under jit or shard_map."""
+    return jax.lax.map(lambda index: quadratic_form(product, index, params, batch, key), jnp.arange(probes))
+
+
+def quadratic_form(product: Product, index: Array, params: Any, batch: Any, key: Array, basis: Any = None) -> Array:
+    """Returns v'Hv of the probe of an index; v without what lies in an orthonormal basis (size, columns), if one is given."""
+    vector, unravel = ravel_pytree(draw(product, params, jax.random.fold_in(key, index)))
+    if basis is not None:
+        vector = vector - jnp.matmul(basis, jnp.matmul(vector, basis, precision="highest"), precision="highest")
+    return jnp.vdot(vector, ravel_pytree(product(params, batch, unravel(vector)))[0], precision="highest")
+
+
+def image(product: Product, columns: int, params: Any, batch: Any, key: Array) -> tuple[Array, Array]:
+    """Returns the trace of a product's matrix inside of the image of random vectors, and that image's orthonormal basis (size, columns)."""
+    _, unravel = ravel_pytree(params)
+
+    def times(vector: Array) -> Array:
+        return ravel_pytree(product(params, batch, unravel(vector)))[0]
+
+    def sketched(index: Array) -> Array:  # behind all indices of probes
+        return times(ravel_pytree(draw(product, params, jax.random.fold_in(key, jnp.uint32(2**31) + index)))[0])
+
+    found = jax.lax.map(sketched, jnp.arange(columns, dtype=jnp.uint32))
+    with jax.default_matmul_precision("highest"):
+        basis = jnp.linalg.qr(found.T)[0]
+        inside = jax.lax.map(lambda vector: jnp.vdot(vector, times(vector)), basis.T)
+    return inside.sum(), basis
+
+
 def size(product: Product, params: Any) -> int:
     """Returns the rows of the matrix: the parameters, or those of the product's mask.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -17,6 +17,7 @@ SELECTION_SEEDS = 1000
 class Runs:
     """Seeds of results and of learning rate selection; steps and batch size of a run; members of a program at most (0: as many as fit)."""
 
+    least_steps: ClassVar[int] = 2  # 0 for an experiment that reads weights before they are trained
     seeds: int
     selection_seeds: int
     steps: int
@@ -24,7 +25,7 @@ class Runs:
     members: int
 
     def __post_init__(self) -> None:
-        for name, low in (("seeds", 1), ("selection_seeds", 1), ("steps", 2), ("batch_size", 1), ("members", 0)):
+        for name, low in (("seeds", 1), ("selection_seeds", 1), ("steps", self.least_steps), ("batch_size", 1), ("members", 0)):
             if getattr(self, name) < low:
                 raise UsageError(f"{name} = {getattr(self, name)}: must be at least {low}")
 

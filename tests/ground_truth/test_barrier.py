@@ -51,5 +51,10 @@ def test_there_is_none_between_a_solution_and_itself() -> None:
 
 def test_a_line_that_leaves_the_numbers_has_no_known_barrier() -> None:
     found = barrier(lambda w, batch: jnp.sqrt(jnp.abs(w) - batch), np.float32(-1), np.float32(1), np.float32(0.5))
-    assert np.isnan(found.height)
+    assert np.isnan([found.height, found.at]).all()
     assert np.isnan(found.losses).sum() == 5
+
+
+def test_the_ends_of_a_line_are_the_solutions_to_the_last_digit() -> None:
+    found = barrier(lambda w, batch: w + batch, np.float32(1e8), np.float32(1), np.float32(0))  # where 1e8 + (1 - 1e8) is 0
+    assert (found.losses[0], found.losses[-1]) == (1e8, 1)

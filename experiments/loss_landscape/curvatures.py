@@ -1,0 +1,239 @@
+"""Curvature at points: largest and smallest eigenvalue, trace, gradient noise, what Adam sees of it, and the density of the spectrum."""
+
+import functools
+import itertools
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from experiments.loss_landscape.axes import FULL, LandscapeSweep
+from experiments.loss_landscape.ground import Ground, Point, Weights, in_groups, stacked
+from experiments.loss_landscape.levels import level, nearest
+from experiments.loss_landscape.paths import Followed
+from research.analysis.curvature import density_of, quadratic_forms
+from research.analysis.intervals import t_quantile
+from research.analysis.lanczos import Tridiagonal, nodes_and_weights, ritz, tridiagonal, truncated
+from research.analysis.products import hessian
+from research.analysis.trajectories import noise_scale, preconditioned, stability_limit
+from research.cells.runner import Runner
+from research.cells.subject import Rows
+from research.models.model import count
+from research.optimizers import OptimizerSpec
+from research.records import rounded
+from research.runtime.provenance import timed
+from research.training.memory import LARGE, nbytes
+from research.training.spread import spread
+
+WHOLE = 10_000_000  # weights up to which Lanczos vectors are made orthogonal again: they are all kept for that
+KEY = 13
+PLAIN = 1e9  # steps
+LEAD = ("pretrained", "random")  # whose densities, and whose curvature as Adam sees it, are read
+UNITS = {"loss": "bits/byte", "gradient_norm": "nats", "noise_scale": "sequences"}
+
+
+class Wanted(NamedTuple):
+    """A point that is to be read: its coordinates, where on the way it lies, and what makes it."""
+
+    where: dict[str, Any]
+    at: str
+    step: int
+    make: Callable[[], Point]
+
+
+class Curvature:
+    """Reads the curvature of a run's points, a few at a time, by two programs over the devices: Lanczos, and what needs no iteration."""
+
+    def __init__(self, runner: Runner, sweep: LandscapeSweep, ground: Ground) -> None:
+        self._runner, self._sweep, self._ground = runner, sweep, ground
+        large = nbytes(runner.setting.bases.params(0)) > LARGE
+        self._size = jax.device_count() * (1 if large else 2)  # of a group: each further size would be compiled anew
+        spec = ground.tasks[FULL].optimizer
+        self._lanczos = {name: spread(functools.partial(_lanczos, loss, sweep, spec)) for name, loss in ground.losses.items()}
+        self._rest = {name: spread(functools.partial(_rest, loss, sweep)) for name, loss in ground.losses.items()}
+
+    def read(self, wanted: Sequence[Wanted]) -> Iterator[Rows]:
+        """Yields the records of the points that do not stand yet."""
+        records = self._runner.workdir.records
+        open_ = [one for one in wanted if not records.has(**one.where, phase="curvature", at=one.at, step=one.step, metric="lambda_max")]
+        with timed("curvature", self._runner.workdir.timings.append), self._runner.progress.task("curvature", len(open_)) as bar:
+            for trains, some in itertools.groupby(open_, key=lambda one: one.where["trains"]):
+                for group in in_groups(list(some), self._size):
+                    points = [one.make() for one in group]
+                    found = self._tridiagonal(trains, points, [KEY] * len(points))
+                    own = self._filled([(point.moves, point.stays) for point in points])
+                    rest = self._rest[trains](own, self._ground.rows, jax.random.key_data(jax.random.key(KEY + 1)))
+                    yield [
+                        row
+                        for one, tri, numbers in zip(group, found, _each(rest, len(group)), strict=True)
+                        for row in self._rows(one, tri, numbers)
+                    ]
+                    bar.advance(len(group))
+
+    def read_as_adam(self, points: Sequence[Point]) -> Rows:
+        """Returns the largest eigenvalue that Adam sees at points of a way, beside the one at which its steps would no longer converge."""
+        spec, rows = self._ground.tasks[FULL].optimizer, []
+        for group in in_groups(points, self._size):
+            found = self._tridiagonal(FULL, group, [KEY] * len(group))
+            for point, tri in zip(group, found, strict=True):
+                limit = stability_limit(point.where["learning_rate"], "adam", spec.b1)
+                known = {"preconditioned_lambda_max": _outermost(tri, "largest")[0], "stability_limit": limit}
+                rows += [self._row(point.where, point.at, point.step, metric, x) for metric, x in known.items()]
+        return self._runner.workdir.records.missing(rows)
+
+    def density(self, point: Point, at: str, loss: float) -> Rows:
+        """Returns the nodes and weights of a point's spectrum, probe by probe."""
+        probes = self._sweep.curvature["densities"]
+        point = point._replace(seen=None)
+        groups = in_groups([KEY + 2 + probe for probe in range(probes)], self._size)
+        pairs = [nodes_and_weights(tri) for keys in groups for tri in self._tridiagonal(FULL, [point] * len(keys), keys)]
+        found = density_of(pairs, count(point.moves))
+        rows = [
+            {
+                **self._row(point.where, at, point.step, "spectral_weight", weight),
+                "probe": probe,
+                "node": node,
+                "eigenvalue": rounded(value),
+            }
+            for probe, (values, weights) in enumerate(zip(found.nodes, found.weights, strict=True))
+            for node, (value, weight) in enumerate(zip(map(float, values), weights, strict=True))
+        ]
+        share = found.negative_share()
+        for metric, value in (("negative_share", share.value), ("negative_low", share.low), ("negative_high", share.high), ("loss", loss)):
+            rows.append(self._row(point.where, at, point.step, metric, value))
+        return [{**row, "phase": "density"} for row in rows]
+
+    def _tridiagonal(self, trains: str, points: Sequence[Point], keys: Sequence[int]) -> list[Tridiagonal]:
+        """Lanczos from the start that each key fixes; of the Hessian, or, where a point knows what Adam has seen, of what Adam sees."""
+        own = []
+        for point, key in zip(points, keys, strict=True):
+            plain = jax.tree.map(np.ones_like, point.moves)  # after endless steps with gradients of 1: D is 1
+            nu, steps = (plain, PLAIN) if point.seen is None else (point.seen, point.step)
+            own.append((point.moves, point.stays, nu, np.float32(steps), np.asarray(jax.random.key_data(jax.random.key(key)))))
+        found = self._lanczos[trains](self._filled(own), self._ground.rows)
+        return [truncated(Tridiagonal(*one)) for one in _each((found.diagonal, found.beside), len(points))]
+
+    def _filled(self, own: Sequence[Any]) -> Any:
+        return stacked([*own, *[own[-1]] * (self._size - len(own))])
+
+    def _rows(self, one: Wanted, tri: Tridiagonal, found: Mapping[str, Any]) -> Rows:
+        (largest, residual), (smallest, _) = _outermost(tri, "largest"), _outermost(tri, "smallest")
+        known = {"lambda_max": largest, "lambda_max_residual": residual, "lambda_min": smallest}
+        known |= {"loss": float(found["loss"]) * self._ground.bits, "gradient_norm": float(np.sqrt(found["large"]))}
+        if (n := len(self._ground.rows)) > 1:
+            known["noise_scale"] = noise_scale(found["small"], [found["large"]], (1, n)).scale
+        if (forms := np.asarray(found["forms"], np.float64)).size:
+            known["trace"] = float(forms.mean())
+            known["trace_half_width"] = t_quantile(0.95, forms.size - 1) * float(forms.std(ddof=1)) / np.sqrt(forms.size)
+        return [self._row(one.where, one.at, one.step, metric, value) for metric, value in known.items()]
+
+    def _row(self, where: Any, at: str, step: int, metric: str, value: Any) -> dict[str, Any]:
+        row = {"experiment": self._runner.setting.experiment, "cell": "", **where, "phase": "curvature", "at": at, "step": step}
+        finite = value is not None and bool(np.isfinite(value))
+        row |= {"metric": metric, "value": rounded(float(value)) if finite else None, "unit": UNITS.get(metric, "nats")}
+        return row if finite else row | {"note": "not finite"}
+
+
+def read(runner: Runner, sweep: LandscapeSweep, ground: Ground, weights: Weights, followed: Followed) -> Iterator[Rows]:
+    """Yields the curvature at the start, along the way and at the end; as Adam sees it; and densities where losses are alike, too."""
+    reader, records = Curvature(runner, sweep, ground), runner.workdir.records
+    yield from reader.read(wanted(sweep, weights, followed))
+    lead = [init for init in sweep.inits if init in LEAD]
+    ways = [way for way in (followed.points if followed.steps else ()) if way[0].where["init"] in lead and way[0].where["seed"] == 0]
+    for way in ways:
+        if not records.has(**{**way[-1].where, "phase": "curvature"}, metric="preconditioned_lambda_max", step=way[-1].step):
+            yield reader.read_as_adam(way)
+    if sweep.reads("densities"):
+        yield from _densities(runner, reader, weights, followed, lead)
+
+
+def wanted(sweep: LandscapeSweep, weights: Weights, followed: Followed) -> list[Wanted]:
+    """Returns the points whose curvature is read, those of one shape together."""
+    found = [Wanted(_plain(c), "start", 0, functools.partial(weights.start, c)) for c in sweep.starts()]
+    for cell in (cell for cell in weights.cells if cell.coordinates["run"] == 0):
+        where = _plain(cell.coordinates)
+        if cell.shape == FULL and followed.steps:
+            found += [
+                Wanted(where, "end" if step == followed.steps[-1] else "path", step, functools.partial(followed.point, cell, step))
+                for step in followed.steps
+            ]
+        else:
+            found.append(Wanted(where, "end", sweep.steps, functools.partial(weights.end, cell)))
+    return sorted(found, key=lambda one: str(one.where["trains"]))
+
+
+def _densities(runner: Runner, reader: Curvature, weights: Weights, followed: Followed, lead: Sequence[str]) -> Iterator[Rows]:
+    rows = [row for row in runner.workdir.records.rows if row.get("phase") == "curvature" and row.get("trains") == FULL]
+    alike = level(rows)
+    for init in lead:
+        own = [row for row in rows if row["init"] == init and row["seed"] == 0 and row["metric"] == "loss"]
+        chosen: dict[str, Mapping[str, Any]] = {
+            "start": min(own, key=lambda row: row["step"]),
+            "end": max(own, key=lambda row: row["step"]),
+        }
+        if alike is not None and len(own) > 2:
+            chosen["matched"] = nearest(own, alike)
+        for at, row in chosen.items():
+            if runner.workdir.records.has(phase="density", init=init, at=at, metric="negative_share"):
+                continue
+            with timed("densities", runner.workdir.timings.append):
+                yield reader.density(_point(row, weights, followed), at, row["value"])
+
+
+def _point(row: Mapping[str, Any], weights: Weights, followed: Followed) -> Point:
+    """The weights of a reading of full training, of the first run."""
+    if row["at"] == "start":
+        return weights.start(row)
+    cell = next(c for c in weights.cells if c.shape == FULL and all(c.coordinates[name] == row[name] for name in ("init", "seed", "run")))
+    return followed.point(cell, row["step"]) if followed.steps else weights.end(cell)
+
+
+def _plain(coordinates: Any) -> dict[str, Any]:
+    return {name: value for name, value in coordinates.items() if name not in ("phase", "chosen_for")}
+
+
+def _outermost(found: Tridiagonal, end: str) -> tuple[float, float]:
+    best = ritz(found, end)
+    return float(best.values[0]), float(best.residuals[0])
+
+
+def _each(found: Any, count: int) -> list[Any]:
+    """Trees of single points from a stacked one."""
+    return [jax.tree.map(operator.itemgetter(index), found) for index in range(count)]
+
+
+def _lanczos(loss: Callable[..., Array], sweep: LandscapeSweep, spec: OptimizerSpec, point: Any, rows: Array) -> Tridiagonal:
+    """Lanczos at one point, of D^-1/2 H D^-1/2; traced."""
+    moves, stays, nu, steps, key = point
+    product = preconditioned(hessian(loss), nu, steps, spec.b2, spec.eps)
+    whole = count(moves) <= WHOLE
+    found = tridiagonal(product, moves, (stays, rows), jax.random.wrap_key_data(key), sweep.curvature["products"], whole)
+    return found._replace(vectors=None)
+
+
+def _rest(loss: Callable[..., Array], sweep: LandscapeSweep, point: Any, rows: Array, key: Array) -> dict[str, Array]:
+    """Loss, v'Hv of each probe, and squared norms of gradients at one point; traced."""
+    moves, stays = point
+    small, large = _squares(loss, moves, stays, rows)
+    probes = sweep.curvature["probes"]
+    forms = quadratic_forms(hessian(loss), moves, (stays, rows), jax.random.wrap_key_data(key), probes) if probes else jnp.zeros(0)
+    return {"loss": loss(moves, (stays, rows)), "forms": forms, "small": small, "large": large}
+
+
+def _squares(loss: Callable[..., Array], moves: Any, stays: Any, rows: Array) -> tuple[Array, Array]:
+    """Squared norms of the gradients of single windows (sequences,), and of their mean."""
+
+    def one(total: Any, row: Array) -> tuple[Any, Array]:
+        gradient = jax.grad(loss)(moves, (stays, row[None]))
+        return jax.tree.map(jnp.add, total, gradient), _square(gradient)
+
+    total, small = jax.lax.scan(one, jax.tree.map(jnp.zeros_like, moves), rows)
+    return small, _square(total) / len(rows) ** 2
+
+
+def _square(tree: Any) -> Array:
+    return sum((jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)), start=jnp.zeros(()))
