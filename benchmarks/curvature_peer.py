@@ -1,6 +1,8 @@
 """The peers' side of a loss landscape: curvlinops, PyHessian, and the surface as a loop over points, on PyTorch in eager mode."""
 
+import functools
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 import workload
 from curvlinops import HessianLinearOperator, hutchinson_trace, lanczos_approximate_spectrum
 from pyhessian import hessian as PyHessian
+from pyhessian.utils import hessian_vector_product
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
@@ -35,7 +38,7 @@ class Twin(nn.Module):
             x = x + self._attention(self._normed(x, f"{here}/attention_norm"), f"{here}/attention")
             hidden = self._normed(x, f"{here}/mlp_norm") @ self._of(f"{here}/mlp/up/kernel")
             x = x + nn.functional.gelu(hidden, approximate="tanh") @ self._of(f"{here}/mlp/down/kernel")
-        return (self._normed(x, "final_norm") @ self._of("output/kernel")).flatten(0, 1)
+        return (self._normed(x, "final_norm") @ self._of("head/kernel")).flatten(0, 1)
 
     def _of(self, path: str) -> Tensor:
         return self.leaves[_name(path)]
@@ -98,10 +101,10 @@ def _product(problem: Problem, job: Answer) -> Answer:
     vectors = [torch.randn_like(p) for p in problem[0].parameters()]
     if job["library"] == "curvlinops":
         operator = _operator(problem)
-        call = lambda: operator @ vectors  # noqa: E731
+        call = functools.partial(operator.__matmul__, vectors)
     else:
         kept = _pyhessian(problem)
-        call = lambda: torch.autograd.grad(kept.gradsH, kept.params, vectors, retain_graph=True)  # noqa: E731
+        call = functools.partial(hessian_vector_product, kept.gradsH, kept.params, vectors)
     call()
     return {"seconds": _timed(call, job["times"])[0]}
 
@@ -172,6 +175,7 @@ def run(job: Answer, begin: Callable[[], None]) -> Answer:
     """Returns the answer to one job: seconds of each call, and what was found."""
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
+    warnings.filterwarnings("ignore", "Using backward")  # PyHessian keeps the graph of a gradient, as it is meant to
     arrays = np.load(job["inputs"])
     model = Twin({path: arrays[f"params/{path}"] for path in workload.paths(arrays)})
     tokens = torch.from_numpy(arrays["windows"]).long()

@@ -24,14 +24,16 @@ Job = dict[str, Any]
 Answer = dict[str, Any]
 
 
-def options(words: str, peer: Sequence[str] = PEER) -> argparse.Namespace:
-    """Returns the flags; exits with one line when the peer is asked for and not installed."""
+def options(words: str, peer: Sequence[str] = PEER, more: Mapping[str, str] | None = None) -> argparse.Namespace:
+    """Returns the flags, `more` of them by name with their help; exits with one line when the peer is asked for and not installed."""
     parser = argparse.ArgumentParser(description=words)
     parser.add_argument("--out", type=Path, help="write everything measured to this JSON file")
     parser.add_argument("--quick", action="store_true", help="the smallest shape, few steps, once: shows that it runs, measures nothing")
     parser.add_argument("--ours", action="store_true", help="our side alone")
     parser.add_argument("--gpu", action="store_true", help="both sides on the first NVIDIA GPU, float32 by TF32, other shapes")
     parser.add_argument("--repeats", type=int, default=3, help="how often each side runs, in turn (default 3)")
+    for name, does in (more or {}).items():
+        parser.add_argument(name, action="store_true", help=does)
     parsed = parser.parse_args()
     if not parsed.ours and any(importlib.util.find_spec(name) is None for name in peer):
         sys.exit("The peer is not installed: pip install -r benchmarks/requirements.txt, or give --ours for our side alone.")
