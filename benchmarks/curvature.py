@@ -97,10 +97,10 @@ def check(kind: str, found: dict[str, list[Answer]], trace: Answer) -> None:
             sys.exit(f"{kind}: {side} finds {theirs}, ours {ours}")
 
 
-def seconds(job: Job, answers: list[Answer], side: str) -> list[float]:
-    """Returns the median seconds of each turn; of a surface, of one of its points."""
+def seconds(job: Job, answers: list[Answer], side: str, what: str = "seconds") -> list[float]:
+    """Returns the median seconds of each turn, or those of processors; of a surface, of one of its points."""
     points = len(job["xs"]) * (len(job["ys"]) if side == OURS else job["rows"]) if job["kind"] == "surface" else 1
-    return [float(np.median(answer["seconds"])) / points for answer in answers]
+    return [float(np.median(answer[what])) / points for answer in answers]
 
 
 def row(job: Job, side: str, found: dict[str, list[Answer]]) -> dict[str, Any]:
@@ -111,6 +111,7 @@ def row(job: Job, side: str, found: dict[str, list[Answer]]) -> dict[str, Any]:
         "what": TITLES[job["kind"]].format(**job),
         "side": side,
         "s": measured.spread(times, 3),
+        "processor s": measured.spread(seconds(job, found[side], side, "processor"), 3) if "processor" in first else "",
         "products": first.get("products", ""),
         "times ours": measured.spread(measured.ratios(times, own), 2),
         "compile, s": measured.spread([answer.get("setup", 0.0) for answer in found[side]]),

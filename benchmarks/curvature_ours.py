@@ -1,7 +1,6 @@
 """Our side of a loss landscape: products, eigenvalues, trace, density and a surface, through the functions that an experiment calls."""
 
 import functools
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -91,27 +90,24 @@ def _prepare(job: Answer) -> Answer:
     return {"seconds": []}
 
 
-def _timed(call: Callable[[], Any], times: int = 1) -> tuple[list[float], Any]:
-    """The seconds of each call without what XLA compiles in it, and what the last one returned."""
-    seconds = []
-    for _ in range(times):
-        compiled, start = sum(compiling), time.perf_counter()
-        found = jax.block_until_ready(call())
-        seconds.append(time.perf_counter() - start - (sum(compiling) - compiled))
-    return seconds, found
+def _timed(call: Callable[[], Any]) -> tuple[Answer, Any]:
+    """The seconds of a call without what XLA compiles in it, and what it returned."""
+    compiled = sum(compiling)
+    times, found = workload.timed(call)
+    return {"seconds": [times["seconds"][0] - (sum(compiling) - compiled)]}, found
 
 
 def _compiled(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
     placed = jax.device_put(arguments)
     program = jit_step(function, P(), P(), own_device(), donate=()).lower(*placed).compile()
-    return lambda: program(*placed)
+    return lambda: jax.block_until_ready(program(*placed))
 
 
 def _gradient(problem: Problem, job: Answer) -> Answer:
     loss, params, batch = problem
     call = _compiled(jax.grad(loss), params, batch)
     call()
-    return {"seconds": _timed(call, job["times"])[0]}
+    return workload.timed(call, job["times"])[0]
 
 
 def _product(problem: Problem, job: Answer) -> Answer:
@@ -119,37 +115,39 @@ def _product(problem: Problem, job: Answer) -> Answer:
     rng = np.random.default_rng(0)
     call = _compiled(functools.partial(hvp, loss), params, batch, jax.tree.map(lambda p: rng.normal(size=p.shape).astype(p.dtype), params))
     call()
-    return {"seconds": _timed(call, job["times"])[0]}
+    return workload.timed(call, job["times"])[0]
 
 
 def _lanczos(problem: Problem, job: Answer) -> Answer:
     """So many steps of Lanczos, with full re-orthogonalization."""
     loss, params, batch = problem
-    seconds, found = _timed(_compiled(lambda *a: tridiagonal(hessian(loss), *a, job["steps"]).diagonal, params, batch, jax.random.key(0)))
-    return {"seconds": seconds, "products": found.size}
+    times, found = workload.timed(
+        _compiled(lambda *a: tridiagonal(hessian(loss), *a, job["steps"]).diagonal, params, batch, jax.random.key(0))
+    )
+    return {**times, "products": found.size}
 
 
 def _eigenvalues(problem: Problem, job: Answer) -> Answer:
     search = curvature.Search(end="magnitude", tolerance=job["tolerance"])
-    seconds, found = _timed(lambda: curvature.top_eigenvalues(*problem, job["k"], key=jax.random.key(0), search=search))
-    return {"seconds": seconds, "values": found.values.tolist(), "products": found.products, "converged": found.converged}
+    times, found = _timed(lambda: curvature.top_eigenvalues(*problem, job["k"], key=jax.random.key(0), search=search))
+    return {**times, "values": found.values.tolist(), "products": found.products, "converged": found.converged}
 
 
 def _trace(problem: Problem, job: Answer) -> Answer:
-    seconds, found = _timed(lambda: curvature.trace(*problem, job["probes"], key=jax.random.key(0)))
-    return {"seconds": seconds, "value": found.value, "error": found.error}
+    times, found = _timed(lambda: curvature.trace(*problem, job["probes"], key=jax.random.key(0)))
+    return {**times, "value": found.value, "error": found.error}
 
 
 def _density(problem: Problem, job: Answer) -> Answer:
-    seconds, found = _timed(lambda: curvature.spectral_density(*problem, job["probes"], job["steps"], key=jax.random.key(0)))
-    return {"seconds": seconds, "mean": found.moment(1).value}
+    times, found = _timed(lambda: curvature.spectral_density(*problem, job["probes"], job["steps"], key=jax.random.key(0)))
+    return {**times, "mean": found.moment(1).value}
 
 
 def _surface(problem: Problem, job: Answer) -> Answer:
     arrays = np.load(job["inputs"])
     plane = tuple(_tree(arrays, which) for which in ("first", "second"))
-    seconds, values = _timed(lambda: landscape.surface(*problem, plane, job["xs"], job["ys"]))
-    return {"seconds": seconds, "values": values.tolist()}
+    times, values = _timed(lambda: landscape.surface(*problem, plane, job["xs"], job["ys"]))
+    return {**times, "values": values.tolist()}
 
 
 def _tree(arrays: Any, which: str) -> Any:

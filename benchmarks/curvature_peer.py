@@ -1,7 +1,6 @@
 """The peers' side of a loss landscape: curvlinops, PyHessian, and the surface as a loop over points, on PyTorch in eager mode."""
 
 import functools
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -65,16 +64,6 @@ def _turned(x: Tensor) -> Tensor:
     return torch.cat([left * angles.cos() - right * angles.sin(), right * angles.cos() + left * angles.sin()], -1)
 
 
-def _timed(call: Callable[[], Any], times: int) -> tuple[list[float], Any]:
-    """The seconds of each call, and what the last one returned."""
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        found = call()
-        seconds.append(time.perf_counter() - start)
-    return seconds, found
-
-
 def _operator(problem: Problem) -> HessianLinearOperator:
     model, loss, inputs, targets = problem
     return HessianLinearOperator(model, loss, list(model.parameters()), [(inputs, targets)], check_deterministic=False)
@@ -93,7 +82,7 @@ def _gradient(problem: Problem, job: Answer) -> Answer:
         return torch.autograd.grad(loss(model(inputs), targets), parameters)
 
     call()
-    return {"seconds": _timed(call, job["times"])[0]}
+    return workload.timed(call, job["times"])[0]
 
 
 def _product(problem: Problem, job: Answer) -> Answer:
@@ -106,15 +95,15 @@ def _product(problem: Problem, job: Answer) -> Answer:
         kept = _pyhessian(problem)
         call = functools.partial(hessian_vector_product, kept.gradsH, kept.params, vectors)
     call()
-    return {"seconds": _timed(call, job["times"])[0]}
+    return workload.timed(call, job["times"])[0]
 
 
 def _eigenvalues(problem: Problem, job: Answer) -> Answer:
     """The `k` eigenvalues largest in magnitude: ARPACK on curvlinops' operator, or PyHessian's power iterations."""
-    start = time.perf_counter()
     if job["library"] == "pyhessian":
-        values, _ = _pyhessian(problem).eigenvalues(maxIter=job["most"], tol=job["power_tolerance"], top_n=job["k"])
-        return {"seconds": [time.perf_counter() - start], "values": values}
+        asked = {"maxIter": job["most"], "tol": job["power_tolerance"], "top_n": job["k"]}
+        times, (values, _) = workload.timed(lambda: _pyhessian(problem).eigenvalues(**asked))
+        return {**times, "values": values}
     exported, products = _operator(problem).to_scipy(dtype=np.float32), 0
 
     def matvec(vector: np.ndarray) -> np.ndarray:
@@ -123,29 +112,28 @@ def _eigenvalues(problem: Problem, job: Answer) -> Answer:
         return exported @ vector
 
     counted = LinearOperator(exported.shape, matvec=matvec, dtype=np.float32)
-    values = eigsh(counted, k=job["k"], which="LM", tol=job["tolerance"], return_eigenvectors=False)
-    values = sorted(values.tolist(), key=abs, reverse=True)
-    return {"seconds": [time.perf_counter() - start], "values": values, "products": products}
+    asked = {"k": job["k"], "which": "LM", "tol": job["tolerance"], "return_eigenvectors": False}
+    times, values = workload.timed(lambda: eigsh(counted, **asked))
+    return {**times, "values": sorted(values.tolist(), key=abs, reverse=True), "products": products}
 
 
 def _trace(problem: Problem, job: Answer) -> Answer:
     """Hutchinson's estimate; curvlinops takes its probes one by one, as all at once need their number times the memory."""
-    start, probes = time.perf_counter(), job["probes"]
+    probes = job["probes"]
     if job["library"] == "pyhessian":
-        forms = _pyhessian(problem).trace(maxIter=probes, tol=0.0)
+        times, forms = workload.timed(lambda: _pyhessian(problem).trace(maxIter=probes, tol=0.0))
     else:
         operator = _operator(problem)
-        forms = [float(hutchinson_trace(operator, num_matvecs=1)) for _ in range(probes)]
-    return {"seconds": [time.perf_counter() - start], "value": float(np.mean(forms)), "error": float(np.std(forms, ddof=1) / probes**0.5)}
+        times, forms = workload.timed(lambda: [float(hutchinson_trace(operator, num_matvecs=1)) for _ in range(probes)])
+    return {**times, "value": float(np.mean(forms)), "error": float(np.std(forms, ddof=1) / probes**0.5)}
 
 
 def _density(problem: Problem, job: Answer) -> Answer:
     """curvlinops' density; the ends of the spectrum are given, so that it spends no products on them."""
-    operator, start = _operator(problem), time.perf_counter()
-    ends = tuple(job["ends"])
-    grid, density = lanczos_approximate_spectrum(operator, job["steps"], num_repeats=job["probes"], boundaries=ends)
-    seconds, (grid, density) = time.perf_counter() - start, (grid.double(), density.double())
-    return {"seconds": [seconds], "mean": float(torch.trapezoid(grid * density, grid) / torch.trapezoid(density, grid))}
+    asked = {"ncv": job["steps"], "num_repeats": job["probes"], "boundaries": tuple(job["ends"])}
+    times, found = workload.timed(functools.partial(lanczos_approximate_spectrum, _operator(problem), **asked))
+    grid, density = (side.double() for side in found)
+    return {**times, "mean": float(torch.trapezoid(grid * density, grid) / torch.trapezoid(density, grid))}
 
 
 def _surface(problem: Problem, job: Answer) -> Answer:
@@ -164,8 +152,8 @@ def _surface(problem: Problem, job: Answer) -> Answer:
         return float(loss(model(inputs), targets))
 
     at(0.0, 0.0)
-    seconds, values = _timed(lambda: [[at(x, y) for x in job["xs"]] for y in job["ys"][: job["rows"]]], 1)
-    return {"seconds": seconds, "values": values}
+    times, values = workload.timed(lambda: [[at(x, y) for x in job["xs"]] for y in job["ys"][: job["rows"]]])
+    return {**times, "values": values}
 
 
 KINDS = {"gradient": _gradient, "product": _product, "eigenvalues": _eigenvalues, "trace": _trace, "density": _density, "surface": _surface}

@@ -2,8 +2,10 @@
 
 import argparse
 import dataclasses
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,3 +63,14 @@ def windows(shape: Shape, seed: int, steps: int) -> np.ndarray:
 def paths(names: Iterable[str]) -> list[str]:
     """Returns the paths of a model's weights, in order, among the names of a file's arrays."""
     return sorted(name.removeprefix("params/") for name in names if name.startswith("params/"))
+
+
+def timed(call: Callable[[], Any], times: int = 1) -> tuple[dict[str, list[float]], Any]:
+    """Returns the `seconds` and the `processor` seconds of each call, and what the last one returned."""
+    clock, processor = [], []
+    for _ in range(times):
+        start, busy = time.perf_counter(), time.process_time()
+        found = call()
+        clock.append(time.perf_counter() - start)
+        processor.append(time.process_time() - busy)
+    return {"seconds": clock, "processor": processor}, found
