@@ -5,11 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.loss_landscape import answers, headlines, readings
+from experiments.loss_landscape.plots import every
 from experiments.loss_landscape.subject import landscape_subject
 from research.cells.phases import measured
 from research.cells.subject import planned
 from research.figures.style import Captioned
-from research.findings import Finding
+from research.findings import Finding, Table
 from research.runtime.conclusions import Milestone
 from research.runtime.workdir import Workdir
 from research.sweeps import Plan
@@ -36,12 +38,20 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milest
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    return []
+    """Returns steps to shared losses, curvature, barriers, ways and stable rates, and how pretrained weights compare with every other."""
+    return readings.findings(results)
+
+
+def headline(findings: Sequence[Finding]) -> Sequence[Table]:
+    """Returns the table with which the report begins."""
+    return headlines.headline(findings)
 
 
 def answer(findings: Sequence[Finding]) -> str:
-    return ""
+    """Returns what contradicts the claim, what supports it, and the rest, generated from the findings."""
+    return answers.answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
-    return {}
+    """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
+    return every.figures(results, findings(results))

@@ -15,8 +15,7 @@ from experiments.loss_landscape.axes import FULL, LandscapeSweep
 from experiments.loss_landscape.ground import Ground, Point, Weights, in_groups, stacked
 from experiments.loss_landscape.levels import level, nearest
 from experiments.loss_landscape.paths import Followed
-from research.analysis.curvature import density_of, quadratic_forms
-from research.analysis.intervals import t_quantile
+from research.analysis.curvature import density_of, hutchinson, quadratic_forms
 from research.analysis.lanczos import Tridiagonal, nodes_and_weights, ritz, tridiagonal, truncated
 from research.analysis.products import hessian
 from research.analysis.trajectories import noise_scale, preconditioned, stability_limit
@@ -54,7 +53,12 @@ class Curvature:
         self._size = jax.device_count() * (1 if large else 2)  # of a group: each further size would be compiled anew
         spec = ground.tasks[FULL].optimizer
         self._lanczos = {name: spread(functools.partial(_lanczos, loss, sweep, spec)) for name, loss in ground.losses.items()}
-        self._rest = {name: spread(functools.partial(_rest, loss, sweep)) for name, loss in ground.losses.items()}
+        self._rest = {
+            name: spread(
+                functools.partial(_rest, loss, sweep.curvature["probes"]) if name == FULL else functools.partial(_loss_alone, loss)
+            )
+            for name, loss in ground.losses.items()
+        }
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[Rows]:
         """Yields the records of the points that do not stand yet."""
@@ -123,12 +127,14 @@ class Curvature:
     def _rows(self, one: Wanted, tri: Tridiagonal, found: Mapping[str, Any]) -> Rows:
         (largest, residual), (smallest, _) = _outermost(tri, "largest"), _outermost(tri, "smallest")
         known = {"lambda_max": largest, "lambda_max_residual": residual, "lambda_min": smallest}
-        known |= {"loss": float(found["loss"]) * self._ground.bits, "gradient_norm": float(np.sqrt(found["large"]))}
-        if (n := len(self._ground.rows)) > 1:
+        known |= {"loss": float(found["loss"]) * self._ground.bits}
+        if "large" in found:
+            known["gradient_norm"] = float(np.sqrt(found["large"]))
+        if "large" in found and (n := len(self._ground.rows)) > 1:
             known["noise_scale"] = noise_scale(found["small"], [found["large"]], (1, n)).scale
-        if (forms := np.asarray(found["forms"], np.float64)).size:
-            known["trace"] = float(forms.mean())
-            known["trace_half_width"] = t_quantile(0.95, forms.size - 1) * float(forms.std(ddof=1)) / np.sqrt(forms.size)
+        if len(forms := found.get("forms", ())):
+            trace = hutchinson(forms)
+            known |= {"trace": trace.value, "trace_half_width": trace.high - trace.value}
         return [self._row(one.where, one.at, one.step, metric, value) for metric, value in known.items()]
 
     def _row(self, where: Any, at: str, step: int, metric: str, value: Any) -> dict[str, Any]:
@@ -215,13 +221,18 @@ def _lanczos(loss: Callable[..., Array], sweep: LandscapeSweep, spec: OptimizerS
     return found._replace(vectors=None)
 
 
-def _rest(loss: Callable[..., Array], sweep: LandscapeSweep, point: Any, rows: Array, key: Array) -> dict[str, Array]:
+def _rest(loss: Callable[..., Array], probes: int, point: Any, rows: Array, key: Array) -> dict[str, Array]:
     """Loss, v'Hv of each probe, and squared norms of gradients at one point; traced."""
     moves, stays = point
     small, large = _squares(loss, moves, stays, rows)
-    probes = sweep.curvature["probes"]
     forms = quadratic_forms(hessian(loss), moves, (stays, rows), jax.random.wrap_key_data(key), probes) if probes else jnp.zeros(0)
     return {"loss": loss(moves, (stays, rows)), "forms": forms, "small": small, "large": large}
+
+
+def _loss_alone(loss: Callable[..., Array], point: Any, rows: Array, key: Array) -> dict[str, Array]:
+    """The loss at one point: all that is read in an adapter's coordinates beside Lanczos; traced."""
+    moves, stays = point
+    return {"loss": loss(moves, (stays, rows))}
 
 
 def _squares(loss: Callable[..., Array], moves: Any, stays: Any, rows: Array) -> tuple[Array, Array]:

@@ -19,7 +19,8 @@ from research.training.population import Members
 def read(runner: Runner, sweep: LandscapeSweep, cells: Sequence[Cell]) -> Iterator[Rows]:
     """Yields, for the first run from each base, the largest rate at which its training neither overflows nor ends above where it began.
 
-    Its end is the mean loss of the last third of `stability.steps`. The bracket is halved in log rate `stability.rounds` times; a rate
+    Its end is the mean loss of the last third of `stability.steps`, and where it began the loss of untouched weights on the same windows.
+    The bracket is halved in log rate `stability.rounds` times; a rate
     that is stable at the highest, or unstable at the lowest, is censored there and its note says so.
     """
     own = [cell for cell in cells if cell.shape == FULL and cell.coordinates["run"] == 0]
@@ -27,15 +28,16 @@ def read(runner: Runner, sweep: LandscapeSweep, cells: Sequence[Cell]) -> Iterat
     if all(records.has(**_where(cell), metric="largest_stable_rate") for cell in own):
         return
     ends = np.log([[how["lowest"], how["highest"]]] * len(own))
-    first = _first_losses(runner, own)
-    with timed("stability", runner.workdir.timings.append), runner.progress.task("largest stable rates", how["rounds"] + 2) as bar:
+    with timed("stability", runner.workdir.timings.append), runner.progress.task("largest stable rates", how["rounds"] + 3) as bar:
+        untouched = _last_losses(runner, own, np.zeros(len(own)), how["steps"])
+        bar.advance()
         outside = []
         for side in (0, 1):
-            outside.append(_stable(runner, own, np.exp(ends[:, side]), first, how["steps"]))
+            outside.append(_last_losses(runner, own, np.exp(ends[:, side]), how["steps"]) < untouched)
             bar.advance()
         for _ in range(how["rounds"]):
             middle = ends.mean(axis=1)
-            stable = _stable(runner, own, np.exp(middle), first, how["steps"])
+            stable = _last_losses(runner, own, np.exp(middle), how["steps"]) < untouched
             ends[np.arange(len(own)), np.where(stable, 0, 1)] = middle
             bar.advance()
     yield [_row(runner, cell, how, np.exp(ends[i]), (bool(outside[0][i]), bool(outside[1][i]))) for i, cell in enumerate(own)]
@@ -55,15 +57,11 @@ def _where(cell: Cell) -> dict[str, Any]:
     return {**known, "phase": "stability"}
 
 
-def _first_losses(runner: Runner, cells: Sequence[Cell]) -> np.ndarray:
-    """The loss before training, on the windows by which the end is judged: at a rate of zero."""
-    return _trained(runner, cells, np.zeros(len(cells)), runner.setting.chunk).mean(axis=1)
-
-
-def _stable(runner: Runner, cells: Sequence[Cell], rates: np.ndarray, first: np.ndarray, steps: int) -> np.ndarray:
+def _last_losses(runner: Runner, cells: Sequence[Cell], rates: np.ndarray, steps: int) -> np.ndarray:
+    """The mean training loss of the last third of the steps, infinite where one was no number; at a rate of 0, before training."""
     losses = _trained(runner, cells, rates, steps)
     last = losses[:, -max(1, steps // 3) :].mean(axis=1)
-    found: np.ndarray = np.isfinite(losses).all(axis=1) & (last < first)
+    found: np.ndarray = np.where(np.isfinite(losses).all(axis=1), last, np.inf)
     return found
 
 

@@ -112,7 +112,9 @@ def _check_together(study: Study, places: int) -> None:
 
 def _known(runner: Runner, study: Study) -> Rows:
     size = count(parameter_shapes(model_of(study)))
-    return [reference(runner.setting.experiment, "parameters", size, "1"), *described(runner.setting.experiment, study)]
+    experiment, target = runner.setting.experiment, {"note": study.target.source}
+    known = [reference(experiment, "parameters", size, "1"), {**reference(experiment, "target", 1.0, "count"), **target}]
+    return [*known, *described(experiment, study)]
 
 
 def _read(study: Study, sweep: LandscapeSweep) -> int:

@@ -160,7 +160,7 @@ def trace(loss: Callable[..., Any], params: Any, batch: Any, probes: int = 10, *
     """Returns the trace of a loss's Hessian, or of a product, by Hutchinson's (1990) estimator with Rademacher probes.
 
     The interval is Student's. Where few eigenvalues carry the spectrum, v'Hv is skewed and it covers less than it says (89 % at 10 probes
-    where one carries nearly all): `deflated` directions of a sketch, found and read exactly for two products each, take them out (Hutch++:
+    if one is 62 % of the trace): `deflated` directions of a sketch, found and read exactly for two products each, take them out (Hutch++:
     Meyer, Musco, Musco and Woodruff 2021). Raises UsageError for fewer than two probes, more deflated directions than parameters, and
     products that are not finite.
     """

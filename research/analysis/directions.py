@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from research.analysis.products import check_like
 from research.errors import UsageError
 from research.training.mesh import leaf_path
 
@@ -32,19 +33,6 @@ class Plane(NamedTuple):
     directions: tuple[Any, Any]
     shares: np.ndarray
     coordinates: np.ndarray
-
-
-def check_same(params: Any, other: Any, what: str) -> None:
-    """Raises UsageError, naming the first path that differs, unless `other` is a tree of the shapes of `params`; `what` is its name."""
-    expected, given = ({_path(path): jnp.shape(leaf) for path, leaf in jax.tree.leaves_with_path(tree)} for tree in (params, other))
-    for path in sorted({*expected, *given}):
-        if path not in given or path not in expected:
-            raise UsageError(f"{what} {'lacks' if path in expected else 'has also'} {path}: it must be a tree like that of the weights")
-        if expected[path] != given[path]:
-            raise UsageError(f"{what} has shape {given[path]} at {path}, the weights have {expected[path]}: both must be of one model")
-    kinds: list[Any] = [jax.tree.structure(tree) for tree in (params, other)]
-    if kinds[0] != kinds[1]:
-        raise UsageError(f"{what} has the paths of the weights but is another kind of tree: {kinds[1]}"[:300])
 
 
 def gaussian(params: Any, key: Array, normalize: str = "filter", vectors: str = "zero") -> Any:
@@ -127,7 +115,7 @@ def between(a: Any, b: Any) -> Any:
 
     Raises UsageError for solutions of different shapes.
     """
-    check_same(a, b, "the second solution")
+    check_like(a, b, "the second solution")
 
     def minus(x: Any, y: Any) -> Array:
         wide = jnp.promote_types(jnp.result_type(x), jnp.float32)
@@ -147,7 +135,7 @@ def principal(trajectory: Any) -> Plane:
     if len(trees) < 3:
         raise UsageError(f"a plane of {len(trees)} points of a trajectory: at least 3 are needed")
     for index, point in enumerate(trees[1:], 1):
-        check_same(trees[0], point, f"point {index} of the trajectory")
+        check_like(trees[0], point, f"point {index} of the trajectory")
     leaves, structure = list(zip(*map(jax.tree.leaves, trees), strict=True)), jax.tree.structure(trees[0])
     gram = sum((part @ part.T for leaf in leaves for part in _parts(leaf)), np.zeros(()))
     centered = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
@@ -186,7 +174,7 @@ def projected(difference: Any, directions: Sequence[Any]) -> np.ndarray:
     and for directions that lie on one line.
     """
     for index, direction in enumerate(directions):
-        check_same(difference, direction, f"direction {index}")
+        check_like(difference, direction, f"direction {index}")
 
     def inner(x: Any, y: Any) -> float:
         pairs = zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from research.analysis.directions import check_same
+from research.analysis.products import check_like
 from research.errors import UsageError
 from research.training.spread import spread
 
@@ -39,7 +39,7 @@ def profile(loss: Loss, params: Any, batch: Any, directions: Any, xs: Sequence[f
     counts = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(directions)}
     if len(counts) != 1 or counts == {()}:
         raise UsageError("the directions of a profile are one tree with a leading axis of directions: jax.tree.map(lambda x: x[None], one)")
-    check_same(params, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), directions), "a direction")
+    check_like(params, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), directions), "a direction")
     n, values = counts.pop()[0], _points(xs)
     which, along = np.repeat(np.arange(n, dtype=np.int32), values.size), np.tile(values, n)
     return np.asarray(_on_lines(loss, at_once)((which, along), params, directions, batch)).reshape(n, values.size)
@@ -50,7 +50,7 @@ def surface(
 ) -> np.ndarray:
     """Returns the losses (len(ys), len(xs)) of params + x directions[0] + y directions[1], as `profile` does."""
     for direction, name in zip(directions, ("the first direction", "the second direction"), strict=True):
-        check_same(params, direction, name)
+        check_like(params, direction, name)
     columns, rows = _points(xs), _points(ys)
     points = np.tile(columns, rows.size), np.repeat(rows, columns.size)
     return np.asarray(_on_a_plane(loss)(points, params, tuple(directions), batch)).reshape(rows.size, columns.size)
@@ -63,7 +63,7 @@ def barrier(loss: Loss, a: Any, b: Any, batch: Any, points: int = 11) -> Barrier
     """
     if points < 3:
         raise UsageError(f"a barrier of {points} points: at least 3 are needed, the ends among them")
-    check_same(a, b, "the second solution")
+    check_like(a, b, "the second solution")
     xs = np.linspace(0, 1, points)
     losses = np.asarray(_from_end_to_end(loss)(xs.astype(np.float32), a, b, batch), float)
     above = (losses - (1 - xs) * losses[0] - xs * losses[-1])[1:-1]

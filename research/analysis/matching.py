@@ -1,7 +1,7 @@
 """One solution in the order of another: permutations that bring their weights as close as may be."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -15,34 +15,79 @@ Leaves = Mapping[str, np.ndarray]
 ROUNDING = 1e-12  # of the largest product: what is gained below it is no gain, or equal orders could follow each other for ever
 
 
+class _State(NamedTuple):
+    """What a round works on: the leaves of both, one's in the order found so far, and for each axis who else moves its leaf."""
+
+    fixed: Leaves
+    moving: Leaves
+    found: dict[str, np.ndarray]
+    others: dict[str, list[set[str]]]
+
+
 def match_permutations(a: Any, b: Any, symmetries: Sequence[Symmetry], *, seed: int = 0) -> tuple[Any, dict[str, np.ndarray]]:
     """Returns b in the order that is closest to a, and the permutation of each symmetry: (`permuted(b, permutations, symmetries)`, these).
 
-    Weight matching (Ainsworth et al. 2023, arXiv 2209.04836, algorithm 1), from b's own order: for one symmetry after the other, the
-    permutation P of largest sum of <A, P B> over the leaves that it touches, with the other permutations applied, until none changes; this
-    is a local optimum of the squared distance |A - P B|. Heads and their groups are matched at once. The first round goes through the
-    symmetries as they are given, later ones in an order drawn by `seed`. Products are taken in float64 on the host.
+    Weight matching (Ainsworth et al. 2023, arXiv 2209.04836, algorithm 1): for one symmetry after the other, the permutation P of largest
+    sum of <A, P B> over the leaves that it touches, with the other permutations applied, until none changes; this is a local optimum of the
+    squared distance |A - P B|. Heads and their groups are matched at once. Products are taken in float64 on the host.
+
+    Where it starts is ours: the first round goes through the symmetries as they are given, and each is matched by those leaves alone whose
+    other symmetries were before it, a decoder's stream by embedding, norms and head; in b's own order the other leaves would be noise. If
+    that ends further from a than b is as it came, b's own order is the start. Later rounds have an order drawn by `seed`.
 
     Raises UsageError for trees of different leaves or shapes, for symmetries of others, and for weights that are not finite.
     """
     fixed, moving = by_path(a), by_path(b)
     _check_alike(fixed, moving)
     check_axes(fixed, symmetries)
-    neighbors = {one.name: {other.name for other in symmetries if one is not other and _touch(one, other)} for one in symmetries}
-    found = {symmetry.name: np.arange(symmetry.size) for symmetry in symmetries}
-    rng, order, stale = np.random.default_rng(seed), list(symmetries), set(found)
+    _check_once(symmetries)
+    names, others = {symmetry.name for symmetry in symmetries}, _others(symmetries)
+    as_it_came = _State(fixed, moving, {symmetry.name: np.arange(symmetry.size) for symmetry in symmetries}, others)
+    state = _State(fixed, by_path(b), dict(as_it_came.found), others)
+    stale = _round(state, symmetries, names, unknown=set(names))
+    if _products(state) < _products(as_it_came):
+        state, stale = as_it_came, names
+    rng = np.random.default_rng(seed)
     while stale:
-        for symmetry in order:
-            if symmetry.name not in stale:
-                continue
-            stale.remove(symmetry.name)
-            step = _closest(symmetry, fixed, moving)
-            if not np.array_equal(step, np.arange(symmetry.size)):
-                reorder(moving, symmetry, step)
-                found[symmetry.name] = found[symmetry.name][step]
-                stale |= neighbors[symmetry.name]
-        order = [symmetries[i] for i in rng.permutation(len(symmetries))]
-    return permuted(b, found, symmetries), found
+        stale = _round(state, [symmetries[i] for i in rng.permutation(len(symmetries))], stale, unknown=set())
+    return permuted(b, state.found, symmetries), state.found
+
+
+def _round(state: _State, order: Sequence[Symmetry], stale: Set[str], unknown: set[str]) -> set[str]:
+    """The names that are to be matched again after a round, because of what moved after them or was not yet known before."""
+    left = set(stale)
+    for symmetry in order:
+        if symmetry.name not in left:
+            continue
+        unknown.discard(symmetry.name)
+        pairs = zip(symmetry.axes, state.others[symmetry.name], strict=True)
+        known = tuple(axis for axis, others in pairs if not others & unknown)
+        if len(known) == len(symmetry.axes):
+            left.remove(symmetry.name)
+        step = _closest(symmetry._replace(axes=known), state.fixed, state.moving)
+        if not np.array_equal(step, np.arange(symmetry.size)):
+            reorder(state.moving, symmetry, step)
+            state.found[symmetry.name] = state.found[symmetry.name][step]
+            left |= set().union(*state.others[symmetry.name])
+    return left
+
+
+def _others(symmetries: Sequence[Symmetry]) -> dict[str, list[set[str]]]:
+    """For each axis of a symmetry, the names of the others that move the same leaf, or the same layer of a stacked one."""
+    movers: dict[str, list[tuple[str, int | None]]] = {}
+    for symmetry in symmetries:
+        for axis in symmetry.axes:
+            movers.setdefault(axis.path, []).append((symmetry.name, axis.layer))
+
+    def of(axis: Axis) -> set[str]:
+        return {name for name, layer in movers[axis.path] if layer == axis.layer or None in (layer, axis.layer)}
+
+    return {symmetry.name: [of(axis) - {symmetry.name} for axis in symmetry.axes] for symmetry in symmetries}
+
+
+def _products(state: _State) -> float:
+    """The sum of <A, P B> over all leaves, which is larger the closer they are: no order changes their norms."""
+    return sum(float(np.vdot(leaf.astype(np.float64), state.moving[path].astype(np.float64))) for path, leaf in state.fixed.items())
 
 
 def _check_alike(fixed: Leaves, moving: Leaves) -> None:
@@ -53,13 +98,11 @@ def _check_alike(fixed: Leaves, moving: Leaves) -> None:
             raise UsageError(f"{path} is {leaf.shape} in one solution, {moving[path].shape} in the other: only equal shapes can be matched")
 
 
-def _touch(one: Symmetry, other: Symmetry) -> bool:
-    """Whether two symmetries have a leaf, or a layer of a stacked one, in common."""
-
-    def meet(x: Axis, y: Axis) -> bool:
-        return x.path == y.path and (x.layer == y.layer or None in (x.layer, y.layer))
-
-    return any(meet(x, y) for x in one.axes for y in other.axes)
+def _check_once(symmetries: Sequence[Symmetry]) -> None:
+    for symmetry in symmetries:
+        places = [(axis.path, axis.layer) for axis in symmetry.axes]
+        for path, _ in (place for place in places if places.count(place) > 1):
+            raise UsageError(f"symmetry {symmetry.name} moves two axes of {path}: weight matching is for one at a time")
 
 
 def _closest(symmetry: Symmetry, fixed: Leaves, moving: Leaves) -> np.ndarray:

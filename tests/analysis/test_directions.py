@@ -131,15 +131,9 @@ def test_the_line_between_solutions_leads_from_one_to_the_other() -> None:
     a, b = {"w": jnp.array([1.0, 2.0], jnp.bfloat16)}, {"w": jnp.array([1.0078125, 4.0], jnp.bfloat16)}
     way = directions.between(a, b)
     np.testing.assert_array_equal(way["w"], np.float32([0.0078125, 2]))
-    for other, message in (
-        ({"v": a["w"]}, "has also v"),
-        ({"w": jnp.ones(3)}, r"shape \(3,\) at w, the weights have \(2,\)"),
-        ({}, "lacks w"),
-    ):
-        with pytest.raises(UsageError, match=message):
+    for other, path in (({"v": a["w"]}, "v"), ({"w": jnp.ones(3)}, "w"), ({}, "w")):
+        with pytest.raises(UsageError, match=f"^the second solution is of .* {path}\\b"):
             directions.between(a, other)
-    with pytest.raises(UsageError, match="another kind of tree"):
-        directions.between([jnp.ones(2)], (jnp.ones(2),))
 
 
 def test_the_plane_of_a_trajectory_within_a_plane_explains_all_and_keeps_its_shape() -> None:
@@ -184,7 +178,7 @@ def test_no_plane_of_points_on_a_line_of_two_points_or_of_two_models() -> None:
         directions.principal([line[0]] * 3)
     with pytest.raises(UsageError, match="a plane of 2 points"):
         directions.principal(line[:2])
-    with pytest.raises(UsageError, match="point 2 of the trajectory has shape"):
+    with pytest.raises(UsageError, match="point 2 of the trajectory is of shape"):
         directions.principal([*line[:2], {"w": np.ones(4)}])
 
 
@@ -195,5 +189,5 @@ def test_the_projection_is_the_closest_point_of_directions_that_are_not_orthogon
         directions.projected({"w": np.ones(3)}, [plane[0], {"w": -0.5 * plane[0]["w"]}])
     with pytest.raises(UsageError, match="do not span a plane"):
         directions.projected({"w": np.ones(3)}, [plane[0], {"w": np.zeros(3)}])
-    with pytest.raises(UsageError, match="direction 1 lacks w"):
+    with pytest.raises(UsageError, match="direction 1 is of another tree .* w$"):
         directions.projected({"w": np.ones(3)}, [plane[0], {}])
