@@ -17,22 +17,25 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 PEER = ("torch", "transformers", "peft")
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", *PEER)
+NAMED = {"curvlinops": "curvlinops-for-pytorch"}  # modules whose package has another name
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "matfree", "scipy", *PEER, "curvlinops", "pyhessian")
 BUSY = 0.5
 Job = dict[str, Any]
 Answer = dict[str, Any]
 
 
-def options(words: str) -> argparse.Namespace:
-    """Returns the flags; exits with one line when the peer is asked for and not installed."""
+def options(words: str, peer: Sequence[str] = PEER, more: Mapping[str, str] | None = None) -> argparse.Namespace:
+    """Returns the flags, `more` of them by name with their help; exits with one line when the peer is asked for and not installed."""
     parser = argparse.ArgumentParser(description=words)
     parser.add_argument("--out", type=Path, help="write everything measured to this JSON file")
     parser.add_argument("--quick", action="store_true", help="the smallest shape, few steps, once: shows that it runs, measures nothing")
     parser.add_argument("--ours", action="store_true", help="our side alone")
     parser.add_argument("--gpu", action="store_true", help="both sides on the first NVIDIA GPU, float32 by TF32, other shapes")
     parser.add_argument("--repeats", type=int, default=3, help="how often each side runs, in turn (default 3)")
+    for name, does in (more or {}).items():
+        parser.add_argument(name, action="store_true", help=does)
     parsed = parser.parse_args()
-    if not parsed.ours and any(importlib.util.find_spec(name) is None for name in PEER):
+    if not parsed.ours and any(importlib.util.find_spec(name) is None for name in peer):
         sys.exit("The peer is not installed: pip install -r benchmarks/requirements.txt, or give --ours for our side alone.")
     if parsed.gpu and shutil.which("nvidia-smi") is None:
         sys.exit("--gpu: no NVIDIA GPU is here (nvidia-smi is not found); leave --gpu out to measure on the CPU.")
@@ -52,7 +55,7 @@ def _processor() -> str:
 
 def machine(gpu: bool) -> dict[str, Any]:
     """Returns the processor, the cores, the load before the measurement, and the versions; with `gpu` the card as well."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES if importlib.util.find_spec(name)}
+    found = {name: importlib.metadata.version(NAMED.get(name, name)) for name in PACKAGES if importlib.util.find_spec(name)}
     load = round(os.getloadavg()[0], 2)
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     card = {"gpu": subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()} if gpu else {}

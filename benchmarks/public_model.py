@@ -12,6 +12,7 @@ from typing import Any
 
 import measured
 import numpy as np
+import workload
 from measured import Answer
 
 KINDS = {"forward": "forward, 256 tokens", "lora": "LoRA step, 2 x 128 tokens", "full": "full step, 2 x 128 tokens"}
@@ -21,14 +22,13 @@ ADAPTERS = 2_442_240
 MOVES = {"forward": 0, "lora": ADAPTERS, "full": PARAMETERS}
 TARGET = 1.0
 TIMES = ("seconds_each", "processor_each")
-VOCABULARY = 49_152
 
 
 def check(kind: str, answers: dict[str, list[Answer]]) -> None:
     """Exits when a side does not have the parameters it should, or does not begin at the loss of random weights."""
     for side, (answer, *_) in answers.items():
         found, wanted = (answer["base"], answer["moves"]), (PARAMETERS, MOVES[kind])
-        if found != wanted or (kind != "forward" and abs(answer["losses"][0] - np.log(VOCABULARY)) > 0.5):
+        if found != wanted or (kind != "forward" and abs(answer["losses"][0] - np.log(workload.SMOLLM2["vocab_size"])) > 0.5):
             sys.exit(f"{side} has (base, moving) parameters {found} instead of {wanted}, or begins at {answer['losses']}")
 
 

@@ -22,12 +22,7 @@ from research.training.mesh import P, jit_step, own_device
 from research.training.step import TrainState, init_state, make_train_step
 
 SHAPE = DecoderConfig(
-    vocab_size=49_152,
-    d_model=576,
-    n_layers=30,
-    n_heads=9,
-    n_kv_heads=3,
-    d_mlp=1536,
+    **workload.SMOLLM2,
     max_length=256,
     mlp="gated",
     activation="silu",

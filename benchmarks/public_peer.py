@@ -11,18 +11,18 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-VOCABULARY = 49_152
+SHAPE = workload.SMOLLM2
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
 def _model() -> nn.Module:
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
+        vocab_size=SHAPE["vocab_size"],
+        hidden_size=SHAPE["d_model"],
+        intermediate_size=SHAPE["d_mlp"],
+        num_hidden_layers=SHAPE["n_layers"],
+        num_attention_heads=SHAPE["n_heads"],
+        num_key_value_heads=SHAPE["n_kv_heads"],
         max_position_embeddings=8192,
         rms_norm_eps=1e-5,
         rope_theta=1e5,
@@ -40,7 +40,7 @@ def run(job: dict[str, Any], begin: Callable[[], None]) -> dict[str, Any]:
     model = _model()
     base, moves = sum(p.numel() for p in model.parameters()), []
     shape = (1, 257) if kind == "forward" else (2, 129)
-    tokens = torch.from_numpy(np.random.default_rng(0).integers(0, VOCABULARY, shape))
+    tokens = torch.from_numpy(np.random.default_rng(0).integers(0, SHAPE["vocab_size"], shape))
     if kind == "lora":
         model = get_peft_model(model, LoraConfig(r=workload.RANK, lora_alpha=workload.ALPHA, target_modules=TARGETS, bias="none"))
     if kind != "forward":

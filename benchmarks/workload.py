@@ -2,16 +2,21 @@
 
 import argparse
 import dataclasses
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 RANK, ALPHA = 8, 16.0
 B1, B2, EPS, CLIP = 0.9, 0.99, 1e-8, 1.0
 NORM_EPS = 1e-6
+ROPE_THETA = 10_000.0
 VOCABULARY = 256
 RATES = {"lora": 3e-3, "full": 1e-3}
 HEAD = 32
+SMOLLM2 = {"vocab_size": 49_152, "d_model": 576, "n_layers": 30, "n_heads": 9, "n_kv_heads": 3, "d_mlp": 1536}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,3 +58,19 @@ def windows(shape: Shape, seed: int, steps: int) -> np.ndarray:
     stream = text()
     starts = np.random.default_rng(seed).integers(0, len(stream) - shape.length, (steps, shape.batch, 1))
     return stream[starts + np.arange(shape.length + 1)]
+
+
+def paths(names: Iterable[str]) -> list[str]:
+    """Returns the paths of a model's weights, in order, among the names of a file's arrays."""
+    return sorted(name.removeprefix("params/") for name in names if name.startswith("params/"))
+
+
+def timed(call: Callable[[], Any], times: int = 1) -> tuple[dict[str, list[float]], Any]:
+    """Returns the `seconds` and the `processor` seconds of each call, and what the last one returned."""
+    clock, processor = [], []
+    for _ in range(times):
+        start, busy = time.perf_counter(), time.process_time()
+        found = call()
+        clock.append(time.perf_counter() - start)
+        processor.append(time.process_time() - busy)
+    return {"seconds": clock, "processor": processor}, found
