@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import workload
@@ -15,6 +14,7 @@ from configs import base
 from research import tree
 from research.analysis import curvature, directions, landscape
 from research.analysis.lanczos import tridiagonal
+from research.analysis.parts import in_parts
 from research.analysis.products import hessian, hvp
 from research.losses import cross_entropy
 from research.models.configuration import DecoderConfig
@@ -44,28 +44,15 @@ def _loss(model: Model) -> Callable[[Any, Any], Any]:
     return lambda params, batch: cross_entropy(model, {"params": params}, batch)[0]
 
 
-def _in_parts(loss: Callable[[Any, Any], Any], rows: int) -> Callable[[Any, Any], Any]:
-    """The same mean over a batch, taken `rows` rows at a time, whose activations then stay in the processor's cache.
+def _in_parts(model: Model, rows: int) -> Callable[[Any, Any], Any]:
+    """The same mean over a batch, `rows` rows at a time."""
 
-    A part's gradient is made right after its loss, so that no part is computed twice, nor kept, for first and second derivatives.
-    """
+    def sums(params: Any, batch: Any) -> Any:
+        loss, metrics = cross_entropy(model, {"params": params}, batch[1])
+        weight = metrics["weight"].sum()
+        return loss * weight, weight
 
-    def over(function: Callable[[Any, Any], Any], params: Any, batch: Any) -> Any:
-        parts = jax.tree.map(lambda leaf: leaf.reshape(-1, min(rows, leaf.shape[0]), *leaf.shape[1:]), batch)
-        shapes = jax.eval_shape(function, params, jax.tree.map(lambda leaf: leaf[0], parts))
-        start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        total, _ = jax.lax.scan(lambda sums, part: (jax.tree.map(jnp.add, sums, function(params, part)), None), start, parts)
-        return jax.tree.map(lambda leaf: leaf / jax.tree.leaves(parts)[0].shape[0], total)
-
-    @jax.custom_vjp
-    def mean(params: Any, batch: Any) -> Any:
-        return over(loss, params, batch)
-
-    def backward(gradient: Any, scale: Any) -> tuple[Any, None]:
-        return jax.tree.map(lambda leaf: scale * leaf, gradient), None
-
-    mean.defvjp(functools.partial(over, jax.value_and_grad(loss)), backward)
-    return mean
+    return in_parts(sums, rows)
 
 
 def _prepare(job: Answer) -> Answer:
@@ -178,8 +165,8 @@ def run(job: Answer, begin: Callable[[], None]) -> Answer:
         begin()
         return _prepare(job)
     arrays = np.load(job["inputs"])
-    loss = _in_parts(_loss(_model(Shape(**job["shape"]))), job["rows_at_once"])
-    params, batch = _tree(arrays, "params"), _batch(arrays["windows"])
+    loss = _in_parts(_model(Shape(**job["shape"])), job["rows_at_once"])
+    params, batch = _tree(arrays, "params"), ((), _batch(arrays["windows"]))
     begin()
     answer = KINDS[job["kind"]]((loss, params, batch), job)
     return {**answer, "setup": sum(compiling), "parameters": count(params)}

@@ -65,11 +65,11 @@ def default() -> dict[str, object]:
         "selection_steps": 0,
         "batch_size": 4,
         "read_at": (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8),
-        "path": (0.025, 0.05, 0.1, 0.2, 0.5),
+        "path": (0.025, 0.1, 0.2, 0.5),
         "readings": ("surfaces", "profiles", "curvature", "densities", "barriers", "paths", "stability"),
         "sequences": 64,
         "grids": {"surface": 15, "profile": 21, "directions": 10, "line": 11, "radius": 1.0},
-        "curvature": {"products": 30, "probes": 10, "densities": 4},
+        "curvature": {"products": 20, "probes": 10, "densities": 4},
         "stability": {"steps": 60, "lowest": 1e-4, "highest": 3.0, "rounds": 6},
         "members": 0,
     }

@@ -67,7 +67,7 @@ class Curvature:
         with timed("curvature", self._runner.workdir.timings.append), self._runner.progress.task("curvature", len(open_)) as bar:
             for trains, some in itertools.groupby(open_, key=lambda one: one.where["trains"]):
                 for group in in_groups(list(some), self._size):
-                    points = [one.make() for one in group]
+                    points = [one.make()._replace(seen=None) for one in group]  # of the Hessian itself
                     found = self._tridiagonal(trains, points, [KEY] * len(points))
                     own = self._filled([(point.moves, point.stays) for point in points])
                     rest = self._rest[trains](own, self._ground.rows, jax.random.key_data(jax.random.key(KEY + 1)))
