@@ -14,7 +14,7 @@ from research.cells.runner import Runner
 from research.cells.setting import Cell
 from research.cells.subject import Rows
 from research.models.configuration import DecoderConfig
-from research.models.symmetries import decoder_symmetries
+from research.models.symmetries import Symmetry, decoder_symmetries
 from research.records import rounded
 from research.runtime.provenance import timed
 from research.training.memory import LARGE, nbytes
@@ -48,22 +48,30 @@ def read(runner: Runner, sweep: LandscapeSweep, ground: Ground, weights: Weights
     """Yields the barriers of all lines that do not stand; units are matched where two ends were trained, and the weights are small."""
     records, todo = runner.workdir.records, pairs(weights.cells, sweep.inits)
     small = nbytes(runner.setting.bases.params(0)) <= LARGE
+    symmetries = decoder_symmetries(config) if small else ()
     with timed("barriers", runner.workdir.timings.append), runner.progress.task("barriers", len(todo)) as bar:
         for pair in todo:
             where = {**_where(pair), "phase": "barrier"}
             if not records.has(**where, metric="barrier"):
-                second = weights.end(pair.second)
-                first = weights.start(pair.second.coordinates) if pair.first is None else weights.end(pair.first)
-                ends = {"raw": second}
-                if pair.first is not None and small:
-                    matched, _ = match_permutations(first.moves, second.moves, decoder_symmetries(config))
-                    ends["matched"] = second._replace(moves=matched)
+                first, seconds = _ends(pair, weights, symmetries)
                 yield [
                     row
-                    for matching, end in ends.items()
-                    for row in _rows(runner, ground, sweep, {**where, "matching": matching}, (first, end))
+                    for matching, second in seconds.items()
+                    for row in _rows(runner, ground, sweep, {**where, "matching": matching}, (first, second))
                 ]
             bar.advance()
+
+
+def _ends(pair: Pair, weights: Weights, symmetries: Sequence[Symmetry]) -> tuple[Point, dict[str, Point]]:
+    """The first end of a line, and the second as it is and, of two that were trained, matched to the first."""
+    second = weights.end(pair.second)
+    if pair.first is None:
+        return weights.start(pair.second.coordinates), {"raw": second}
+    first = weights.end(pair.first)
+    if not symmetries:
+        return first, {"raw": second}
+    matched, _ = match_permutations(first.moves, second.moves, symmetries)
+    return first, {"raw": second, "matched": second._replace(moves=matched)}
 
 
 def _where(pair: Pair) -> dict[str, Any]:

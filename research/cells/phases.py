@@ -62,7 +62,7 @@ def _trained(stage: int, subject: Subject, prepared: Prepared, runner: Runner) -
     mine = {cell.fingerprint for cell in cells}
     selected = pd.DataFrame([row for row in runner.workdir.records.rows if row.get("cell") in mine])
     budgets = runner.setting.budgets if subject.rates_per_budget else runner.setting.budgets[-1:]
-    chosen = {step: learning_rates.choose(selected, subject.selection_steps or step) for step in budgets}
+    chosen = {step: learning_rates.choose(selected, subject.selection_steps or step) for step in budgets} if cells else {}
     for step, table in chosen.items():
         yield [{**subject.described, **row} for row in learning_rates.choice_records(experiment, table, step)]
     results = subject.sweep.results()
