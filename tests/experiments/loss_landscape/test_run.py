@@ -98,7 +98,7 @@ def test_the_same_command_measures_nothing_again(run: Path, rows: Rows) -> None:
 
 
 def test_without_steps_the_start_is_drawn_and_nothing_trained(tmp_path: Path) -> None:
-    words = (*TINY, "--config.steps=0", "--config.selection_steps=0", "--config.readings=surfaces,profiles,curvature", "--config.rank=0")
+    words = (*TINY, "--config.steps=0", "--config.readings=surfaces,profiles,curvature")
     assert ran(CONFIG, *words, f"--workdir={tmp_path / 'run'}") == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
     assert {row["at"] for row in rows if row["phase"] in ("grid", "curvature")} == {"start"}
