@@ -26,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[CACHES] = tempfile.TemporaryDirectory(prefix="lowlands-tests-")
     os.environ["XDG_CACHE_HOME"] = config.stash[CACHES].name
     os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # on cores that others use, threads that wait for each other turn a QR of 0.1 s into 10 s
     os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *QUICK_TO_COMPILE))
     kept = _kept_between_runs(config)
     os.environ.setdefault("MPLCONFIGDIR", str(kept / "matplotlib"))

@@ -15,14 +15,14 @@ from tests.foreign_folder import foreign_folder
 
 CONFIG = "--config=configs/lora_rank_sweep.py:smoke"
 SMALL = {
-    "source": "stdlib:docs",
+    "source": "text:research/**/*.py",
     "targets": "generated:restaurants,",
     "inits": "pretrained,random",
     "arms": "block,",
     "ranks": "2,",
     "rate_ranks": "2,",
     "matched": "false",
-    "after": "costs,",
+    "after": "()",
     "read_at": "()",
     "seeds": "2",
     "steps": "2",
@@ -31,7 +31,7 @@ SMALL = {
     "data.test_bytes": "8192",
     "data.validation_bytes": "4096",
     "data.final_bytes": "4096",
-    "data.max_bytes": "65536",
+    "data.max_bytes": "262144",
 }
 
 DATA = [key for key in SMALL if key.startswith("data.")]

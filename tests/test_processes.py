@@ -25,6 +25,7 @@ Running = list["subprocess.Popen[str]"]
 
 def launched(words: Sequence[str], cache: Path, **environment: str) -> "subprocess.Popen[str]":
     known = {name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"}
+    known["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"  # what continues a run compiles nothing again
     environment = {**known, "XDG_CACHE_HOME": str(cache), **environment}
     command = [sys.executable, str(launch.ROOT / "launch.py"), *words]
     return subprocess.Popen(command, cwd=launch.ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

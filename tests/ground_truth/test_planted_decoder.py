@@ -8,6 +8,8 @@ import pytest
 import launch
 
 WORDS = "planted_ranks=2 spectra=flat decoys=out_of_reach strengths=1e-4 seeds=1 simulations=1 steps=310".split()
+TEXT = "source=generated:restaurants target=generated:restaurants data.max_bytes=262144".split()
+SMALL = "model.d_model=32 model.d_mlp=48 model.max_length=16 mesh.member=2 data.test_bytes=4096 data.validation_bytes=4096".split()
 RATES = "learning_rates.lora=6e-3,2e-2,8e-2 learning_rates.matched=1e-3,3e-3,1e-2".split()
 
 
@@ -16,7 +18,7 @@ def test_the_planted_rank_of_a_decoder_is_found_and_the_decoy_is_not(tmp_path: P
         "launch.py",
         "--config=configs/planted_rank.py:smoke",
         f"--workdir={tmp_path}",
-        *(f"--config.{word}" for word in WORDS + RATES),
+        *(f"--config.{word}" for word in WORDS + TEXT + SMALL + RATES),
     ]
     assert launch.main(words) == 0
     found = json.loads((tmp_path / "summary.json").read_text())["findings"]
@@ -29,4 +31,4 @@ def test_the_planted_rank_of_a_decoder_is_found_and_the_decoy_is_not(tmp_path: P
     overlaps = {(f["where"]["side"], f["where"]["null"]): f["value"] for f in found if f["name"] == "overlap"}
     for side in ("inputs", "outputs"):
         assert overlaps[side, "none"] > 0.9
-        assert overlaps[side, "random"] == pytest.approx(2 / 48, rel=0.3)
+        assert overlaps[side, "random"] == pytest.approx(2 / 32, rel=0.3)

@@ -87,9 +87,20 @@ def scans(program: Any, *args: Any) -> int:
     return str(jax.make_jaxpr(program)(*args)).count("length=3\n")
 
 
-@pytest.mark.parametrize("loss", [cross_entropy, kl_divergence])
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("side", ["in turn", "vmap"])
+# Every two of the three are met in each of their combinations; the other half is slow.
+@pytest.mark.parametrize(
+    ("loss", "tied", "side"),
+    [
+        (cross_entropy, False, "in turn"),
+        (cross_entropy, True, "vmap"),
+        (kl_divergence, False, "vmap"),
+        (kl_divergence, True, "in turn"),
+        pytest.param(cross_entropy, False, "vmap", marks=pytest.mark.slow),
+        pytest.param(cross_entropy, True, "in turn", marks=pytest.mark.slow),
+        pytest.param(kl_divergence, False, "in turn", marks=pytest.mark.slow),
+        pytest.param(kl_divergence, True, "vmap", marks=pytest.mark.slow),
+    ],
+)
 def test_chunks_of_time_change_no_number(loss: losses.Loss, tied: bool, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = plain(tied, loss)
     monkeypatch.setattr(losses, "WHOLE", CHUNK)
@@ -99,9 +110,17 @@ def test_chunks_of_time_change_no_number(loss: losses.Loss, tied: bool, side: st
     assert scans(program, *points(tied)) >= 2  # forward and back
 
 
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("mesh", [MeshSpec(member=2, data=2, tensor=2), MeshSpec(member=2, fsdp=2, tensor=2)], ids=["data", "fsdp"])
-def test_chunks_of_time_change_no_number_on_a_mesh(tied: bool, mesh: MeshSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("mesh", "tied"),
+    [
+        (MeshSpec(member=2, data=2, tensor=2), False),
+        (MeshSpec(member=2, fsdp=2, tensor=2), True),
+        pytest.param(MeshSpec(member=2, data=2, tensor=2), True, marks=pytest.mark.slow),
+        pytest.param(MeshSpec(member=2, fsdp=2, tensor=2), False, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_chunks_of_time_change_no_number_on_a_mesh(mesh: MeshSpec, tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = plain(tied, cross_entropy)
     monkeypatch.setattr(losses, "WHOLE", CHUNK)
     on, (weights, directions) = make_mesh(mesh), points(tied)

@@ -42,7 +42,8 @@ def test_bad_input_is_one_line_and_writes_nothing(override: str, word: str, tmp_
 
 
 def test_an_unknown_source_is_refused_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert ran(CONFIG, "--config.source=stdlib:cod", f"--workdir={tmp_path / 'new'}") == 2
+    words = ("--config.source=stdlib:cod", "--config.targets=generated:restaurants,", "--config.data.max_bytes=262144")
+    assert ran(f"{CONFIG}:smoke", *words, f"--workdir={tmp_path / 'new'}") == 2
     assert "stdlib:code" in capsys.readouterr().err
 
 
