@@ -12,4 +12,4 @@ def test_the_lines_on_a_foreign_model_run(root: Path, capsys: pytest.CaptureFixt
     exec(compile(code, "loss_landscape.md", "exec"), {})
     numbers = [float(word) for word in re.findall(r"-?\d+\.\d+", capsys.readouterr().out)]
     assert numbers[0] > numbers[1] > numbers[2] > 0  # eigenvalues
-    assert numbers[-1] > numbers[-2] - 1.0  # barriers: raw beside the lowest loss, then matched
+    assert numbers[-2] > 0  # a Gauss-Newton trace
