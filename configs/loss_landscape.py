@@ -1,7 +1,7 @@
 """Is optimization easier from pretrained weights, by the shape of the loss around them?
 
     python launch.py --config=configs/loss_landscape.py              about a quarter of an hour on 2 CPU cores
-    python launch.py --config=configs/loss_landscape.py:smoke        about a minute, to see that everything works
+    python launch.py --config=configs/loss_landscape.py:smoke        two to three minutes, to see that everything works
 
 From each of `inits` a decoder is fine-tuned on `target`, everything or a LoRA adapter, `runs` times with other orders of the data, the
 learning rate chosen for each. The loss on a fixed set of `sequences` held-out windows is then read around the weights: on planes and lines
@@ -30,7 +30,7 @@ from configs import base
 
 VARIANTS = {
     "": "0.13 M parameters, code to generated sentences, 4 inits, 3 bases, 5 runs of each; about a quarter of an hour on 2 CPU cores",
-    "smoke": "the same path, tiny; about a minute",
+    "smoke": "the same path, tiny; two to three minutes, most of it compiling",
     "docs": "the default on Python's documentation, which pretrained weights begin nearer to; about 25 minutes on 2 CPU cores",
     "thorough": "ten runs of each base, 400 steps, finer grids; about an hour and a half on 2 CPU cores",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: profiles, eigenvalues, barriers; about half an hour on 2 CPU cores",
