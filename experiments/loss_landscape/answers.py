@@ -73,7 +73,11 @@ def named(f: Finding) -> str:
         return f"steps to {where['bits']:.3g} bits/byte" if where["bits"] is not None else "steps to a loss that all reach"
     if what == "barrier":
         words = f"barrier {PAIRS[where['pair']]}"
-        return f"{words}, whose losses differ" if where["pair"] == "start" else f"{words} ({_matching(where['matching'])})"
+        return (
+            f"{words}, whose losses differ"
+            if where["pair"] == "start"
+            else f"{words} ({_matching(where['matching'])}), its ends at another loss"
+        )
     if what in NAMES:
         inside = " inside LoRA" if where["trains"] == "lora" else ""
         if where["at"] != "matched":

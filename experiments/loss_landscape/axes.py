@@ -61,6 +61,8 @@ class LandscapeSweep(LoRARuns):
             initializations.parse(init)
         if unknown := [word for word in self.readings if word not in READINGS]:
             raise UsageError(f"readings has {unknown[0]!r}: choose among {', '.join(READINGS)}")
+        if self.reads("densities") and not self.reads("curvature"):
+            raise UsageError("readings has densities, which are read where curvature says that losses are alike: add curvature")
         least = {"rank": (self.rank, 0), "runs": (self.runs, 1), "sequences": (self.sequences, 1)}
         least |= {
             f"grids.{name}": (self.grids[name], low) for name, low in (("surface", 3), ("profile", 3), ("line", 3), ("directions", 1))

@@ -12,23 +12,23 @@ import numpy as np
 from jax import Array
 
 from experiments.loss_landscape.axes import FULL, LandscapeSweep
-from experiments.loss_landscape.ground import Ground, Point, Weights, in_groups, stacked
+from experiments.loss_landscape.ground import Ground, Point, Weights, in_groups
 from experiments.loss_landscape.levels import level, nearest
 from experiments.loss_landscape.paths import Followed
-from research.analysis.curvature import density_of, hutchinson, quadratic_forms
+from research.analysis.curvature import WHOLE, hutchinson, quadratic_forms
 from research.analysis.lanczos import Tridiagonal, nodes_and_weights, ritz, tridiagonal, truncated
 from research.analysis.products import hessian
-from research.analysis.trajectories import noise_scale, preconditioned, stability_limit
+from research.analysis.trajectories import noise_scale, preconditioned, squared_norms, stability_limit
+from research.cells.bases import stacked
 from research.cells.runner import Runner
 from research.cells.subject import Rows
 from research.models.model import count
-from research.optimizers import OptimizerSpec
+from research.optimizers import OptimizerSpec, learning_rate_at
 from research.records import rounded
 from research.runtime.provenance import timed
 from research.training.memory import LARGE, nbytes
 from research.training.spread import spread
 
-WHOLE = 10_000_000  # weights up to which Lanczos vectors are made orthogonal again: they are all kept for that
 KEY = 13
 PLAIN = 1e9  # steps
 LEAD = ("pretrained", "random")  # whose densities, and whose curvature as Adam sees it, are read
@@ -84,7 +84,8 @@ class Curvature:
         for group in in_groups(points, self._size):
             found = self._tridiagonal(FULL, group, [KEY] * len(group))
             for point, tri in zip(group, found, strict=True):
-                limit = stability_limit(point.where["learning_rate"], "adam", spec.b1)
+                rate = float(learning_rate_at(spec, point.where["learning_rate"], jnp.int32(point.step - 1)))  # of the step that led here
+                limit = stability_limit(rate, "adam", spec.b1)
                 known = {"preconditioned_lambda_max": _outermost(tri, "largest")[0], "stability_limit": limit}
                 rows += [self._row(point.where, point.at, point.step, metric, x) for metric, x in known.items()]
         return self._runner.workdir.records.missing(rows)
@@ -95,20 +96,11 @@ class Curvature:
         point = point._replace(seen=None)
         groups = in_groups([KEY + 2 + probe for probe in range(probes)], self._size)
         pairs = [nodes_and_weights(tri) for keys in groups for tri in self._tridiagonal(FULL, [point] * len(keys), keys)]
-        found = density_of(pairs, count(point.moves))
-        rows = [
-            {
-                **self._row(point.where, at, point.step, "spectral_weight", weight),
-                "probe": probe,
-                "node": node,
-                "eigenvalue": rounded(value),
-            }
-            for probe, (values, weights) in enumerate(zip(found.nodes, found.weights, strict=True))
-            for node, (value, weight) in enumerate(zip(map(float, values), weights, strict=True))
-        ]
-        share = found.negative_share()
-        for metric, value in (("negative_share", share.value), ("negative_low", share.low), ("negative_high", share.high), ("loss", loss)):
-            rows.append(self._row(point.where, at, point.step, metric, value))
+        rows = [self._row(point.where, at, point.step, "loss", loss)]
+        for probe, (nodes, shares) in enumerate(pairs):
+            for node, (value, weight) in enumerate(zip(map(float, nodes), shares, strict=True)):
+                row = self._row(point.where, at, point.step, "spectral_weight", weight)
+                rows.append({**row, "probe": probe, "node": node, "eigenvalue": rounded(value)})
         return [{**row, "phase": "density"} for row in rows]
 
     def _tridiagonal(self, trains: str, points: Sequence[Point], keys: Sequence[int]) -> list[Tridiagonal]:
@@ -184,7 +176,7 @@ def _densities(runner: Runner, reader: Curvature, weights: Weights, followed: Fo
         if alike is not None and len(own) > 2:
             chosen["matched"] = nearest(own, alike)
         for at, row in chosen.items():
-            if runner.workdir.records.has(phase="density", init=init, at=at, metric="negative_share"):
+            if runner.workdir.records.has(phase="density", init=init, at=at, metric="loss"):
                 continue
             with timed("densities", runner.workdir.timings.append):
                 yield reader.density(_point(row, weights, followed), at, row["value"])
@@ -224,7 +216,7 @@ def _lanczos(loss: Callable[..., Array], sweep: LandscapeSweep, spec: OptimizerS
 def _rest(loss: Callable[..., Array], probes: int, point: Any, rows: Array, key: Array) -> dict[str, Array]:
     """Loss, v'Hv of each probe, and squared norms of gradients at one point; traced."""
     moves, stays = point
-    small, large = _squares(loss, moves, stays, rows)
+    small, large = squared_norms(loss, moves, stays, rows)
     forms = quadratic_forms(hessian(loss), moves, (stays, rows), jax.random.wrap_key_data(key), probes) if probes else jnp.zeros(0)
     return {"loss": loss(moves, (stays, rows)), "forms": forms, "small": small, "large": large}
 
@@ -233,18 +225,3 @@ def _loss_alone(loss: Callable[..., Array], point: Any, rows: Array, key: Array)
     """The loss at one point: all that is read in an adapter's coordinates beside Lanczos; traced."""
     moves, stays = point
     return {"loss": loss(moves, (stays, rows))}
-
-
-def _squares(loss: Callable[..., Array], moves: Any, stays: Any, rows: Array) -> tuple[Array, Array]:
-    """Squared norms of the gradients of single windows (sequences,), and of their mean."""
-
-    def one(total: Any, row: Array) -> tuple[Any, Array]:
-        gradient = jax.grad(loss)(moves, (stays, row[None]))
-        return jax.tree.map(jnp.add, total, gradient), _square(gradient)
-
-    total, small = jax.lax.scan(one, jax.tree.map(jnp.zeros_like, moves), rows)
-    return small, _square(total) / len(rows) ** 2
-
-
-def _square(tree: Any) -> Array:
-    return sum((jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)), start=jnp.zeros(()))

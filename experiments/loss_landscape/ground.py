@@ -120,8 +120,3 @@ def _beginnings(task: Task) -> Callable[..., Any]:
 def in_groups(points: Sequence[Any], size: int) -> list[Sequence[Any]]:
     """Returns points a few at a time: so many are read by one call."""
     return [points[first : first + size] for first in range(0, len(points), size)]
-
-
-def stacked(trees: Sequence[Any]) -> Any:
-    """Returns trees of one shape as one with a leading axis."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)

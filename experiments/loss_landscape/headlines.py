@@ -80,7 +80,7 @@ def _caption(found: Sequence[Finding], read: Sequence[Finding], compared: bool) 
         " Matched loss is the lowest that every way reaches, at which curvature is interpolated between two readings; before and after "
         "training losses differ, and curvature differs for that reason alone. Barriers are the highest loss on the line between two ends "
         "less what lies between theirs; their intervals leave out bases, or runs, with all their pairs. The share of negative curvature is "
-        "of the first base, its interval over probes."
+        "of the first base, below minus a hundredth of the largest eigenvalue; its interval is over probes."
     )
     return words + window_sentence(found) + "".join(f" {sentence}." for sentence in base_sentence(found))
 

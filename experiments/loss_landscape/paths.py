@@ -12,8 +12,9 @@ import optax
 from jax import Array
 
 from experiments.loss_landscape.axes import FULL, LandscapeSweep
-from experiments.loss_landscape.ground import Point, stacked
+from experiments.loss_landscape.ground import Point
 from research.analysis.trajectories import cosine, distance, path_ratio
+from research.cells.bases import stacked
 from research.cells.runner import Runner
 from research.cells.setting import Cell
 from research.cells.subject import Rows, budgets_of

@@ -8,11 +8,13 @@ import pandas as pd
 from experiments.loss_landscape import readings_barriers, readings_levels
 from experiments.loss_landscape.readings_tables import Reading, by_base, mean, ratio, rows
 from research.analysis import described
+from research.analysis.densities import density_of
 from research.findings import Estimate, Finding, finding
 
 LEADER = "pretrained"
 CONTRASTED = ("steps_to_loss", "lambda_max", "trace", "path_ratio", "largest_stable_rate")
 FULL = "full"
+BEYOND = 0.01  # of the largest eigenvalue: nearer to zero lie nearly all, in few nodes, whose sign says nothing
 CLIPPED = (
     "the limit is of Adam at a fixed preconditioner, without clipping: where gradients are clipped by their norm Adam sees scaled ones"
 )
@@ -86,21 +88,15 @@ def _bounds(some: pd.DataFrame) -> str:
 def _negative(results: pd.DataFrame) -> Iterator[Finding]:
     """The share of negative curvature in the spectrum, of the first base, with the interval over probes."""
     own = rows(results, phase="density")
-    if own.empty:
-        return
-    probes = int(own["probe"].max()) + 1 if "probe" in own and own["probe"].notna().any() else 1
-    for (init, at), some in own[own["metric"].isin(["negative_share", "negative_low", "negative_high", "loss"])].groupby(
-        ["init", "at"], sort=False
-    ):
-        known = some.set_index("metric")["value"]
-        value, low, high = (_within(known.get(name)) for name in ("negative_share", "negative_low", "negative_high"))
+    for (init, at), some in own.groupby(["init", "at"], sort=False) if len(own) else ():
+        nodes = rows(some, metric="spectral_weight")
+        share = density_of([(one["eigenvalue"].to_numpy(float), one["value"].to_numpy(float)) for _, one in nodes.groupby("probe")], 0)
+        found = share.negative_share(BEYOND)
+        value, low, high = (None if end is None else float(np.clip(end, 0.0, 1.0)) for end in found[:3])
+        bits = rows(some, metric="loss")["value"].mean()
+        note = f"one base, at {bits:.3g} bits/byte; eigenvalues below minus {BEYOND:.0%} of the largest; n counts probes"
         method = "stochastic Lanczos quadrature, t interval over probes of one base (95%), clipped to 0 and 1"
-        estimate = Estimate(value, low, high, probes, method, f"one base, at {known.get('loss', np.nan):.3g} bits/byte; n counts probes")
-        yield finding("negative_share", {"init": init, "at": at}, estimate, "1")
-
-
-def _within(share: float | None) -> float | None:
-    return None if share is None or np.isnan(share) else float(np.clip(share, 0.0, 1.0))
+        yield finding("negative_share", {"init": init, "at": at}, Estimate(value, low, high, found.n, method, note), "1")
 
 
 def _edge(results: pd.DataFrame) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Curvature of any `loss(params, batch)` or product: top eigenvalues, trace and density of the spectrum, with intervals."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from research.analysis.intervals import t_interval, t_quantile
+from research.analysis.densities import Density, density_of
+from research.analysis.intervals import t_quantile
 from research.analysis.lanczos import ENDS, Ritz, Tridiagonal, nodes_and_weights, ritz, tridiagonal, truncated
 from research.analysis.products import Product, hvp, image, product_of, quadratic_form, quadratic_forms, size
 from research.errors import UsageError
-from research.findings import Estimate
 from research.training import processes
 from research.training.mesh import P, jit_step, own_device, shardings
 from research.training.spread import spread
@@ -73,35 +73,6 @@ class Trace(NamedTuple):
     high: float
     error: float
     n: int
-
-
-class Density(NamedTuple):
-    """The spectrum as nodes (probes, steps) and weights (probes, steps), of which each probe's sum is 1, of `size` eigenvalues.
-
-    A probe that ended early is filled up with its last node, of weight 0.
-    """
-
-    nodes: np.ndarray
-    weights: np.ndarray
-    size: int
-
-    def moment(self, power: int) -> Estimate:
-        """Returns the mean of the eigenvalues to a power, with the t interval over probes; exact for a probe up to 2 steps - 1."""
-        return t_interval((self.weights * self.nodes**power).sum(1))
-
-    def negative_share(self) -> Estimate:
-        """Returns the share of eigenvalues below zero by more than rounding (1e-6 of the largest |node|), t interval over probes."""
-        return t_interval((self.weights * (self.nodes < -1e-6 * np.abs(self.nodes).max())).sum(1))
-
-    def on(self, grid: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the density on a grid (points,), smoothed by a normal curve of standard deviation `width`, and its t interval's ends.
-
-        Per unit of eigenvalue, mean over probes; its integral is 1.
-        """
-        distance = (grid[None, None, :] - self.nodes[:, :, None]) / width
-        curves = (self.weights[:, :, None] * np.exp(-(distance**2) / 2)).sum(1) / (width * np.sqrt(2 * np.pi))
-        half = t_quantile(0.95, len(curves) - 1) * curves.std(0, ddof=1) / np.sqrt(len(curves))
-        return curves.mean(0), np.maximum(curves.mean(0) - half, 0.0), curves.mean(0) + half
 
 
 def top_eigenvalues(loss: Callable[..., Any], params: Any, batch: Any, k: int = 1, *, key: Array, search: Search = USUAL) -> Eigenvalues:
@@ -217,14 +188,6 @@ def spectral_density(loss: Callable[..., Any], params: Any, batch: Any, probes: 
     found = _quadratures(product, steps, count <= WHOLE)(np.arange(probes), params, batch, key)
     pairs = [nodes_and_weights(truncated(Tridiagonal(*one))) for one in zip(found.diagonal, found.beside, strict=True)]
     return density_of(pairs, count)
-
-
-def density_of(pairs: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> Density:
-    """Returns the density of nodes and weights, a pair for each probe; where a probe broke down early, it has nodes without weight."""
-    steps = max(nodes.size for nodes, _ in pairs)
-    filled = [(np.pad(nodes, (0, steps - nodes.size), "edge"), np.pad(weights, (0, steps - nodes.size))) for nodes, weights in pairs]
-    nodes, weights = (np.stack(side) for side in zip(*filled, strict=True))
-    return Density(nodes, weights, size)
 
 
 @functools.lru_cache

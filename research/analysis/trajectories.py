@@ -52,6 +52,17 @@ def cosine(update: Any, previous: Any) -> Array:
     return _inner(update, previous) / jnp.sqrt(_inner(update, update) * _inner(previous, previous))
 
 
+def squared_norms(loss: Callable[[Any, Any], Array], params: Any, shared: Any, rows: Array) -> tuple[Array, Array]:
+    """Returns squared norms of gradients of loss(params, (shared, rows)): on single rows, (rows,), and of their mean; traced."""
+
+    def one(total: Any, row: Array) -> tuple[Any, Array]:
+        gradient = jax.grad(loss)(params, (shared, row[None]))
+        return jax.tree.map(jnp.add, total, gradient), _inner(gradient, gradient)
+
+    total, single = jax.lax.scan(one, jax.tree.map(jnp.zeros_like, params), rows)
+    return single, _inner(total, total) / len(rows) ** 2
+
+
 def noise_scale(small: Sequence[float] | np.ndarray, large: Sequence[float] | np.ndarray, sizes: tuple[int, int]) -> NoiseScale:
     """Returns the gradient noise scale from squared norms of gradients on batches of two sizes.
 

@@ -1,6 +1,6 @@
 """What cells start from, by place: small bases are stacked and held together, of large ones a single one at a time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -31,7 +31,7 @@ class Bases:
         self._make, self.together = make, together
         self.at_once = count if together else 1
         self._held: int | None = None
-        self._stack: Any = _stacked([make(place) for place in range(count)]) if together else None
+        self._stack: Any = stacked([make(place) for place in range(count)]) if together else None
 
     @classmethod
     def stacked(cls, stack: Any) -> "Bases":
@@ -61,6 +61,6 @@ class Bases:
         return params
 
 
-def _stacked(made: list[Variables]) -> Mapping[str, Any]:
-    stack: Mapping[str, Any] = jax.tree.map(lambda *leaves: np.stack(leaves), *made)
-    return stack
+def stacked(trees: Sequence[Any]) -> Any:
+    """Returns trees of one shape as one with a leading axis, on the host."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research.analysis import curvature
-from research.analysis.curvature import Density, Search, density_of, hutchinson, spectral_density, top_eigenvalues, trace
+from research.analysis.curvature import Search, hutchinson, spectral_density, top_eigenvalues, trace
 from research.analysis.intervals import t_interval
 from research.analysis.products import hessian, quadratic_forms
 from research.errors import UsageError
@@ -73,19 +73,11 @@ def test_a_density_integrates_to_one_and_knows_its_share_below_zero():
     assert found.moment(0).value == pytest.approx(1) and found.size == 200
 
 
-def test_rounding_is_no_negative_curvature():
-    found = Density(np.array([[-1e-7, 1.0], [-1e-8, 1.0]]), np.full((2, 2), 0.5), 2)
-    assert found.negative_share().value == 0
-    assert Density(-found.nodes, found.weights, 2).negative_share().value == 0.5
-
-
 def test_probes_that_end_early_are_filled_up():
     values = np.repeat([1.0, 4.0], 100).astype(np.float32)
     found = spectral_density(quadratic, X, values, 2, 9, key=KEY)
     assert found.nodes.shape[1] < 9 and (found.weights[:, 2:] < 1e-6).all()
     np.testing.assert_allclose(found.nodes[:, :2], [[1, 4]] * 2, rtol=1e-5)
-    short = density_of([(np.array([1.0]), np.array([1.0])), (np.array([0.0, 4.0]), np.array([0.5, 0.5]))], 7)
-    assert short.moment(1).value == pytest.approx((1 + 2) / 2) and short.nodes.shape == short.weights.shape == (2, 2)
 
 
 def test_an_eigenvalue_of_every_parameter_comes_once():

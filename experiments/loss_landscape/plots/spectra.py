@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.loss_landscape.plots.rows import inits_of, rows_of
+from research.analysis.densities import Density
 from research.figures import style
 
 POINTS = (("start", "before training"), ("matched", "at the shared loss"), ("end", "after training"))
@@ -19,15 +20,14 @@ DEEPEST = 1e-7  # of the highest density, where the number of weights is not kno
 
 
 class Spectrum(NamedTuple):
-    """Nodes and weights (probes, steps), the latter of sum 1 in each probe; the loss at the point, NaN where not read."""
+    """A density, and the loss at its point, NaN where not read."""
 
-    nodes: np.ndarray
-    weights: np.ndarray
+    density: Density
     loss: float
 
 
 def densities(results: pd.DataFrame) -> Figure:
-    """Returns log densities of eigenvalues (nats), mean over probes with their range, a panel per point, all inits on shared axes."""
+    """Returns log densities of eigenvalues (nats), mean over probes with its interval, a panel per point, all inits on shared axes."""
     own = _rows(results)
     found = {(at, init): _spectrum(rows_of(own, at=at, init=init)) for at, _ in POINTS for init in inits_of(rows_of(own, at=at))}
     if not found:
@@ -61,17 +61,10 @@ def caption(results: pd.DataFrame) -> str:
     return (
         "Density of the Hessian's eigenvalues on the fixed batch set by stochastic Lanczos quadrature, each node smoothed by a normal "
         f"curve whose standard deviation is {100 * WIDTH:g} % of the range of all eigenvalues. Lines: mean over n = {probes} probes; "
-        "bands: their range, which is no interval over bases: one base was read. Both axes are shared. Titles say at which loss "
+        "bands: its 95 % interval over them, which is none over bases: one base was read. Both axes are shared. Titles say at which loss "
         "(bits/byte) each was read, at the shared one by the nearest reading: where losses differ, curvature does for that reason "
         f"alone.{floor}"
     )
-
-
-def smoothed(spectrum: Spectrum, places: np.ndarray, width: float) -> np.ndarray:
-    """Returns each probe's density (probes, places) per unit of eigenvalue, a normal curve of this standard deviation for each node."""
-    apart = (places - spectrum.nodes[..., None]) / width
-    heights: np.ndarray = np.einsum("ps,psx->px", spectrum.weights, np.exp(-(apart**2) / 2))
-    return heights / (width * np.sqrt(2 * np.pi))
 
 
 def _rows(results: pd.DataFrame) -> pd.DataFrame:
@@ -88,23 +81,23 @@ def _spectrum(own: pd.DataFrame) -> Spectrum:
     values, weights = (
         nodes.pivot_table(index="probe", columns="node", values=name, dropna=False, aggfunc="first") for name in ("eigenvalue", "value")
     )
-    return Spectrum(values.to_numpy(float), weights.fillna(0.0).to_numpy(float), float(rows_of(own, metric="loss")["value"].mean()))
+    density = Density(np.nan_to_num(values.to_numpy(float)), weights.fillna(0.0).to_numpy(float), 0)
+    return Spectrum(density, float(rows_of(own, metric="loss")["value"].mean()))
 
 
 def _places(spectra: Sequence[Spectrum]) -> tuple[np.ndarray, float]:
     """Where densities are drawn, tails included, and the width of a node's curve."""
-    values = np.concatenate([one.nodes.ravel() for one in spectra])
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    values = np.concatenate([one.density.nodes.ravel() for one in spectra])
+    low, high = float(values.min()), float(values.max())
     width = WIDTH * (high - low) or WIDTH
     return np.linspace(low - 6 * width, high + 6 * width, PLACES), width
 
 
 def _curve(axes: Axes, spectrum: Spectrum, places: np.ndarray, drawn: tuple[style.Look, float]) -> float:
     look, width = drawn
-    probes = smoothed(spectrum._replace(nodes=np.nan_to_num(spectrum.nodes)), places, width)
-    mean = probes.mean(axis=0)
+    mean, low, high = spectrum.density.on(places, width)
     axes.plot(places, mean, color=look.color, linestyle=look.line, linewidth=1.2)
-    axes.fill_between(places, probes.min(axis=0), probes.max(axis=0), color=look.color, alpha=0.18, linewidth=0)
+    axes.fill_between(places, low, high, color=look.color, alpha=0.18, linewidth=0)
     return float(mean.max())
 
 

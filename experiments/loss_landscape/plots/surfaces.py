@@ -1,5 +1,6 @@
 """Losses on planes of two random directions around starts and ends: contours and reliefs, one scale for all initializations."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,10 +35,7 @@ def surfaces(results: pd.DataFrame) -> Figure:
         # High enough: where height is what limits square panels, the layout cuts off their titles.
         figure = style.blank(2.0 * len(places.inits) + 1.4, 2.55 * len(places.rows) + 0.9)
         grid = figure.subplots(len(places.rows), len(places.inits), squeeze=False, sharex=True, sharey=True)
-        for (row, init), axes in _each(places, grid):
-            if (row, init) not in places.planes:
-                axes.set_visible(False)
-                continue
+        for (row, init), axes in _taken(places, grid):
             plane = places.planes[row, init]
             contours.draw(axes, plane, scale)
             contours.draw_way(axes, plane.way)
@@ -65,10 +63,7 @@ def reliefs(results: pd.DataFrame) -> Figure:
     with style.context():
         figure = style.blank(2.4 * len(places.inits) + 1.1, 2.6 * len(places.rows) + 0.5)
         grid = figure.subplots(len(places.rows), len(places.inits), squeeze=False, subplot_kw={"projection": "3d"})
-        for (row, init), axes in _each(places, grid):
-            if (row, init) not in places.planes:
-                axes.set_visible(False)
-                continue
+        for (row, init), axes in _taken(places, grid):
             _relief(axes, places.planes[row, init], scale)
             _title(axes, init, row, places)
         contours.color_bar(figure, grid.ravel().tolist(), scale)
@@ -106,9 +101,13 @@ def _places(results: pd.DataFrame) -> Places:
     return Places([init for init in inits_of(own) if any(init == one for _, one in planes)], rows, planes)
 
 
-def _each(places: Places, grid: np.ndarray) -> list[tuple[tuple[str, str], Any]]:
-    """Each place of a grid of axes, taken or not."""
-    return [((row, init), axes) for row, line in zip(places.rows, grid, strict=True) for init, axes in zip(places.inits, line, strict=True)]
+def _taken(places: Places, grid: np.ndarray) -> Iterator[tuple[tuple[str, str], Any]]:
+    """Yields each place of a grid of axes for which there is a plane; the others are hidden."""
+    for row, line in zip(places.rows, grid, strict=True):
+        for init, axes in zip(places.inits, line, strict=True):
+            axes.set_visible((row, init) in places.planes)
+            if (row, init) in places.planes:
+                yield (row, init), axes
 
 
 def _title(axes: Any, init: str, row: str, places: Places) -> None:

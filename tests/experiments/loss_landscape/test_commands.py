@@ -10,6 +10,7 @@ CONFIG = "--config=configs/loss_landscape.py"
 BAD = [
     ("inits=pretraned", "pretraned"),
     ("readings=surfaces,curvature,hessian", "densities"),
+    ("readings=surfaces,densities", "add curvature"),
     ("rank=999", "above min"),
     ("rank=-1", "rank"),
     ("runs=0", "runs"),

@@ -11,6 +11,7 @@ from mpl_toolkits.mplot3d import Axes3D
 
 from experiments.loss_landscape.plots import barriers, contours, curvature, losses, plane, profiles, spectra, surfaces
 from experiments.loss_landscape.plots.every import figures
+from research.analysis.densities import Density
 from research.figures import style
 from research.findings import Finding
 from tests.experiments.loss_landscape.planted_landscape import ENDS, LIMIT, PARAMETERS, SHARED, SHARP, landscape
@@ -166,9 +167,9 @@ def test_a_run_that_begins_lower_leaves_no_shared_loss(small: pd.DataFrame) -> N
 
 
 def test_a_density_integrates_to_one_and_a_single_eigenvalue_stands_above_the_axis() -> None:
-    one = spectra.Spectrum(np.array([[0.0, 10.0]]), np.array([[1 - 1 / PARAMETERS, 1 / PARAMETERS]]), np.nan)
+    one = Density(np.array([[0.0, 10.0]] * 2), np.array([[1 - 1 / PARAMETERS, 1 / PARAMETERS]] * 2), PARAMETERS)
     places = np.linspace(-1, 11, 4001)
-    (density,) = spectra.smoothed(one, places, 0.1)
+    density, _, _ = one.on(places, 0.1)
     assert np.trapezoid(density, places) == pytest.approx(1.0, abs=1e-6)
     assert density[np.abs(places - 10).argmin()] == pytest.approx(1 / PARAMETERS / (0.1 * np.sqrt(2 * np.pi)), rel=1e-3)
     rows = landscape(inits=("pretrained", "random"), seeds=1, runs=1, points=3)
