@@ -90,6 +90,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
         "pretraining": {"steps": 200, "batch_size": 16, "bases": 2},
         "inits": ("pretrained", "random"),
+        "learning_rates": {"lora": (1e-3, 3e-3, 1e-2), "full": (2.5e-3, 8e-3, 2.5e-2)},
         "seeds": 2,
         "runs": 2,
         "selection_seeds": 1,

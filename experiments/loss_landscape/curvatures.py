@@ -32,7 +32,7 @@ from research.training.spread import spread
 KEY = 13
 PLAIN = 1e9  # steps
 LEAD = ("pretrained", "random")  # whose densities, and whose curvature as Adam sees it, are read
-UNITS = {"loss": "bits/byte", "gradient_norm": "nats", "noise_scale": "sequences"}
+UNITS = {"loss": "bits/byte", "spectral_weight": "1", "gradient_norm": "nats", "noise_scale": "sequences"}
 
 
 class Wanted(NamedTuple):
@@ -99,8 +99,9 @@ class Curvature:
         rows = [self._row(point.where, at, point.step, "loss", loss)]
         for probe, (nodes, shares) in enumerate(pairs):
             for node, (value, weight) in enumerate(zip(map(float, nodes), shares, strict=True)):
-                row = self._row(point.where, at, point.step, "spectral_weight", weight)
-                rows.append({**row, "probe": probe, "node": node, "eigenvalue": rounded(value)})
+                known = {"spectral_node": value, "spectral_weight": weight}
+                some = (self._row(point.where, at, point.step, metric, number) for metric, number in known.items())
+                rows += [{**row, "probe": probe, "node": node} for row in some]
         return [{**row, "phase": "density"} for row in rows]
 
     def _tridiagonal(self, trains: str, points: Sequence[Point], keys: Sequence[int]) -> list[Tridiagonal]:

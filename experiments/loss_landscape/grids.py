@@ -148,4 +148,5 @@ def _shadows(way: Any, plane: tuple[Any, Any]) -> np.ndarray:
 
 def _spanned(side: np.ndarray, points: int) -> np.ndarray:
     extent = float(np.ptp(side)) or 1.0
-    return np.linspace(side.min() - MARGIN * extent, side.max() + MARGIN * extent, points)
+    places = np.linspace(side.min() - MARGIN * extent, side.max() + MARGIN * extent, points)
+    return np.array([float(f"{place:.3g}") for place in places])  # they name records: the same on every device

@@ -89,9 +89,9 @@ def _negative(results: pd.DataFrame) -> Iterator[Finding]:
     """The share of negative curvature in the spectrum, of the first base, with the interval over probes."""
     own = rows(results, phase="density")
     for (init, at), some in own.groupby(["init", "at"], sort=False) if len(own) else ():
-        nodes = rows(some, metric="spectral_weight")
-        share = density_of([(one["eigenvalue"].to_numpy(float), one["value"].to_numpy(float)) for _, one in nodes.groupby("probe")], 0)
-        found = share.negative_share(BEYOND)
+        nodes, weights = (rows(some, metric=metric).sort_values(["probe", "node"]) for metric in ("spectral_node", "spectral_weight"))
+        probes = zip(*(side.groupby("probe")["value"].apply(np.array) for side in (nodes, weights)), strict=True)
+        found = density_of(list(probes), 0).negative_share(BEYOND)
         value, low, high = (None if end is None else float(np.clip(end, 0.0, 1.0)) for end in found[:3])
         bits = rows(some, metric="loss")["value"].mean()
         note = f"one base, at {bits:.3g} bits/byte; eigenvalues below minus {BEYOND:.0%} of the largest; n counts probes"

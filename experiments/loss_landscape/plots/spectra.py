@@ -77,9 +77,9 @@ def _size(results: pd.DataFrame) -> int:
 
 
 def _spectrum(own: pd.DataFrame) -> Spectrum:
-    nodes = rows_of(own, metric="spectral_weight")
     values, weights = (
-        nodes.pivot_table(index="probe", columns="node", values=name, dropna=False, aggfunc="first") for name in ("eigenvalue", "value")
+        rows_of(own, metric=metric).pivot_table(index="probe", columns="node", values="value", dropna=False, aggfunc="first")
+        for metric in ("spectral_node", "spectral_weight")
     )
     density = Density(np.nan_to_num(values.to_numpy(float)), weights.fillna(0.0).to_numpy(float), 0)
     return Spectrum(density, float(rows_of(own, metric="loss")["value"].mean()))

@@ -129,6 +129,8 @@ def _relief(axes: Axes3D, plane: Plane, scale: Scale) -> None:
     axes.set_zlim(low, high)
     axes.view_init(elev=35, azim=-55)
     axes.tick_params(labelsize=7, pad=-2)
+    axes.set_xlabel("first direction", fontsize=7, labelpad=-8)
+    axes.set_ylabel("second direction", fontsize=7, labelpad=-8)
     axes.set_xticks([plane.xs[0], 0.0, plane.xs[-1]])
     axes.set_yticks([plane.ys[0], 0.0, plane.ys[-1]])
     if logarithmic:

@@ -103,5 +103,6 @@ def _densities(init: str) -> Iterator[Record]:
         nodes = SHARP[init] * sharp * np.array([-0.1, 0.0, 0.02, 0.1, 0.3, 1.0])
         for probe, node in itertools.product(range(4), range(6)):
             weight = (0.01, 0.97, 0.01, 0.005, 0.004, 0.001)[node] * (1 + 0.01 * probe if node == 1 else 1.0)
-            yield _row("density", init, "spectral_weight", weight, at=at, probe=probe, node=node, eigenvalue=float(nodes[node]))
+            yield _row("density", init, "spectral_weight", weight, at=at, probe=probe, node=node)
+            yield _row("density", init, "spectral_node", float(nodes[node]), at=at, probe=probe, node=node)
         yield _row("density", init, "loss", loss(init, 0, 0) if at == "start" else SHARED, at=at)

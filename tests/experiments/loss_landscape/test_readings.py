@@ -180,7 +180,8 @@ def test_shares_of_negative_curvature_and_the_edge_of_stability() -> None:
     rows: list[dict[str, Any]] = [{**density, "metric": "loss", "value": 3.0, "probe": None}]
     for probe, share in enumerate((0.8, 0.9, 1.0)):  # of eigenvalue -5; some lie at 100, and none, near to it, just below zero
         for node, (eigenvalue, weight) in enumerate(((-5.0, share), (-0.5, 0.0), (100.0, 1 - share))):
-            rows.append({**density, "metric": "spectral_weight", "value": weight, "probe": probe, "node": node, "eigenvalue": eigenvalue})
+            known = {"spectral_node": eigenvalue, "spectral_weight": weight}
+            rows += [{**density, "metric": metric, "value": value, "probe": probe, "node": node} for metric, value in known.items()]
     known = {"preconditioned_lambda_max": 19.0, "stability_limit": 38.0}
     rows += [{**where, "phase": "curvature", "at": "path", "metric": key, "value": value} for key, value in known.items()]
     found = findings(pd.DataFrame(rows))

@@ -64,9 +64,7 @@ def test_eigenvalues_along_the_way_are_the_hessians_own(rows: Rows) -> None:
     where = {"init": "pretrained", "trains": "full", "seed": 0, "at": "end"}
     largest = read(rows, phase="curvature", metric="lambda_max", **where)
     nodes = [
-        row["eigenvalue"]
-        for row in rows
-        if row["phase"] == "density" and row["metric"] == "spectral_weight" and where.items() <= row.items()
+        row["value"] for row in rows if row["phase"] == "density" and row["metric"] == "spectral_node" and where.items() <= row.items()
     ]
     assert max(nodes) == pytest.approx(largest, rel=0.05)
     assert read(rows, phase="curvature", metric="preconditioned_lambda_max", **where) != pytest.approx(largest, rel=0.5)
