@@ -18,7 +18,8 @@ TINY = (
     "--config.pretraining.bases=1",
     "--config.seeds=1",
     "--config.inits=pretrained,random",
-    "--config.rank=2",
+    "--config.rank=0",
+    "--config.source=text:research/**/*.py",
     "--config.sequences=8",
     "--config.stability.rounds=2",
 )
