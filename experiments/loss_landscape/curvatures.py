@@ -4,7 +4,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from experiments.loss_landscape.axes import FULL, LandscapeSweep
 from experiments.loss_landscape.ground import Ground, Point, Weights, in_groups
 from experiments.loss_landscape.levels import level, nearest
 from experiments.loss_landscape.paths import Followed
+from experiments.loss_landscape.points import Wanted, chosen, losses_read, wanted
 from research.analysis.curvature import WHOLE, hutchinson, quadratic_forms
 from research.analysis.lanczos import Tridiagonal, nodes_and_weights, ritz, tridiagonal, truncated
 from research.analysis.products import hessian
@@ -35,17 +36,8 @@ LEAD = ("pretrained", "random")  # whose densities, and whose curvature as Adam 
 UNITS = {"loss": "bits/byte", "spectral_weight": "1", "gradient_norm": "nats", "noise_scale": "sequences"}
 
 
-class Wanted(NamedTuple):
-    """A point that is to be read: its coordinates, where on the way it lies, and what makes it."""
-
-    where: dict[str, Any]
-    at: str
-    step: int
-    make: Callable[[], Point]
-
-
 class Curvature:
-    """Reads the curvature of a run's points, a few at a time, by two programs over the devices: Lanczos, and what needs no iteration."""
+    """Reads the curvature of a run's points, a few at a time, by programs over the devices: the loss, Lanczos, what needs no iteration."""
 
     def __init__(self, runner: Runner, sweep: LandscapeSweep, ground: Ground) -> None:
         self._runner, self._sweep, self._ground = runner, sweep, ground
@@ -53,29 +45,35 @@ class Curvature:
         self._size = jax.device_count() * (1 if large else 2)  # of a group: each further size would be compiled anew
         spec = ground.tasks[FULL].optimizer
         self._lanczos = {name: spread(functools.partial(_lanczos, loss, sweep, spec)) for name, loss in ground.losses.items()}
-        self._rest = {
-            name: spread(
-                functools.partial(_rest, loss, sweep.curvature["probes"]) if name == FULL else functools.partial(_loss_alone, loss)
-            )
-            for name, loss in ground.losses.items()
-        }
+        self._losses = {name: spread(functools.partial(_loss, loss)) for name, loss in ground.losses.items()}
+        self._rest = spread(functools.partial(_rest, ground.losses[FULL], sweep.curvature["probes"]))
+
+    def losses(self, wanted: Sequence[Wanted]) -> Iterator[Rows]:
+        """Yields the losses of the points that do not stand yet."""
+        for group in self._open(wanted, "loss"):
+            found = self._losses[group[0].where["trains"]](self._own([one.make() for one in group]), self._ground.rows)
+            values = (float(loss) * self._ground.bits for loss in found)
+            yield [self._row(one.where, one.at, one.step, "loss", value) for one, value in zip(group, values, strict=False)]
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[Rows]:
-        """Yields the records of the points that do not stand yet."""
+        """Yields the curvature of the points that do not stand yet: of everything, or, in an adapter's coordinates, eigenvalues alone."""
+        for group in self._open(wanted, "lambda_max"):
+            trains, points = group[0].where["trains"], [one.make()._replace(seen=None) for one in group]  # of the Hessian itself
+            found, rest = self._tridiagonal(trains, points, [KEY] * len(points)), {}
+            if trains == FULL:
+                rest = self._rest(self._own(points), self._ground.rows, jax.random.key_data(jax.random.key(KEY + 1)))
+            every = zip(group, found, _each(rest, len(group)), strict=True)
+            yield [row for one, tri, numbers in every for row in self._rows(one, tri, numbers)]
+
+    def _open(self, wanted: Sequence[Wanted], metric: str) -> Iterator[Sequence[Wanted]]:
+        """Groups of points of one shape without a record, under a bar."""
         records = self._runner.workdir.records
-        open_ = [one for one in wanted if not records.has(**one.where, phase="curvature", at=one.at, step=one.step, metric="lambda_max")]
-        with timed("curvature", self._runner.workdir.timings.append), self._runner.progress.task("curvature", len(open_)) as bar:
-            for trains, some in itertools.groupby(open_, key=lambda one: one.where["trains"]):
+        open_ = [one for one in wanted if not records.has(**one.where, phase="curvature", at=one.at, step=one.step, metric=metric)]
+        name = "curvature" if metric == "lambda_max" else "losses of ways"
+        with timed(name, self._runner.workdir.timings.append), self._runner.progress.task(name, len(open_)) as bar:
+            for _, some in itertools.groupby(open_, key=lambda one: one.where["trains"]):
                 for group in in_groups(list(some), self._size):
-                    points = [one.make()._replace(seen=None) for one in group]  # of the Hessian itself
-                    found = self._tridiagonal(trains, points, [KEY] * len(points))
-                    own = self._filled([(point.moves, point.stays) for point in points])
-                    rest = self._rest[trains](own, self._ground.rows, jax.random.key_data(jax.random.key(KEY + 1)))
-                    yield [
-                        row
-                        for one, tri, numbers in zip(group, found, _each(rest, len(group)), strict=True)
-                        for row in self._rows(one, tri, numbers)
-                    ]
+                    yield group
                     bar.advance(len(group))
 
     def read_as_adam(self, points: Sequence[Point]) -> Rows:
@@ -114,13 +112,15 @@ class Curvature:
         found = self._lanczos[trains](self._filled(own), self._ground.rows)
         return [truncated(Tridiagonal(*one)) for one in _each((found.diagonal, found.beside), len(points))]
 
+    def _own(self, points: Sequence[Point]) -> Any:
+        return self._filled([(point.moves, point.stays) for point in points])
+
     def _filled(self, own: Sequence[Any]) -> Any:
         return stacked([*own, *[own[-1]] * (self._size - len(own))])
 
     def _rows(self, one: Wanted, tri: Tridiagonal, found: Mapping[str, Any]) -> Rows:
         (largest, residual), (smallest, _) = _outermost(tri, "largest"), _outermost(tri, "smallest")
         known = {"lambda_max": largest, "lambda_max_residual": residual, "lambda_min": smallest}
-        known |= {"loss": float(found["loss"]) * self._ground.bits}
         if "large" in found:
             known["gradient_norm"] = float(np.sqrt(found["large"]))
         if "large" in found and (n := len(self._ground.rows)) > 1:
@@ -138,10 +138,12 @@ class Curvature:
 
 
 def read(runner: Runner, sweep: LandscapeSweep, ground: Ground, weights: Weights, followed: Followed) -> Iterator[Rows]:
-    """Yields the curvature at the start, along the way and at the end; as Adam sees it; and densities where losses are alike, too."""
+    """Yields the curvature at the start, at the end and around one loss; as Adam sees it; and densities where losses are alike, too."""
     reader, records = Curvature(runner, sweep, ground), runner.workdir.records
-    yield from reader.read(wanted(sweep, weights, followed))
+    points = wanted(sweep, weights, followed)
+    yield from reader.losses(points)
     lead = [init for init in sweep.inits if init in LEAD]
+    yield from reader.read(chosen(points, losses_read(runner), lead))
     ways = [way for way in (followed.points if followed.steps else ()) if way[0].where["init"] in lead and way[0].where["seed"] == 0]
     for way in ways:
         if not records.has(**{**way[-1].where, "phase": "curvature"}, metric="preconditioned_lambda_max", step=way[-1].step):
@@ -150,26 +152,11 @@ def read(runner: Runner, sweep: LandscapeSweep, ground: Ground, weights: Weights
         yield from _densities(runner, reader, weights, followed, lead)
 
 
-def wanted(sweep: LandscapeSweep, weights: Weights, followed: Followed) -> list[Wanted]:
-    """Returns the points whose curvature is read, those of one shape together."""
-    found = [Wanted(_plain(c), "start", 0, functools.partial(weights.start, c)) for c in sweep.starts()]
-    for cell in (cell for cell in weights.cells if cell.coordinates["run"] == 0):
-        where = _plain(cell.coordinates)
-        if cell.shape == FULL and followed.steps:
-            found += [
-                Wanted(where, "end" if step == followed.steps[-1] else "path", step, functools.partial(followed.point, cell, step))
-                for step in followed.steps
-            ]
-        else:
-            found.append(Wanted(where, "end", sweep.steps, functools.partial(weights.end, cell)))
-    return sorted(found, key=lambda one: str(one.where["trains"]))
-
-
 def _densities(runner: Runner, reader: Curvature, weights: Weights, followed: Followed, lead: Sequence[str]) -> Iterator[Rows]:
-    rows = [row for row in runner.workdir.records.rows if row.get("phase") == "curvature" and row.get("trains") == FULL]
+    rows = losses_read(runner)
     alike = level(rows)
     for init in lead:
-        own = [row for row in rows if row["init"] == init and row["seed"] == 0 and row["metric"] == "loss"]
+        own = [row for row in rows if row["init"] == init and row["seed"] == 0]
         chosen: dict[str, Mapping[str, Any]] = {
             "start": min(own, key=lambda row: row["step"]),
             "end": max(own, key=lambda row: row["step"]),
@@ -189,10 +176,6 @@ def _point(row: Mapping[str, Any], weights: Weights, followed: Followed) -> Poin
         return weights.start(row)
     cell = next(c for c in weights.cells if c.shape == FULL and all(c.coordinates[name] == row[name] for name in ("init", "seed", "run")))
     return followed.point(cell, row["step"]) if followed.steps else weights.end(cell)
-
-
-def _plain(coordinates: Any) -> dict[str, Any]:
-    return {name: value for name, value in coordinates.items() if name not in ("phase", "chosen_for")}
 
 
 def _outermost(found: Tridiagonal, end: str) -> tuple[float, float]:
@@ -215,14 +198,13 @@ def _lanczos(loss: Callable[..., Array], sweep: LandscapeSweep, spec: OptimizerS
 
 
 def _rest(loss: Callable[..., Array], probes: int, point: Any, rows: Array, key: Array) -> dict[str, Array]:
-    """Loss, v'Hv of each probe, and squared norms of gradients at one point; traced."""
+    """v'Hv of each probe, and squared norms of gradients at one point; traced."""
     moves, stays = point
     small, large = squared_norms(loss, moves, stays, rows)
     forms = quadratic_forms(hessian(loss), moves, (stays, rows), jax.random.wrap_key_data(key), probes) if probes else jnp.zeros(0)
-    return {"loss": loss(moves, (stays, rows)), "forms": forms, "small": small, "large": large}
+    return {"forms": forms, "small": small, "large": large}
 
 
-def _loss_alone(loss: Callable[..., Array], point: Any, rows: Array, key: Array) -> dict[str, Array]:
-    """The loss at one point: all that is read in an adapter's coordinates beside Lanczos; traced."""
+def _loss(loss: Callable[..., Array], point: Any, rows: Array) -> Array:
     moves, stays = point
-    return {"loss": loss(moves, (stays, rows))}
+    return loss(moves, (stays, rows))

@@ -49,6 +49,15 @@ def crossing(way: Sequence[tuple[float, float]], loss: float) -> tuple[int, floa
     return place, (before - loss) / (before - after)
 
 
+def around(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], tuple[int, int]]:
+    """Returns of each run the steps of the two readings between which it falls to the lowest loss that all reach; of none without one."""
+    alike = level(rows)
+    if alike is None:
+        return {}
+    found = {run: (way, crossing(way, alike)) for run, way in ways(rows).items()}
+    return {run: (way[place[0] - 1][0], way[place[0]][0]) for run, (way, place) in found.items() if place is not None}
+
+
 def at_crossing(way: Sequence[tuple[float, float]], values: Sequence[float], loss: float) -> float | None:
     """Returns what other readings of a way, in the same places, are where its loss first falls to `loss`: linear between two of them."""
     found = crossing(way, loss)

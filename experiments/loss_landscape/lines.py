@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.loss_landscape.axes import FULL, LandscapeSweep
-from experiments.loss_landscape.ground import Ground, Point, Weights
-from research.analysis.landscape import barrier
+from experiments.loss_landscape.ground import Ground, Weights
+from research.analysis.landscape import Barrier, barrier
 from research.analysis.matching import match_permutations
 from research.cells.runner import Runner
 from research.cells.setting import Cell
@@ -51,40 +52,42 @@ def read(runner: Runner, sweep: LandscapeSweep, ground: Ground, weights: Weights
     symmetries = decoder_symmetries(config) if small else ()
     with timed("barriers", runner.workdir.timings.append), runner.progress.task("barriers", len(todo)) as bar:
         for pair in todo:
-            where = {**_where(pair), "phase": "barrier"}
-            if not records.has(**where, metric="barrier"):
-                first, seconds = _ends(pair, weights, symmetries)
-                yield [
-                    row
-                    for matching, second in seconds.items()
-                    for row in _rows(runner, ground, sweep, {**where, "matching": matching}, (first, second))
-                ]
+            if not records.has(**_where(pair), metric="barrier"):
+                yield list(_rows(runner, ground, pair, _barriers(pair, ground, sweep, weights, symmetries)))
             bar.advance()
 
 
-def _ends(pair: Pair, weights: Weights, symmetries: Sequence[Symmetry]) -> tuple[Point, dict[str, Point]]:
-    """The first end of a line, and the second as it is and, of two that were trained, matched to the first."""
+def _barriers(pair: Pair, ground: Ground, sweep: LandscapeSweep, weights: Weights, symmetries: Sequence[Symmetry]) -> dict[str, Barrier]:
+    """The barriers of a line: as its ends are, and, of two that were trained, with the units of the second matched to the first."""
     second = weights.end(pair.second)
-    if pair.first is None:
-        return weights.start(pair.second.coordinates), {"raw": second}
-    first = weights.end(pair.first)
-    if not symmetries:
-        return first, {"raw": second}
+    first = weights.start(pair.second.coordinates) if pair.first is None else weights.end(pair.first)
+    batch, points = ground.batch(second), sweep.grids["line"]
+    raw = barrier(ground.loss(second), first.moves, second.moves, batch, points)
+    if pair.first is None or not symmetries:
+        return {"raw": raw}
     matched, _ = match_permutations(first.moves, second.moves, symmetries)
-    return first, {"raw": second, "matched": second._replace(moves=matched)}
+    if all(map(np.array_equal, jax.tree.leaves(matched), jax.tree.leaves(second.moves))):  # no unit has moved
+        return {"raw": raw, "matched": raw}
+    return {"raw": raw, "matched": barrier(ground.loss(second), first.moves, matched, batch, points)}
 
 
 def _where(pair: Pair) -> dict[str, Any]:
     own = pair.second.coordinates
     where = {name: own[name] for name in ("init", "arm", "trains", "rank", "learning_rate", "seed", "run", "base")}
     other = own if pair.first is None else pair.first.coordinates
-    return {**where, "pair": pair.kind, "other_seed": other["seed"], "other_run": other["run"]}
+    return {**where, "phase": "barrier", "pair": pair.kind, "other_seed": other["seed"], "other_run": other["run"]}
 
 
-def _rows(runner: Runner, ground: Ground, sweep: LandscapeSweep, where: Mapping[str, Any], ends: tuple[Point, Point]) -> Rows:
-    first, second = ends
-    found = barrier(ground.loss(second), first.moves, second.moves, ground.batch(second), sweep.grids["line"])
-    row = {"experiment": runner.setting.experiment, "cell": "", **where, "step": second.step}
-    finite = bool(np.isfinite(found.height))
-    height = {**row, "metric": "barrier", "value": rounded(found.height * ground.bits) if finite else None, "unit": "bits/byte"}
-    return [height if finite else height | {"note": "not finite"}, {**row, "metric": "barrier_at", "value": rounded(found.at), "unit": "1"}]
+def _rows(runner: Runner, ground: Ground, pair: Pair, found: Mapping[str, Barrier]) -> Iterator[dict[str, Any]]:
+    step = runner.setting.budgets[-1]
+    for matching, one in found.items():
+        row = {
+            "experiment": runner.setting.experiment,
+            "cell": "",
+            **_where(pair),
+            "matching": matching,
+            "step": runner.setting.budgets[-1],
+        }
+        height = {**row, "metric": "barrier", "value": rounded(one.height * ground.bits), "unit": "bits/byte"}
+        yield height if np.isfinite(one.height) else height | {"value": None, "note": "not finite"}
+        yield {**row, "metric": "barrier_at", "value": rounded(one.at), "unit": "1"}

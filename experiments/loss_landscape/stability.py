@@ -68,7 +68,9 @@ def _last_losses(runner: Runner, cells: Sequence[Cell], rates: np.ndarray, steps
 def _trained(runner: Runner, cells: Sequence[Cell], rates: np.ndarray, steps: int) -> np.ndarray:
     """Training losses (cell, step) in nats at these rates, by the programs that trained the cells."""
     setting, functions = runner.setting, runner.programs[FULL]
-    width, bases, losses = setting.widths[FULL], runner.placed(cells[0].base), []
+    devices = setting.mesh.shape["member"]
+    width = min(setting.widths[FULL], -(-len(cells) // devices) * devices)  # fewer than were trained: empty places would be trained, too
+    bases, losses = runner.placed(cells[0].base), []
     for place in range(0, len(cells), width):
         some = list(range(place, min(place + width, len(cells))))
         filled = [some[min(i, len(some) - 1)] for i in range(width)]
