@@ -49,6 +49,20 @@ def kl_divergence(model: Model, variables: Variables, batch: Batch, reference: A
     return _mean("kl", _by_token(of, model, (variables, reference), batch, key), batch["weights"])
 
 
+def anchored(
+    model: Model, variables: Variables, batch: Batch, reference: Any, key: Array | None = None, *, loss: Loss = cross_entropy
+) -> tuple[Array, Metrics]:
+    """Returns `loss` plus strength / 2 sum_i importance_i (theta_i - start_i)^2 in nats; the metrics are those of `loss`.
+
+    reference: {"params": start, "importance": a tree like it, "strength": a scalar}. Importance 1 is L2-SP (Li, Grandvalet and Davoine 2018,
+    arXiv 1802.01483, eq. 2), a Fisher diagonal is elastic weight consolidation (Kirkpatrick et al. 2017, arXiv 1612.00796, eq. 3).
+    """
+    value, metrics = loss(model, variables, batch, None, key)
+    start, importance = reference["params"], reference["importance"]
+    moved = jax.tree.map(lambda at, begun, weight: (weight * jnp.square(at - begun)).sum(), variables["params"], start, importance)
+    return value + 0.5 * reference["strength"] * jax.tree.reduce(jnp.add, moved), metrics
+
+
 def _mean(name: str, values: Metrics, weights: Array) -> tuple[Array, Metrics]:
     metrics = {metric: value * weights for metric, value in values.items()}
     return metrics[name].sum() / jnp.maximum(weights.sum(), 1.0), {**metrics, "weight": weights}

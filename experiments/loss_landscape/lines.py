@@ -86,7 +86,7 @@ def _rows(runner: Runner, ground: Ground, pair: Pair, found: Mapping[str, Barrie
             "cell": "",
             **_where(pair),
             "matching": matching,
-            "step": runner.setting.budgets[-1],
+            "step": step,
         }
         height = {**row, "metric": "barrier", "value": rounded(one.height * ground.bits), "unit": "bits/byte"}
         yield height if np.isfinite(one.height) else height | {"value": None, "note": "not finite"}
