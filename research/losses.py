@@ -54,7 +54,7 @@ def anchored(
 ) -> tuple[Array, Metrics]:
     """Returns `loss` plus strength / 2 sum_i importance_i (theta_i - start_i)^2 in nats; the metrics are those of `loss`.
 
-    reference: {"params": start, "importance": a tree like it, "strength": a scalar}. Importance 1 is L2-SP (Li, Grandvalet and Davoine 2018,
+    reference: {"params": start, "importance": a tree like it, "strength": a scalar}. Importance 1 is L2-SP (Li et al. 2018,
     arXiv 1802.01483, eq. 2), a Fisher diagonal is elastic weight consolidation (Kirkpatrick et al. 2017, arXiv 1612.00796, eq. 3).
     """
     value, metrics = loss(model, variables, batch, None, key)

@@ -38,7 +38,7 @@ class Programs:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _compiled(self, shape: str) -> Population:
-        return ahead(self._built[shape], self._bases, self._windows[shape], self._batches, self._tasks[shape].compares)
+        return ahead(self._built[shape], self._bases, self._windows[shape], self._batches, self._tasks[shape].further)
 
     def __getitem__(self, shape: str) -> Population:
         return self._ahead[shape].result() if shape in self._ahead else self._built[shape]

@@ -13,7 +13,10 @@ from research.data.vocabulary import Vocabulary
 
 
 class Cell(NamedTuple):
-    """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member."""
+    """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member.
+
+    strength, importance: as in `Members`, places. replayed: share of its examples that come from the setting's windows to replay.
+    """
 
     fingerprint: str
     coordinates: Mapping[str, Any]
@@ -23,6 +26,9 @@ class Cell(NamedTuple):
     learning_rate: float
     seed: int
     reference: int | None = None
+    strength: float | None = None
+    importance: int | None = None
+    replayed: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +36,8 @@ class Setting:
     """What all cells of a run share: data, mesh, budgets (steps at which losses are measured, the last ends training), measures by phase.
 
     widths: members of one program, by shape. keep: whether the weights of a cell with these coordinates become an artifact at a step,
-    one of `kept_at`, which the end is among. unit: of the training loss. vocabulary: of windows of text.
+    one of `kept_at`, which the end is among. unit: of the training loss. vocabulary: of windows of text. replay: how many of the windows,
+    the last ones, are there to be replayed.
     """
 
     experiment: str
@@ -46,6 +53,7 @@ class Setting:
     kept_at: tuple[int, ...] = ()
     unit: str = "bits/byte"
     vocabulary: Vocabulary | None = None
+    replay: int = 0
 
 
 def kept_as(cell: Cell, step: int, last: int) -> str:

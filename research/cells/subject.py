@@ -49,7 +49,8 @@ class Prepared:
 
     bases: what cells start from. rows: of data to train on. measures: by phase. data: fingerprints that cells are named by. cell:
     coordinates with their learning rate -> the cell, its name left "". before: records that need no training. after: records that need
-    the trained cells. keep: whether the weights of a cell with these coordinates become an artifact at a step.
+    the trained cells. keep: whether the weights of a cell with these coordinates become an artifact at a step. replay: how many of the
+    rows, the last ones, are there to be replayed.
     """
 
     bases: Bases
@@ -60,6 +61,7 @@ class Prepared:
     before: Callable[[Runner], Iterable[Rows]] = lambda runner: ()
     after: Callable[[Runner, Sequence[Cell]], Iterable[Rows]] = lambda runner, cells: ()
     keep: Callable[[Coordinates, int], bool] = lambda coordinates, step: False
+    replay: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Subject:
             budgets_of(self.sweep.steps, self.chunk, self.kept_at),
             self.unit,
             self.vocabulary,
+            prepared.replay,
         )
 
 

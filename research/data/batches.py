@@ -9,6 +9,8 @@ import numpy as np
 from research.data.vocabulary import Vocabulary
 from research.errors import UsageError
 
+REPLAY = 2**32  # epochs of what is replayed are numbered from here
+
 
 def windows(stream: np.ndarray, length: int) -> np.ndarray:
     """Returns (n, length + 1) windows of `stream`; neighbors share one token, so each token but the first is a target once.
@@ -36,6 +38,24 @@ def orders(seeds: Sequence[int], first_step: int, steps: int, batch_size: int, n
     chosen = slice(first - epochs.start * n, last - epochs.start * n)
     rows = [np.concatenate([_permutation(seed, epoch, n) for epoch in epochs])[chosen] for seed in seeds]
     return np.stack(rows).reshape(len(seeds), steps, batch_size)
+
+
+def replayed(order: np.ndarray, seeds: Sequence[int], shares: Sequence[float], first_step: int, counts: tuple[int, int]) -> np.ndarray:
+    """Returns an order (members, steps, batch) in which a share of each member's examples is replayed, as evenly spread as can be.
+
+    counts: windows that are fresh, and behind them windows to replay, of which each member sees a permutation of its own, again and again.
+    A replayed example stands in the place of a fresh one: all others stay where they were. A pure function of its arguments.
+    """
+    fresh, there = counts
+    place = first_step * order.shape[2] + np.arange(order[0].size).reshape(order.shape[1:])
+    found = order.copy()
+    for row, seed, share in zip(found, seeds, shares, strict=True):
+        before, after = np.floor(share * place).astype(int), np.floor(share * (place + 1)).astype(int)
+        again = before != after
+        if again.any():
+            passes = {epoch: _permutation(seed, REPLAY + epoch, there) for epoch in np.unique(before[again] // there)}
+            row[again] = fresh + np.array([passes[count // there][count % there] for count in before[again]], row.dtype)
+    return found
 
 
 @functools.lru_cache(64)  # each chunk of an epoch asks again

@@ -5,7 +5,7 @@ vmap, and each member scans over steps. Bases are stacked, shared and frozen; a 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +30,8 @@ class Members(NamedTuple):
     """What members differ in, one row each.
 
     Index of the base, rank of the adapter (or dimension of the subspace), peak learning rate, seed of everything drawn; where the loss
-    compares, index of the base that is its reference.
+    compares, index of the base that is its reference; where it is anchored there, how strongly, and the index of the tree in the stack of
+    bases that says how much each weight matters.
     """
 
     base: Any
@@ -38,6 +39,11 @@ class Members(NamedTuple):
     learning_rate: Any
     seed: Any
     reference: Any = None
+    strength: Any = None
+    importance: Any = None
+
+
+FURTHER = {"reference": jnp.int32, "strength": jnp.float32, "importance": jnp.int32}
 
 
 class MemberState(NamedTuple):
@@ -55,7 +61,8 @@ class Task:
 
     model: the plain model. adapter: its adapter, padded to the largest rank or dimension, or None.
     moves: patterns of what may move, in which layers where they are stacked: see `tree.of_layers`.
-    to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. compares: the loss needs a reference.
+    to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. compares: the loss needs a reference;
+    anchored: and a strength and an importance, too (`losses.anchored`).
     row: numbers in the example row that the model is traced with, where parameters depend on it.
     """
 
@@ -68,7 +75,13 @@ class Task:
     vmap: int = 1
     dropout: bool = False
     compares: bool = False
+    anchored: bool = False
     row: int = 9
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Returns which fields of `Members` its members have beside those that all have."""
+        return tuple(FURTHER) if self.anchored else ("reference",) if self.compares else ()
 
     @property
     def adapted(self) -> Model:
@@ -134,7 +147,12 @@ def train_member(task: Task, state: MemberState, member: Members, windows: Array
 
 
 def _reference(member: Members, bases: Any) -> Variables | None:
-    return None if member.reference is None else {"params": pick(bases, member.reference)}
+    if member.reference is None:
+        return None
+    found = {"params": pick(bases, member.reference)}
+    if member.strength is None:
+        return found
+    return {**found, "strength": member.strength, "importance": pick(bases, member.importance)}
 
 
 def evaluate_member(task: Task, state: MemberState, member: Members, bases: Any, batches: Array) -> Metrics:
@@ -194,14 +212,15 @@ def build(task: Task, bases: Any, mesh: Mesh) -> Population:
     )
 
 
-def ahead(functions: Population, bases: Any, windows: Any, batches: Any, compares: bool = False) -> Population:
-    """Returns `functions`, compiled now for arguments of these shapes; others are compiled when they come. `compares` as in the task.
+def ahead(functions: Population, bases: Any, windows: Any, batches: Any, further: Sequence[str] = ()) -> Population:
+    """Returns `functions`, compiled now for arguments of these shapes; others are compiled when they come. `further` as in the task.
 
     bases, windows (member, step, batch, time + 1) and batches (k, batch, time + 1) are arrays or shapes.
     """
     count = windows.shape[0]
-    types = (jnp.int32, jnp.int32, jnp.float32, jnp.uint32, *((jnp.int32,) if compares else ()))
-    members = Members(*(jax.ShapeDtypeStruct((count,), dtype) for dtype in types))
+    types = (jnp.int32, jnp.int32, jnp.float32, jnp.uint32)
+    own = {name: jax.ShapeDtypeStruct((count,), FURTHER[name]) for name in further}
+    members = Members(*(jax.ShapeDtypeStruct((count,), dtype) for dtype in types), **own)
     states = jax.eval_shape(functions.init, members, bases)
     return Population(
         _ahead(functions.init, members, bases),

@@ -1,0 +1,80 @@
+"""What does fine-tuning forget, and which method forgets least for what it learns?
+
+    python launch.py --config=configs/forgetting.py              about 8 minutes on 2 CPU cores
+    python launch.py --config=configs/forgetting.py:smoke        a minute, to see that everything works
+
+A decoder pretrained on `source` is tuned on `target` by each of `methods`, at the learning rate chosen for it on the target's validation
+part. What it learned (loss on the target) and what it lost (rise of the loss on the source's held-out part) are read along the way; at the
+end and once before, the Kullback-Leibler divergence of its predictions from the base's, exact over the vocabulary, on both texts.
+
+Methods, with a strength behind the @: full; lora@RANK; top@K (the last K layers, what stands behind them, and nothing else); l2sp@LAMBDA (a
+pull to the start, all weights alike); ewc@LAMBDA (a pull by the Fisher diagonal of the source; at 1 it is the source's loss to second
+order); replay@PERCENT (of the examples, from the source: they are counted as steps of the target's). On the line from the start to what
+training everything made of it, `alphas` are read, too (WiSE-FT: nothing is trained for it).
+
+Methods are compared where they have learned equally much: at the loss that is `equal_at` of the way from the untouched model to what full
+reaches. A method that never reaches it is reported so.
+
+Keys to change: base (own), source, target, methods, alphas, equal_at, fisher.labels (model: the Fisher matrix; data: the empirical one),
+fisher.sequences, seeds (bases), steps, read_at, kept_at, learning_rates.*, model.*
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+VARIANTS = {
+    "": "0.13 M parameters, code to generated sentences, 14 methods and strengths, 3 bases; about 8 minutes on 2 CPU cores",
+    "smoke": "the same path, tiny; about a minute, most of it compiling",
+}
+
+
+def default() -> dict[str, object]:
+    """Returns the default's values."""
+    return {
+        **base.text("stdlib:code", "generated:restaurants"),
+        "model": base.model(),
+        "pretraining": {**base.pretraining(), "bases": 3},
+        "optimizer": base.optimizer(),
+        "mesh": base.mesh(),
+        "adapter": {"targets": ("attention/", "mlp/"), "alpha": 16.0, "scaling": "standard", "dropout": 0.0, "form": "factored"},
+        "methods": (
+            *("full", "lora@1", "lora@4", "lora@16", "top@1"),
+            *("l2sp@0.001", "l2sp@0.01", "l2sp@0.1", "ewc@0.1", "ewc@1", "ewc@10"),
+            *("replay@1", "replay@5", "replay@10", "replay@25"),
+        ),
+        "alphas": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "equal_at": 0.8,
+        "fisher": {"labels": "model", "sequences": 256},
+        "learning_rates": {"full": (7e-4, 2.5e-3, 8e-3, 2.5e-2), "lora": (1e-3, 3e-3, 1e-2, 3e-2), "top": (1e-3, 3e-3, 1e-2, 3e-2)},
+        "seeds": 3,
+        "selection_seeds": 1,
+        "steps": 300,
+        "selection_steps": 0,
+        "batch_size": 4,
+        "read_at": (0.05, 0.1, 0.2, 0.35, 0.5, 0.75),
+        "kept_at": (0.2,),
+        "members": 0,
+    }
+
+
+CHANGES: dict[str, dict[str, object]] = {
+    "": {},
+    "smoke": {
+        "model": {"d_model": 32, "n_layers": 1, "max_length": 32, "d_mlp": 64},
+        "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
+        "pretraining": {"steps": 200, "batch_size": 16, "bases": 2},
+        "methods": ("full", "lora@2", "l2sp@0.01", "ewc@1", "replay@10"),
+        "alphas": (0.5,),
+        "fisher": {"sequences": 32},
+        "seeds": 2,
+        "steps": 40,
+        "read_at": (0.1, 0.25, 0.5),
+        "kept_at": (0.25,),
+    },
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the locked config of a variant."""
+    return base.changed(default(), CHANGES[variant])

@@ -1,0 +1,122 @@
+"""The axes of the experiment: method x strength x base, at the learning rate chosen for each."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from experiments.forgetting.methods import ANCHORED, FULL, LORA, Method, parse
+from research import tree
+from research.adapters.lora import targeted
+from research.adapters.sites import find_sites
+from research.cells.initializations import base_of
+from research.cells.pretraining import example_batch, parameter_shapes
+from research.cells.runs import SELECTION_SEEDS, LoRARuns, check_rates
+from research.cells.study import Study, model_of
+from research.cells.subject import chunk_of
+from research.errors import UsageError
+from research.losses import anchored
+from research.sweeps import grid
+from research.training.population import Task
+
+INIT = "pretrained"
+
+
+@dataclasses.dataclass(frozen=True)
+class ForgettingSweep(LoRARuns):
+    """The axes: method @ strength x base (seed).
+
+    methods: words, of which `full` is always one: all others are compared with it. alphas: of the way from the start to what training
+    everything made of it, where it is read (WiSE-FT). read_at: shares of the steps at which losses are read, kept_at: at which weights
+    are kept and compared with the start, beside the end. equal_at: share of what `full` learns at which what was lost is compared.
+    fisher: the config's section.
+    """
+
+    methods: tuple[str, ...]
+    alphas: tuple[float, ...]
+    read_at: tuple[float, ...]
+    kept_at: tuple[float, ...]
+    equal_at: float
+    fisher: Mapping[str, Any]
+    selection_steps: int
+    learning_rates: Mapping[str, tuple[float, ...]]
+    bases: int
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "ForgettingSweep":
+        """Returns the sweep of a plain config; raises UsageError for axes that cannot be."""
+        own = {field.name: config[field.name] for field in dataclasses.fields(cls) if field.name != "bases"}
+        return cls(**own, bases=config["pretraining"]["bases"] if config["base"] == "own" else 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        grid(methods=self.methods)
+        if FULL not in self.methods:
+            raise UsageError(f"methods = {','.join(self.methods)}: all are compared with full; add it")
+        for trains in {method.recipe.trains for method in self.parsed}:
+            check_rates(trains, self.learning_rates[trains])
+        for name in ("read_at", "kept_at", "alphas"):
+            if not all(0 < share < 1 for share in getattr(self, name)):
+                raise UsageError(f"{name} = {getattr(self, name)}: numbers between 0 and 1; both ends are there anyway")
+        if not 0 < self.equal_at < 1:
+            raise UsageError(f"equal_at = {self.equal_at}: a share between 0 and 1 of what full learns")
+        if self.fisher["labels"] not in ("model", "data") or self.fisher["sequences"] < 1:
+            raise UsageError("fisher.labels is model (the Fisher matrix) or data (the empirical one), fisher.sequences at least 1")
+        if not 0 <= self.selection_steps <= self.steps or self.selection_steps % chunk_of(self.steps):
+            raise UsageError(
+                f"selection_steps = {self.selection_steps}: 0 for all {self.steps} steps, or a multiple of {chunk_of(self.steps)}"
+            )
+
+    @property
+    def parsed(self) -> list[Method]:
+        """Returns the methods, taken apart."""
+        return [parse(word) for word in self.methods]
+
+    @property
+    def is_anchored(self) -> bool:
+        """Returns whether a method pulls weights to their start."""
+        return any(method.recipe.anchor for method in self.parsed)
+
+    def tasks(self, study: Study) -> dict[str, Task]:
+        """Returns what is trained, by shape; raises UsageError for ranks and layers that the model has not."""
+        model, shapes = model_of(study), parameter_shapes(model_of(study))
+        full = Task(model, None, ("^params/",), study.optimizer, study.to_batch, dropout=study.model.dropout > 0)
+        found = {FULL: full}
+        for recipe in (method.recipe for method in self.parsed):
+            if recipe.shape == ANCHORED:
+                found[ANCHORED] = dataclasses.replace(full, loss=anchored, compares=True, anchored=True)
+            elif recipe.layers:
+                found[recipe.shape] = dataclasses.replace(full, moves=_top(study, recipe.layers, tree.flatten({"params": shapes})))
+        if ranks := [method.recipe.rank for method in self.parsed if method.recipe.rank]:
+            spec = self.lora(self.adapter["targets"], max(ranks))
+            targeted(find_sites(model, shapes, example_batch()), spec, model.tied)  # targets and rank that do not fit: now
+            found[LORA] = dataclasses.replace(full, adapter=spec, moves=("^adapter/",), dropout=full.dropout or spec.dropout > 0)
+        return found
+
+    def selection(self) -> list[dict[str, Any]]:
+        """Returns the coordinates of the cells that learning rates are chosen by."""
+        cells = self._coordinates("select", range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds))
+        return [{**c, "learning_rate": rate} for c in cells for rate in self.learning_rates[c["trains"]]]
+
+    def results(self) -> list[dict[str, Any]]:
+        """Returns the coordinates of the cells that are read, without their learning rate."""
+        return list(self._coordinates("result", range(self.seeds)))
+
+    def _coordinates(self, phase: str, seeds: Iterable[int]) -> Iterator[dict[str, Any]]:
+        for method in self.parsed:
+            what = {"arm": method.word, "trains": method.recipe.trains, "rank": method.recipe.rank}
+            for seed in seeds:
+                where = {"phase": phase, "init": INIT, **what, "method": method.name, "strength": method.strength}
+                yield {**where, "seed": seed, "base": base_of(INIT, seed, self.bases)}
+
+
+def _top(study: Study, layers: int, leaves: Mapping[str, Any]) -> tuple[str, ...]:
+    """Patterns of what moves: the last layers, the norm behind them and the head, as far as the model has it."""
+    depth = study.model.n_layers
+    if layers > depth:
+        raise UsageError(f"methods has top@{layers}, and the model has {depth} layers")
+    last = range(depth - layers, depth)
+    own = [f"^params/layers/@{depth - layers}-{depth - 1}"] if study.model.scan else [f"^params/layers_{layer}/" for layer in last]
+    return (
+        *own,
+        *(pattern for pattern in ("^params/final_norm/", "^params/head/") if any(path.startswith(pattern[1:]) for path in leaves)),
+    )

@@ -1,0 +1,41 @@
+"""The table with which the report begins: a row for each method and strength."""
+
+from collections.abc import Sequence
+
+from research.analysis.wording import held, window_sentence
+from research.findings import Finding, Table, find, shown
+
+COLUMNS = ("method", "loss on the target (bits/byte)", "rise on the source", "rise at equal loss on the target", "the same, less full's")
+
+
+def word(f: Finding) -> str:
+    """Returns the word of the method of a finding."""
+    strength = f.where.get("strength")
+    return f.where["method"] if strength is None else f"{f.where['method']}@{strength:g}"
+
+
+def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
+    """Returns one table of what each method learned and lost."""
+    equal = [f for f in found if f.name == "source_rise_at_equal_target"]
+    table = []
+    for f in equal:
+        own = {"method": f.where["method"], "strength": f.where["strength"]}
+        less = find(found, "contrast", what="source_rise_at_equal_target", between=f"{word(f)} - full")
+        table.append(
+            (
+                word(f),
+                shown(find(found, "target_loss", **own)),
+                shown(find(found, "source_rise", **own), ".2f"),
+                shown(f, ".2f"),
+                shown(less, ".2f"),
+            )
+        )
+    if not table:
+        return ()
+    bits = next((f.where["bits"] for f in equal if f.where["bits"] is not None), None)
+    caption = (
+        f"What each method learned and lost, bits/byte: {held(equal)}; of the rise on the source at the end, over documents, too. Equal "
+        f"loss: {bits} bits/byte on the target, mean over bases. wise: the line from the start to full's end, on which nothing is "
+        f"trained.{window_sentence(found)}"
+    )
+    return (Table(COLUMNS, tuple(table), caption),)

@@ -1,0 +1,118 @@
+"""Tuned weights beside those that they started from: losses, Kullback-Leibler divergences and distances; and between the two (WiSE-FT)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+
+from experiments.forgetting.axes import ForgettingSweep
+from experiments.forgetting.methods import FULL
+from research import tree
+from research.adapters.merging import merge
+from research.cells.measures import BITS
+from research.cells.runner import Runner
+from research.cells.setting import Cell, kept_as
+from research.cells.study import Study, model_of
+from research.cells.subject import Rows
+from research.losses import cross_entropy, kl_divergence
+from research.records import rounded
+from research.runtime.provenance import timed
+from research.training.spread import spread
+
+WISE = "wise"
+
+
+class Point(NamedTuple):
+    """Plain weights that are compared with a base's: their coordinates, their step, and what makes them."""
+
+    where: Mapping[str, Any]
+    step: int
+    base: int
+    make: Callable[[], Any]
+
+
+def read(runner: Runner, sweep: ForgettingSweep, study: Study, cells: Sequence[Cell]) -> Iterator[Rows]:
+    """Yields what the weights of each cell became at each step that is kept, and what lies between full's ends and their start."""
+    measures = {m.metric: m for m in runner.setting.measures["result"]}
+    texts = {name: measures[f"{name}_loss"] for name in ("source", "target")}
+    rows = {name: m.batches[0].reshape(-1, m.batches.shape[-1]) for name, m in texts.items()}
+    size = {name: float(np.asarray(m.bytes)[0].sum()) for name, m in texts.items()}
+    compare = spread(_compared(study))
+    todo = [point for point in _points(runner, sweep, cells) if not runner.workdir.records.has(**point.where, step=point.step)]
+    with timed("divergences", runner.workdir.timings.append), runner.progress.task("divergences", len(todo)) as bar:
+        for first in range(0, len(todo), jax.device_count()):
+            some = todo[first : first + jax.device_count()]
+            pairs = [(point.make(), runner.setting.bases.params(point.base)) for point in some]
+            filled = [*pairs, *[pairs[-1]] * (jax.device_count() - len(some))]
+            found = compare(jax.tree.map(lambda *leaves: np.stack(leaves), *filled), rows)
+            yield [
+                row
+                for place, (point, pair) in enumerate(zip(some, pairs, strict=True))
+                for row in _rows(runner, point, {**_bits(found, size, place), "distance": _distance(*pair)})
+            ]
+            bar.advance(len(some))
+
+
+def _points(runner: Runner, sweep: ForgettingSweep, cells: Sequence[Cell]) -> Iterator[Point]:
+    last = runner.setting.budgets[-1]
+    for cell in cells:
+        where = {name: value for name, value in cell.coordinates.items() if name != "chosen_for"} | {"phase": "kept"}
+        for step in runner.setting.kept_at:
+            yield Point(where, step, cell.base, lambda cell=cell, step=step: weights(runner, cell, step))  # type: ignore[misc]
+        for alpha in sweep.alphas if cell.coordinates["arm"] == FULL else ():
+            between = {**where, "arm": f"{WISE}@{alpha:g}", "method": WISE, "strength": alpha}
+            yield Point(between, last, cell.base, lambda cell=cell, alpha=alpha: _between(runner, cell, alpha))  # type: ignore[misc]
+
+
+def weights(runner: Runner, cell: Cell, step: int) -> Any:
+    """Returns the plain weights that a cell had at a step, adapters merged."""
+    base = runner.setting.bases.params(cell.base)
+    kept = runner.workdir.load_artifact(kept_as(cell, step, runner.setting.budgets[-1]))
+    variables = tree.unflatten({**tree.flatten({"params": base}), **kept})
+    return jax.device_get(merge(variables))["params"] if "adapter" in variables else variables["params"]
+
+
+def _between(runner: Runner, cell: Cell, alpha: float) -> Any:
+    """Weights on the line from a start (0) to what became of it (1): WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903, eq. 1)."""
+    end = weights(runner, cell, runner.setting.budgets[-1])
+    return jax.tree.map(lambda at, to: (1 - alpha) * at + np.float32(alpha) * to, runner.setting.bases.params(cell.base), end)
+
+
+def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
+    """(weights, base), rows by text -> sums in nats by what and text; traced, a few windows at a time."""
+    model = model_of(study)
+    at_once = study.evaluation[1]
+
+    def sums(pair: tuple[Any, Any], rows: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+        own, base = ({"params": side} for side in pair)
+
+        def one(window: Array) -> dict[str, Array]:
+            batch = study.to_batch(window)
+            kl = kl_divergence(model, own, batch, base)[1]["kl"].sum()
+            return {"": cross_entropy(model, own, batch)[1]["nll"].sum(), "kl_": kl}
+
+        def of(windows: Array) -> dict[str, Array]:
+            found = jax.lax.map(one, windows.reshape(-1, min(at_once, len(windows)), windows.shape[1]))
+            return {what: values.sum() for what, values in found.items()}
+
+        return {name: of(windows) for name, windows in rows.items()}
+
+    return sums
+
+
+def _bits(found: Mapping[str, Mapping[str, np.ndarray]], size: Mapping[str, float], place: int) -> dict[str, float]:
+    return {f"{what}{name}": float(values[place]) / size[name] * BITS for name, own in found.items() for what, values in own.items()}
+
+
+def _distance(own: Any, base: Any) -> float:
+    squares = jax.tree.map(lambda one, other: np.square(np.float64(one) - np.float64(other)).sum(), own, base)
+    return float(np.sqrt(sum(jax.tree.leaves(squares))))
+
+
+def _rows(runner: Runner, point: Point, known: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+    start = {"experiment": runner.setting.experiment, "cell": "", **point.where, "step": point.step}
+    for metric, value in known.items():
+        row = {**start, "metric": metric, "value": rounded(value), "unit": "1" if metric == "distance" else "bits/byte"}
+        yield row if np.isfinite(value) else {**row, "value": None, "note": "diverged"}

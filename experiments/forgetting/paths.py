@@ -1,0 +1,107 @@
+"""The way of each method through the plane of two losses: what it learned of the target, and what it lost of the source."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from research.analysis.pareto import at_level, hypervolume
+
+FULL, WISE = "full", "wise"
+Way = tuple[np.ndarray, np.ndarray]
+
+
+class Arm(NamedTuple):
+    """A method at a strength, by its word."""
+
+    word: str
+    method: str
+    strength: float | None
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Returns the coordinates of a finding about it."""
+        return {"method": self.method, "strength": self.strength}
+
+
+def rows(results: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """Returns the records with these coordinates; none where nothing of the kind was read."""
+    for name, value in where.items():
+        if name not in results:
+            return results[:0]
+        results = results[results[name] == value]
+    return results.assign(value=pd.to_numeric(results["value"])) if "value" in results else results
+
+
+def arms(results: pd.DataFrame, wise: bool = False) -> list[Arm]:
+    """Returns the arms in the order of their results; with `wise`, behind them the way from the start to full's end as one."""
+    own = rows(results, phase="result").drop_duplicates("arm") if len(results) else results
+    found = [Arm(row.arm, row.method, None if pd.isna(row.strength) else float(row.strength)) for row in own.itertuples()]
+    return [*found, *([Arm(WISE, WISE, None)] if wise and len(rows(results, phase="kept", method=WISE)) else [])]
+
+
+def paths(results: pd.DataFrame) -> dict[tuple[str, int], Way]:
+    """Returns of each (arm, seed) the target's losses, and the rises of the source's, from the untouched model on (1 + budgets,).
+
+    The way of `wise` leads along alpha, from the start to full's end.
+    """
+    start = _start(results)
+    found: dict[tuple[str, int], Way] = {}
+    for (arm, seed), own in rows(results, phase="result").groupby(["arm", "seed"], sort=False):
+        found[arm, seed] = _way(own, "step", ("budget_target", "budget_source"), start.loc[seed])
+    between = rows(results, phase="kept", method=WISE)
+    if len(between):
+        last = rows(results, phase="kept", arm=FULL)
+        ends = last[last["step"] == last["step"].max()].assign(strength=1.0)
+        for seed, own in pd.concat([between, ends]).groupby("seed", sort=False):
+            found[WISE, seed] = _way(own, "strength", ("target", "source"), start.loc[seed])
+    return found
+
+
+def level(results: pd.DataFrame) -> pd.Series:
+    """Returns, by seed, the target's loss at which methods are compared: a share of the way from the untouched model to full's end."""
+    share, start = rows(results, phase="reference", metric="equal_at")["value"], _start(results)
+    ends = {seed: way[0][-1] for (arm, seed), way in paths(results).items() if arm == FULL}
+    if share.empty or not ends:
+        return pd.Series(dtype=float)
+    return pd.Series({seed: start.loc[seed, "budget_target"] * (1 - share.iloc[0]) + share.iloc[0] * end for seed, end in ends.items()})
+
+
+def lost_at(ways: Mapping[tuple[str, int], Way], arm: Arm, bits: pd.Series) -> pd.Series:
+    """Returns, by seed, the source's rise where an arm first reaches a loss on the target; null where it does not."""
+    own = {seed: way for (word, seed), way in ways.items() if word == arm.word}
+    read = {seed: at_level(way[0], way[1], float(bits[seed])) for seed, way in own.items() if np.isfinite(bits.get(seed, np.nan))}
+    return pd.Series(read, dtype=float).reindex(list(own))
+
+
+def volume(results: pd.DataFrame) -> dict[str, pd.Series]:
+    """Returns, by method and seed, the share of a rectangle that lies behind the front of all its strengths and readings.
+
+    The rectangle reaches from full's last loss on the target to the untouched model's, and from no rise to full's last one; what a method
+    learns beyond it, or where the source falls, counts for no more.
+    """
+    ways, found = paths(results), dict[str, dict[int, float]]()
+    methods = {arm.word: arm.method for arm in arms(results, wise=True)}
+    for seed in dict.fromkeys(seed for _, seed in ways):
+        full = ways.get((FULL, seed))
+        if full is None or not np.isfinite([full[0][-1], full[1][-1]]).all() or full[1][-1] <= 0 or full[0][-1] >= full[0][0]:
+            continue
+        corner, sides = np.array([full[0][0], full[1][-1]]), np.array([full[0][0] - full[0][-1], full[1][-1]])
+        for method in dict.fromkeys(methods.values()):
+            mine = [np.stack(way, axis=1) for (word, at), way in ways.items() if at == seed and methods[word] == method]
+            points = np.maximum(np.concatenate(mine), corner - sides)
+            found.setdefault(method, {})[seed] = hypervolume(points[np.isfinite(points).all(axis=1)], corner) / float(sides.prod())
+    return {method: pd.Series(values) for method, values in found.items()}
+
+
+def _start(results: pd.DataFrame) -> pd.DataFrame:
+    own = rows(results, phase="reference")
+    own = own[own["metric"].isin(["budget_target", "budget_source"])]
+    return own.pivot_table(index="seed", columns="metric", values="value").rename_axis(index=None)
+
+
+def _way(own: pd.DataFrame, along: str, names: tuple[str, str], start: pd.Series) -> Way:
+    table = own[own["metric"].isin(names)].pivot_table(index=along, columns="metric", values="value", dropna=False).sort_index()
+    learned, lost = (table[name].to_numpy(float) for name in names)
+    return np.append(start["budget_target"], learned), np.append(0.0, lost - start["budget_source"])

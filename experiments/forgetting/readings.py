@@ -1,0 +1,124 @@
+"""What a run says about forgetting: findings from its records alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.forgetting.paths import FULL, Arm, arms, level, lost_at, paths, rows, volume
+from research.analysis import described
+from research.analysis.contrasts import contrast, without_each
+from research.analysis.mediation import explained
+from research.findings import Estimate, Finding, finding
+
+LEAST = 3  # points, to fit a curve to
+EQUAL = "linear between readings of a run's way, the untouched model first"
+
+
+def findings(results: pd.DataFrame) -> list[Finding]:
+    """Returns rises and losses of each method, at the end and where all have learned equally, fronts, and what divergences explain."""
+    found = [*described.base(results), *described.window(results, {}), *_target(results), *_rates(results)]
+    found += [*_ends(results), *_equal(results), *_volumes(results), *_explained(results)]
+    return found
+
+
+def _target(results: pd.DataFrame) -> Iterator[Finding]:
+    for row in rows(results, metric="target").head(1).itertuples():
+        yield finding("target", {}, Estimate(1.0, None, None, 1, "set by the config", str(row.note)), "count")
+
+
+def _rates(results: pd.DataFrame) -> Iterator[Finding]:
+    for row in rows(results, phase="choice", metric="best_learning_rate").itertuples():
+        value = None if np.isnan(row.value) else float(row.value)
+        note = row.note if isinstance(getattr(row, "note", None), str) else ""
+        yield finding("learning_rate", {"method": row.arm}, Estimate(value, None, None, 1, "best of a grid by selection seeds", note), "1")
+
+
+def _ends(results: pd.DataFrame) -> Iterator[Finding]:
+    """At the last step: the loss on the target, and the rise of the source's with an interval over bases and documents."""
+    start = rows(results, phase="reference")
+    before = start[start["metric"] == "source_loss"].set_index("seed")["value"]
+    documents, sizes = _documents(start), rows(start, metric="document_bytes").sort_values("document")["value"].to_numpy(float)
+    rises: dict[Arm, tuple[pd.Series, pd.Series, np.ndarray | None]] = {}
+    for arm in arms(results):
+        own = rows(results, phase="result", arm=arm.word)
+        last = own[own["step"] == own["step"].max()]
+        learned, lost = (last[last["metric"] == name].set_index("seed") for name in ("target_loss", "source_loss"))
+        rise, bases = lost["value"] - before, lost["base"]
+        by_document = _documents(last)
+        replicates = None if by_document is None or documents is None else _left_out(by_document, documents, sizes)
+        rises[arm] = rise, bases, replicates
+        yield finding("target_loss", arm.where, contrast(learned["value"].to_numpy(), learned["base"].to_numpy()), "bits/byte")
+        yield finding("source_rise", arm.where, _over(rise, bases, replicates, sizes), "bits/byte")
+    beside = next(((rise, replicates) for arm, (rise, _, replicates) in rises.items() if arm.word == FULL), None)
+    for arm, (rise, bases, replicates) in rises.items():
+        if beside is not None and arm.word != FULL:
+            both = None if replicates is None or beside[1] is None else replicates - beside[1]
+            where = {"what": "source_rise", "between": f"{arm.word} - {FULL}"}
+            yield finding("contrast", where, _over(rise - beside[0], bases, both, sizes), "bits/byte")
+
+
+def _documents(own: pd.DataFrame) -> pd.DataFrame | None:
+    """Losses by seed and group of documents, None where none were read."""
+    some = rows(own, metric="document_loss")
+    return None if some.empty else some.pivot_table(index="seed", columns="document", values="value")
+
+
+def _left_out(after: pd.DataFrame, before: pd.DataFrame, sizes: np.ndarray) -> np.ndarray:
+    """The mean rise over seeds with one group of documents left out each."""
+    rise = (after - before.loc[after.index]).to_numpy(float)
+    kept: np.ndarray = without_each(np.nanmean(rise, axis=0), sizes)
+    return kept
+
+
+def _over(values: pd.Series, bases: pd.Series, replicates: np.ndarray | None, sizes: np.ndarray) -> Estimate:
+    weights = None if replicates is None else sizes
+    return contrast(values.to_numpy(float), bases.loc[values.index].to_numpy(), replicates, weights)
+
+
+def _equal(results: pd.DataFrame) -> Iterator[Finding]:
+    """The source's rise where each method has learned a share of what full learns, and its difference from full's, paired by seed."""
+    ways, bits = paths(results), level(results)
+    bases = rows(results, phase="result").groupby("seed")["base"].first()
+    mean = None if bits.empty else round(float(bits.mean()), 3)
+    read = {arm: lost_at(ways, arm, bits) for arm in arms(results, wise=True)}
+    full = next((values for arm, values in read.items() if arm.word == FULL), None)
+    for arm, values in read.items():
+        where = {**arm.where, "bits": mean}
+        if lost := int(values.isna().sum()):
+            note = f"does not reach {mean} bits/byte from {lost} of {len(values)} bases"
+            yield finding("source_rise_at_equal_target", where, Estimate(None, None, None, len(values), EQUAL, note), "bits/byte")
+            continue
+        own = bases.loc[values.index].to_numpy()
+        yield finding("source_rise_at_equal_target", where, contrast(values.to_numpy(), own), "bits/byte")
+        if full is not None and arm.word != FULL and full.notna().all():
+            between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {FULL}", "bits": mean}
+            yield finding("contrast", between, contrast((values - full.loc[values.index]).to_numpy(), own), "bits/byte")
+
+
+def _volumes(results: pd.DataFrame) -> Iterator[Finding]:
+    """The share of the plane of losses that each method's front leaves behind it, and its difference from full's."""
+    bases = rows(results, phase="result").groupby("seed")["base"].first()
+    found = volume(results)
+    for name, values in found.items():
+        own = bases.loc[values.index].to_numpy()
+        yield finding("hypervolume", {"method": name}, contrast(values.to_numpy(), own), "1")
+        if name != FULL and FULL in found:
+            where = {"what": "hypervolume", "between": f"{name} - {FULL}"}
+            yield finding("contrast", where, contrast((values - found[FULL]).to_numpy(), own), "1")
+
+
+def _explained(results: pd.DataFrame) -> Iterator[Finding]:
+    """How much of the source's rise, in logarithms, one curve through all methods explains, of divergences and of distance."""
+    own = rows(results, phase="kept")
+    if own.empty:
+        return
+    start = rows(results, phase="reference", metric="budget_source").set_index("seed")["value"]
+    table = own.pivot_table(index=["arm", "method", "seed", "step"], columns="metric", values="value").reset_index()
+    table["rise"] = table["source"] - table["seed"].map(start)
+    for on, column in (("target", "kl_target"), ("source", "kl_source"), ("distance", "distance")):
+        some: Any = table.dropna(subset=[column, "rise"])
+        if len(some) >= LEAST:
+            fit = explained(some[column].to_numpy(), some["rise"].to_numpy(), some["arm"].to_numpy(), some["seed"].to_numpy())
+            yield finding("kl_r2", {"on": on}, fit, "1")

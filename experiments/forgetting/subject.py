@@ -1,0 +1,131 @@
+"""What is swept: the pretrained decoder, tuned by each method; how much of the target it learns, and of the source it loses."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.forgetting import kept
+from experiments.forgetting.axes import INIT, ForgettingSweep
+from experiments.forgetting.methods import FISHER, parse
+from research.analysis.fisher import fisher_diagonal
+from research.cells import initializations
+from research.cells.bases import Bases, at_once
+from research.cells.described import described
+from research.cells.measures import Measure
+from research.cells.phases import document_sizes, reference, untouched
+from research.cells.pretraining import parameter_shapes
+from research.cells.runner import Runner
+from research.cells.setting import Cell
+from research.cells.starts import Phases, bases, layout_of
+from research.cells.study import Study, corpora, model_of, text_subject, whole
+from research.cells.subject import Prepared, Rows, Subject
+from research.data.batches import windows
+from research.data.corpus import Corpus
+from research.errors import UsageError
+from research.runtime.progress import Progress
+from research.runtime.provenance import timed
+from research.runtime.workdir import Workdir
+from research.training.processes import fetch
+
+KEY = 14
+APART = ("base", "methods", "alphas", "seeds", "selection_seeds", "selection_steps", "learning_rates", "mesh", "members", "equal_at")
+
+
+def forgetting_subject(config: Mapping[str, Any]) -> Subject:
+    """Returns the subject of a plain config; raises UsageError for what cannot be."""
+    sweep, study = ForgettingSweep.of(config), Study.of(config)
+    study.check_batches(sweep.batch_size)
+    tasks = sweep.tasks(study)
+    index = initializations.places((INIT,), sweep.all_seeds(), sweep.bases)
+    count = max(index.values()) + 1
+    added = _importances(count) if sweep.is_anchored else {}
+    if sweep.is_anchored and at_once(parameter_shapes(model_of(study)), count) < count:
+        raise UsageError("methods has l2sp or ewc, which take small models, all bases at once; leave them out of methods")
+    phases = Phases((sweep.selection(), sweep.results()), lambda c: parse(c["arm"]).recipe.shape)
+    layout = layout_of(study, tasks, phases, sweep, {**index, **added})
+
+    def cell(c: Mapping[str, Any]) -> Cell:
+        recipe, place = parse(c["arm"]).recipe, index[c["init"], c["seed"]]
+        own = Cell("", c, recipe.shape, place, recipe.rank or 0, c["learning_rate"], c["seed"], replayed=recipe.replayed)
+        if not recipe.anchor:
+            return own
+        importance = added[FISHER, place] if recipe.anchor == FISHER else added["everywhere", 0]
+        return own._replace(reference=place, strength=recipe.strength, importance=importance)
+
+    def prepare(workdir: Workdir, progress: Progress) -> Prepared:
+        source, target = corpora(study, (study.target,), workdir)
+        rows = [windows(corpus.parts["train"], study.model.max_length) for corpus in (target, source)]
+        own = bases(study, index, (source, target), workdir, progress)
+        if sweep.is_anchored:
+            with timed("fisher", workdir.timings.append):
+                own = with_importances(own, study, sweep, rows[1])
+
+        def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
+            yield from kept.read(runner, sweep, study, cells)
+
+        return Prepared(
+            own,
+            np.concatenate(rows),
+            _measures(study, source, target),
+            (source.fingerprint, target.fingerprint, *study.named_by),
+            cell,
+            before=lambda runner: [[*_known(runner, sweep, study), *untouched(runner, "full", index, sweep.bases)]],
+            after=after,
+            keep=lambda c, step: c["phase"] == "result",
+            replay=len(rows[1]),
+        )
+
+    share = {key: value for key, value in config.items() if key not in APART}
+    steps = len(sweep.selection()) * (sweep.selection_steps or sweep.steps) + len(sweep.results()) * sweep.steps
+    return text_subject(
+        study,
+        sweep,
+        layout,
+        share=share,
+        prepare=prepare,
+        read_at=sweep.read_at,
+        kept_at=sweep.kept_at,
+        selection_steps=sweep.selection_steps,
+        flops=study.flops(steps * sweep.batch_size, (INIT,), _read(study, sweep)),
+    )
+
+
+def with_importances(own: Bases, study: Study, sweep: ForgettingSweep, rows: np.ndarray) -> Bases:
+    """Returns the bases with, behind them, a tree of ones and the Fisher diagonal of each, from windows of the source (n, time + 1)."""
+    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), sweep.fisher["sequences"])).round().astype(int)]
+    model, key = model_of(study), jax.random.key(KEY)
+
+    @jax.jit
+    def diagonal(params: Any) -> Any:
+        return fisher_diagonal(model, params, chosen, study.to_batch, key, sweep.fisher["labels"])
+
+    starts = [own.params(place) for place in range(own.at_once)]
+    trees = [*starts, jax.tree.map(np.ones_like, starts[0]), *(fetch(diagonal(params)) for params in starts)]
+    return Bases(trees.__getitem__, len(trees), together=True)
+
+
+def _importances(count: int) -> dict[tuple[str, int], int]:
+    """Where the trees of `with_importances` stand in the stack."""
+    return {("everywhere", 0): count, **{(FISHER, place): count + 1 + place for place in range(count)}}
+
+
+def _known(runner: Runner, sweep: ForgettingSweep, study: Study) -> Rows:
+    experiment = runner.setting.experiment
+    equal, target = reference(experiment, "equal_at", sweep.equal_at, "1"), reference(experiment, "target", 1.0, "count")
+    return [equal, {**target, "note": study.target.source}, *described(experiment, study), *document_sizes(runner)]
+
+
+def _measures(study: Study, source: Corpus, target: Corpus) -> dict[str, tuple[Measure, ...]]:
+    selection = whole(study, target, "validation", "validation_loss")._replace(groups=None)
+    learned = whole(study, target, target.read, "target_loss", early="budget_target")._replace(groups=None)
+    return {"select": (selection,), "result": (learned, whole(study, source, source.read, "source_loss", early="budget_source"))}
+
+
+def _read(study: Study, sweep: ForgettingSweep) -> int:
+    """How many windows' forward passes all readings take, roughly."""
+    results, once = len(sweep.results()), study.read_windows(1)
+    ends = 2 * study.read_windows(study.target.test_bytes) + 2 * once * len(sweep.read_at)
+    points = results * (1 + len(sweep.kept_at)) + sweep.seeds * len(sweep.alphas)
+    return len(sweep.selection()) * study.read_windows(study.target.validation_bytes) + results * ends + 4 * points * once
