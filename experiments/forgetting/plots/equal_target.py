@@ -1,6 +1,7 @@
 """What the source lost where every method has the same loss on the target: one line per method and strength."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,15 +24,15 @@ def equal_target(found: Sequence[Finding]) -> Figure:
     if not known:
         return style.sentence("No comparison at equal target loss: this figure needs values of the finding 'source_rise_at_equal_target'.")
     with style.context():
-        figure = style.blank(7.0, 0.27 * len(read) + 1.3)
+        figure = style.blank(7.0, 0.235 * len(read) + 1.0)
         axes = figure.subplots()
         for place, f in enumerate(read):
             _line(axes, place, f)
         _view(axes, known)
-        full = [f.value for f in known if f.where["method"] == "full"]
+        full = [f.value for f in known if f.value is not None and f.where["method"] == "full"]
         if full:
-            axes.axvline(full[0], color="black", linewidth=1.0, linestyle=(0, (5, 2)), zorder=0.9)
-        axes.axvline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
+            axes.plot([full[0]] * 2, [-0.5, len(known) - 0.5], color="black", linewidth=1.0, linestyle=(0, (5, 2)), zorder=0.9)
+        axes.plot([0.0, 0.0], [-0.5, len(known) - 0.5], color=style.GRAY, linewidth=0.9, zorder=0.9)
         if len(known) < len(read):
             axes.axhline(len(known) - 0.5, color="#bbbbbb", linewidth=0.8)
         levels = _levels(read)
@@ -55,7 +56,7 @@ def caption(found: Sequence[Finding]) -> str:
     how = sorted({f.method for f in known if f.method and f.low is not None and f.high is not None})
     bars = f"Bars: {'; '.join(how)}" if how else "No intervals"
     open_ends = sum((f.low is None) != (f.high is None) for f in known)
-    ends = f" {open_ends} intervals are open at one end: an arrow there." if open_ends else ""
+    ends = f" Open at one end, an arrow there: {open_ends} of {len(known)} intervals." if open_ends else ""
     censored = len(read) - len(known)
     gone = f" {censored} of {len(read)} have no value, and stand below with the reason." if censored else ""
     levels = ", ".join(f"{level:.2f}" for level in _levels(read))
@@ -83,7 +84,7 @@ def _levels(read: Sequence[Finding]) -> list[float]:
 
 
 def _line(axes: Axes, place: int, f: Finding) -> None:
-    beside = {"xycoords": axes.get_yaxis_transform(), "va": "center", "fontsize": 8}
+    beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center", "fontsize": 8}
     if f.value is None:
         axes.annotate(shown(f), (0.015, place), color=style.GRAY, fontstyle="italic", **beside)
         return
@@ -91,7 +92,7 @@ def _line(axes: Axes, place: int, f: Finding) -> None:
     low, high = (f.value if end is None else end for end in (f.low, f.high))
     axes.plot([low, high], [place, place], color=look.color, linewidth=1.4, solid_capstyle="butt")
     axes.plot(f.value, place, color=look.color, marker=look.marker, markersize=methods.size(f.where["method"], 5.5), zorder=4)
-    axes.annotate(shown(f), (1.015, place), color="#333333", **beside)
+    axes.annotate(shown(f, ".3f"), (1.02, place), color="#333333", **beside)
 
 
 def _view(axes: Axes, known: Sequence[Finding]) -> None:
@@ -104,6 +105,7 @@ def _view(axes: Axes, known: Sequence[Finding]) -> None:
     axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     for place, f in enumerate(known):
         color = methods.looks([f.where["method"]])[f.where["method"]].color
-        for end, edge, marker in ((f.low, 0.0, "<"), (f.high, 1.0, ">")):
+        for end, edge, marker in ((f.low, axes.get_xlim()[0], "<"), (f.high, axes.get_xlim()[1], ">")):
             if end is None and not (f.low is None and f.high is None):
-                axes.plot(edge, place, color=color, marker=marker, markersize=4.5, transform=axes.get_yaxis_transform(), clip_on=False)
+                axes.plot([values[place], edge], [place, place], color=color, linewidth=1.4, linestyle=(0, (1.2, 1.2)))
+                axes.plot(edge, place, color=color, marker=marker, markersize=4.5, clip_on=False)

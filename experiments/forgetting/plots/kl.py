@@ -1,6 +1,7 @@
 """What the source lost against the KL from the base, on the target's contexts and on the source's: is it one curve for all methods?"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -27,11 +28,14 @@ def kl(results: pd.DataFrame, found: Sequence[Finding] = ()) -> Figure:
         figure = style.blank(max(3.5 * len(read), 5.0), 3.9)
         panels = figure.subplots(1, len(read), squeeze=False, sharey=True).ravel()
         for (side, own), axes in zip(read.items(), panels, strict=True):
-            _panel(axes, own, side)
+            _panel(axes, own)
             r2 = find(found, "kl_r2", on=side)
             axes.set_title(SIDES[side] + (f"\nR² = {shown(r2, '.2f')}" if r2 and r2.value is not None else ""), fontsize=9.5)
         every = pd.concat(read.values())
-        rows.vertical(panels[0], every["rise"], logarithmic=bool((every["rise"] > 0).all()))
+        rows.vertical(panels[0], every["rise"], logarithmic=True)
+        if (every["rise"] <= 0).any():
+            panels[0].axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
+            panels[-1].axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
         panels[0].set_ylabel(f"rise of the source's loss ({style.BITS})")
         style.legend_below(figure, [*methods.handles(methods.methods_of(every)), *_faces(every)])
         return figure
@@ -47,7 +51,11 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     said += f" No R²: {'; '.join(none)}." if none else ""
     lost = {side: int((readings["rise"].isna() | ~(readings[f"kl_{side}"] > 0)).sum()) for side in SIDES}
     gone = ", ".join(f"{n} of {len(readings)} {SIDES[side]}" for side, n in lost.items() if n)
-    other = "" if rows.on_own_texts(results) else " Rises are above the base's loss on the texts of the budgets: it was not read on these."
+    other = (
+        ""
+        if rows.on_own_texts(results)
+        else " Rises are above the base's loss on the texts of the budgets: it was not read on those of the KL."
+    )
     return (
         "Rise of the source's loss above the same base's against the forward KL from the base to what became of it, exact over the "
         f"vocabulary; a mark for each model (n = {rows.seeds(readings)} seeds of each strength), hollow at the budget before the last. "
@@ -64,16 +72,18 @@ def _readings(results: pd.DataFrame, side: str) -> pd.DataFrame:
     return own[own["rise"].notna() & (own["kl"] > 0)]
 
 
-def _panel(axes: Axes, own: pd.DataFrame, side: str) -> None:
+def _panel(axes: Axes, own: pd.DataFrame) -> None:
     for method, look in methods.looks(methods.methods_of(own)).items():
         for last, some in own[own["method"] == method].groupby("last"):
-            mark = {"markersize": methods.size(method, 4.5), "markerfacecolor": look.color if last else "white", "markeredgewidth": 0.8}
+            mark: dict[str, Any] = {
+                "markersize": methods.size(method, 4.5),
+                "markerfacecolor": look.color if last else "white",
+                "markeredgewidth": 0.8,
+            }
             axes.plot(some["kl"], some["rise"], color=look.color, marker=look.marker, linestyle="none", alpha=0.8, **mark)
     axes.set_xscale("log")
     style.plain_ticks(axes.xaxis)
     axes.set_xlabel(f"KL(base || tuned) ({style.BITS}, log scale)")
-    if (own["rise"] <= 0).any():
-        axes.axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
 
 
 def _faces(every: pd.DataFrame) -> list[Line2D]:

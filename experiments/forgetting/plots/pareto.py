@@ -1,7 +1,7 @@
 """What was learned of the target against what was lost of the source: every strength and budget, and the front of each method."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def pareto(results: pd.DataFrame, found: Sequence[Finding] = ()) -> Figure:
         axes.axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
         if np.isfinite(base):
             axes.plot([base], [0.0], **_STAR, linestyle="none", zorder=6)
-        _limits(axes, points, window, base)
+        _limits(axes, points, window)
         axes.set_xlabel(f"target loss ({style.BITS}); learned more: to the left")
         axes.set_ylabel(f"rise of the source's loss ({style.BITS})")
         star = Line2D([], [], linestyle="none", label="untouched", **_STAR)
@@ -60,10 +60,10 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     elsewhere = f" Hollow, with a dotted front: {', '.join(short)}, read on the texts of the KL, which are other ones." if short else ""
     return (
         "Loss on the target against what the source's loss rose above the same base's, down and left is better. Marks: means over seeds "
-        f"(n = {rows.seeds(readings)} each) of every strength and budget, large ones the last budget; thin lines join a strength's budgets. "
+        f"(n = {_counted(points)}) of every strength and budget, large ones the last budget; thin lines join a strength's budgets. "
         f"Steps: a method's front, of means that no other one of its own beats in both. {bars}"
-        f"Not means: a front of the best of noisy points looks better than it is.{elsewhere}"
-        f"{f' {off} points lie off the axes: arrows at the edge.' if off else ''}{rows.lost(readings)}"
+        f"A front of noisy means looks better than it is.{elsewhere}"
+        f"{f' Off the axes, arrows at the edge: {off} of {len(points)} points.' if off else ''}{rows.lost(readings)}"
     )
 
 
@@ -89,7 +89,7 @@ def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return order[y[order] < before]
 
 
-_STAR = {"color": "#ffd21f", "marker": "*", "markersize": 13, "markeredgecolor": "black", "markeredgewidth": 0.8}
+_STAR: dict[str, Any] = {"color": "#ffd21f", "marker": "*", "markersize": 13, "markeredgecolor": "black", "markeredgewidth": 0.8}
 
 
 def _window(points: pd.DataFrame, base: float) -> Window:
@@ -101,16 +101,23 @@ def _window(points: pd.DataFrame, base: float) -> Window:
     return Window(float(edge), min(middle, float(rises.max())) if middle > 0 else float(rises.max()))
 
 
+def _counted(points: pd.DataFrame) -> str:
+    n = sorted(set(points["n"]))
+    return "0" if not n else f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
+
+
 def _is_off(points: pd.DataFrame, window: Window) -> pd.Series:
     return (points["target"] > window.target) | (points["rise"] > window.rise)
 
 
-def _limits(axes: Axes, points: pd.DataFrame, window: Window, base: float) -> None:
-    seen = points[~_is_off(points, window)]
-    left, low = min(seen["target"].min(), window.target), min(0.0, seen["rise"].min())
-    width, height = window.target - left, window.rise - low
-    axes.set_xlim(left - 0.06 * (width or 1.0), window.target + 0.04 * (width or 1.0))
-    axes.set_ylim(low - 0.06 * (height or 1.0), window.rise + 0.06 * (height or 1.0))
+def _limits(axes: Axes, points: pd.DataFrame, window: Window) -> None:
+    """Room for what the window holds and for its crosses, of which one that is very wide is cut."""
+    left, low = min(points["target"].min(), window.target), min(0.0, points["rise"].min())
+    width, height = window.target - left or 1.0, window.rise - low or 1.0
+    (x, y), (_, top) = axes.dataLim.min, axes.dataLim.max
+    axes.set_xlim(max(x, left - 0.3 * width) - 0.03 * width, window.target + 0.04 * width)
+    upper = window.rise if (points["rise"] > window.rise).any() else min(top, window.rise + 0.3 * height)
+    axes.set_ylim(max(y, low - 0.3 * height) - 0.04 * height, upper + 0.04 * height)
 
 
 def _method(axes: Axes, own: pd.DataFrame, window: Window, found: Sequence[Finding]) -> None:
@@ -122,7 +129,11 @@ def _method(axes: Axes, own: pd.DataFrame, window: Window, found: Sequence[Findi
         _cross(axes, some[some["last"]], find(found, "target_loss", **_where(method, strength)), look.color, across=True)
         _cross(axes, some[some["last"]], find(found, "source_rise", **_where(method, strength)), look.color, across=False)
     for last, some in own.groupby("last"):
-        mark = {"markersize": methods.size(method, 5.5 if last else 3.0), "alpha": 1.0 if last else 0.55, "markerfacecolor": face}
+        mark: dict[str, Any] = {
+            "markersize": methods.size(method, 5.5 if last else 3.0),
+            "alpha": 1.0 if last else 0.55,
+            "markerfacecolor": face,
+        }
         axes.plot(some["target"], some["rise"], color=look.color, marker=look.marker, linestyle="none", zorder=4, **mark)
     for _, row in own[_is_off(own, window)].iterrows():
         _arrow(axes, row["target"], row["rise"], window, look.color)
@@ -131,7 +142,7 @@ def _method(axes: Axes, own: pd.DataFrame, window: Window, found: Sequence[Findi
     axes.plot(best["target"], best["rise"], color=look.color, linewidth=1.4, linestyle=line, drawstyle="steps-post", zorder=3)
 
 
-def _where(method: str, strength: float) -> dict[str, object]:
+def _where(method: str, strength: float) -> dict[str, Any]:
     return {"method": method, "strength": None if pd.isna(strength) else strength}
 
 
@@ -140,7 +151,7 @@ def _cross(axes: Axes, point: pd.DataFrame, f: Finding | None, color: str, acros
     if f is None or f.value is None or f.low is None or f.high is None or point.empty:
         return
     half = np.array([[f.value - f.low], [f.high - f.value]])
-    ends = {"xerr": half} if across else {"yerr": half}
+    ends: dict[str, Any] = {"xerr": half} if across else {"yerr": half}
     axes.errorbar(point["target"], point["rise"], **ends, color=color, linestyle="none", elinewidth=0.9, capsize=0, alpha=0.8, zorder=3.5)
 
 

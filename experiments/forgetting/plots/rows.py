@@ -22,7 +22,7 @@ def budgets(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def kept(results: pd.DataFrame) -> pd.DataFrame:
-    """Returns a row per model whose KL was read: READING, source, target, rise, kl_source and kl_target (bits/byte, NaN where not finite)."""
+    """Returns a row per model whose KL was read: READING, source, target, rise, kl_source, kl_target (bits/byte, NaN where not finite)."""
     return _readings(results, "kept", KEPT)
 
 

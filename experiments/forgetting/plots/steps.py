@@ -18,7 +18,9 @@ def steps(results: pd.DataFrame) -> Figure:
     """
     own = _middle(rows.budgets(results))
     if own[["rise", "target"]].dropna()["rise"].empty or own["step"].nunique() < 2:
-        return style.sentence("No curves: this figure needs 'budget_source' and 'budget_target' of the phase 'result' at two steps or more.")
+        return style.sentence(
+            "No curves: this figure needs 'budget_source' and 'budget_target' of the phase 'result' at two steps or more."
+        )
     with style.context():
         figure = style.blank(7.2, 3.9)
         panels = figure.subplots(1, 2)

@@ -66,7 +66,10 @@ def _run(cell: dict, base: dict, strict: float, noise: np.random.Generator) -> l
 
 def findings() -> list[Finding]:
     """Returns the findings that figures read; of the weakest layers and the slowest rate nothing is known at equal loss."""
-    found = [Finding("kl_r2", {"on": on}, r2, r2 - 0.1, r2 + 0.04, "", 3, "bootstrap over seeds") for on, r2 in (("target", 0.83), ("source", 0.94))]
+    found = [
+        Finding("kl_r2", {"on": on}, r2, r2 - 0.1, r2 + 0.04, "", 3, "bootstrap over seeds")
+        for on, r2 in (("target", 0.83), ("source", 0.94))
+    ]
     for method, strengths in STRENGTHS.items():
         for place, strength in enumerate(strengths):
             where = {"method": method, "strength": strength}
