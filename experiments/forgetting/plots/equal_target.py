@@ -92,7 +92,7 @@ def _line(axes: Axes, place: int, f: Finding) -> None:
     low, high = (f.value if end is None else end for end in (f.low, f.high))
     axes.plot([low, high], [place, place], color=look.color, linewidth=1.4, solid_capstyle="butt")
     axes.plot(f.value, place, color=look.color, marker=look.marker, markersize=methods.size(f.where["method"], 5.5), zorder=4)
-    axes.annotate(shown(f, ".3f"), (1.02, place), color="#333333", **beside)
+    axes.annotate(shown(f, ".3f").replace("-", "\N{MINUS SIGN}"), (1.02, place), color="#333333", **beside)
 
 
 def _view(axes: Axes, known: Sequence[Finding]) -> None:

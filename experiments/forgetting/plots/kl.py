@@ -32,11 +32,11 @@ def kl(results: pd.DataFrame, found: Sequence[Finding] = ()) -> Figure:
             r2 = find(found, "kl_r2", on=side)
             axes.set_title(SIDES[side] + (f"\nR² = {shown(r2, '.2f')}" if r2 and r2.value is not None else ""), fontsize=9.5)
         every = pd.concat(read.values())
-        rows.vertical(panels[0], every["rise"], logarithmic=True)
+        scale = rows.vertical(panels[0], every["rise"], logarithmic=True)
         if (every["rise"] <= 0).any():
             panels[0].axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
             panels[-1].axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
-        panels[0].set_ylabel(f"rise of the source's loss ({style.BITS})")
+        panels[0].set_ylabel(f"rise of the source's loss ({style.BITS}{scale})")
         style.legend_below(figure, [*methods.handles(methods.methods_of(every)), *_faces(every)])
         return figure
 
@@ -82,7 +82,7 @@ def _panel(axes: Axes, own: pd.DataFrame) -> None:
             }
             axes.plot(some["kl"], some["rise"], color=look.color, marker=look.marker, linestyle="none", alpha=0.8, **mark)
     axes.set_xscale("log")
-    style.plain_ticks(axes.xaxis)
+    rows.ticks(axes.xaxis, own["kl"])
     axes.set_xlabel(f"KL(base || tuned) ({style.BITS}, log scale)")
 
 

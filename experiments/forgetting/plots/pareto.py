@@ -13,7 +13,7 @@ from experiments.forgetting.plots import methods, rows
 from research.figures import style
 from research.findings import Finding, find
 
-ROOM = 4.0  # the largest rise on the axis, in third quartiles of those of last budgets
+ROOM = 4.0  # the largest rise on the axis, in third quartiles of those of last budgets; what full training lost is never off it
 
 
 class Window(NamedTuple):
@@ -96,9 +96,11 @@ def _window(points: pd.DataFrame, base: float) -> Window:
     if points.empty:
         return Window(np.inf, np.inf)
     targets, rises = points["target"].to_numpy(float), points["rise"].to_numpy(float)
-    middle = ROOM * float(np.quantile(np.maximum(rises[points["last"].to_numpy(bool)], 0.0), 0.75))
+    most = ROOM * float(np.quantile(np.maximum(rises[points["last"].to_numpy(bool)], 0.0), 0.75)) or np.inf
+    most = max(most, float(rises[(points["method"] == "full").to_numpy(bool)].max(initial=0.0)))
+    top = float(rises[rises <= most].max(initial=0.0))
     edge = base + 0.03 * (base - targets.min()) if np.isfinite(base) and base > targets.min() else targets.max()
-    return Window(float(edge), min(middle, float(rises.max())) if middle > 0 else float(rises.max()))
+    return Window(float(edge), 1.06 * top if rises.max() > most else float(rises.max()))
 
 
 def _counted(points: pd.DataFrame) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, LogLocator
 
 from research.figures import style
 
@@ -55,22 +56,39 @@ def seeds(readings: pd.DataFrame) -> str:
     return "0" if n.empty else str(n.min()) if n.min() == n.max() else f"{n.min()} to {n.max()}"
 
 
-def vertical(axes: Axes, values: Any, logarithmic: bool = False) -> None:
-    """Makes the vertical axis logarithmic, linear around 0 where values are negative too; linear for values that lie close together."""
+def ticks(axis: Axis, values: Any) -> None:
+    """Names the ticks of a log axis: powers of ten, and three times these where positive values span less than three decades."""
+    own = np.asarray(values, float)
+    own = own[np.isfinite(own) & (own > 0)]
+    near = own.size and own.max() < 1e3 * own.min()
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if near else (1.0,)))
+    style.plain_ticks(axis)
+
+
+def vertical(axes: Axes, values: Any, logarithmic: bool = False) -> str:
+    """Makes the vertical axis logarithmic, linear around 0 where values are negative too, and returns the words that say so.
+
+    Values that lie close together are left on a linear axis, for which there are no words, unless it has to be `logarithmic`.
+    """
     own = np.asarray(values, float)
     own = own[np.isfinite(own)]
     size = np.abs(own[own != 0])
     if not size.size or not (logarithmic or size.max() > WIDE * np.median(size)):
-        return
+        return ""
+    said = ", log scale"
     if own.min() > 0:
         axes.set_yscale("log")
+        ticks(axes.yaxis, own)
     else:
         least = max(float(-own.min()), float(np.quantile(size, 0.1)))
         threshold = float(10 ** np.ceil(np.log10(least)))
         axes.set_yscale("symlog", linthresh=threshold, linscale=0.6)
-        top = np.arange(np.log10(threshold), np.log10(size.max()) + 1)
-        axes.yaxis.set_major_locator(FixedLocator([*([-threshold] if own.min() < 0 else []), 0.0, *(10.0**top)]))
-    style.plain_ticks(axes.yaxis)
+        tens = 10.0 ** np.arange(np.log10(threshold), np.log10(size.max()) + 1)
+        axes.yaxis.set_major_locator(FixedLocator([-threshold, -threshold / 2, 0.0, threshold / 2, *tens, *(3 * tens)]))
+        style.plain_ticks(axes.yaxis)
+        said = f", log scale above {threshold:g}"
+    axes.autoscale(axis="y")
+    return said
 
 
 def _values(results: pd.DataFrame, phase: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ def steps(results: pd.DataFrame) -> Figure:
     Lines are means over seeds, bands reach from the smallest to the largest.
     """
     own = _middle(rows.budgets(results))
-    if own[["rise", "target"]].dropna()["rise"].empty or own["step"].nunique() < 2:
+    if own[["rise", "target"]].dropna().empty or own["step"].nunique() < 2:
         return style.sentence(
             "No curves: this figure needs 'budget_source' and 'budget_target' of the phase 'result' at two steps or more."
         )
@@ -29,7 +29,8 @@ def steps(results: pd.DataFrame) -> Figure:
                 _line(axes, own[own["method"] == method], column)
             _steps(axes, own)
             axes.set_title(f"{name} ({style.BITS})", fontsize=9.5)
-        rows.vertical(panels[0], own["rise"])
+        scale = rows.vertical(panels[0], own["rise"])
+        panels[0].set_title(f"{PANELS['rise']} ({style.BITS}{scale})", fontsize=9.5)
         panels[0].axhline(0.0, color=style.GRAY, linewidth=1.0, linestyle=(0, (5, 2)), zorder=0.9)
         before = rows.untouched(results, "budget_target")
         if np.isfinite(before):
