@@ -36,7 +36,7 @@ def kl(results: pd.DataFrame, found: Sequence[Finding] = ()) -> Figure:
         if (every["rise"] <= 0).any():
             panels[0].axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
             panels[-1].axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
-        panels[0].set_ylabel(f"rise of the source's loss ({style.BITS}{scale})")
+        panels[0].set_ylabel(f"rise of the source's loss\n({style.BITS}{scale})")
         style.legend_below(figure, [*methods.handles(methods.methods_of(every)), *_faces(every)])
         return figure
 

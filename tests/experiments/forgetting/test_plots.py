@@ -96,8 +96,11 @@ def drawn(frame: pd.DataFrame) -> dict[str, style.Captioned]:
 
 
 def cut(figure: Figure) -> bool:
-    """Whether something runs out of the figure: it leaves its color in the outermost pixels."""
+    """Whether something runs out of the figure: it leaves its color in the outermost pixels, or a name is longer than its side."""
     pixels = imread(io.BytesIO(style.png(figure)))[..., :3]
+    named = [label.get_window_extent() for axes in figure.axes for label in (axes.xaxis.label, axes.yaxis.label, axes.title)]
+    if any(box.width and (min(box.p0) < 0 or box.x1 > figure.bbox.width or box.y1 > figure.bbox.height) for box in named):
+        return True
     return bool(min(edge.min() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) < 0.99)
 
 
