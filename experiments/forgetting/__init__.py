@@ -1,0 +1,1 @@
+"""What tuning costs the text a model came from, method by method."""
