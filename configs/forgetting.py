@@ -9,8 +9,9 @@ end and once before, the Kullback-Leibler divergence of its predictions from the
 
 Methods, with a strength behind the @: full; lora@RANK; top@K (the last K layers, what stands behind them, and nothing else); l2sp@LAMBDA (a
 pull to the start, all weights alike); ewc@LAMBDA (a pull by the Fisher diagonal of the source; at 1 it is the source's loss to second
-order); replay@PERCENT (of the examples, from the source: they are counted as steps of the target's). On the line from the start to what
-training everything made of it, `alphas` are read, too (WiSE-FT: nothing is trained for it).
+order); replay@PERCENT (of the examples, from the source: they are counted as steps of the target's); slow@FACTOR (everything, at so much of
+full's learning rate). On the line from the start to what training everything made of it, `alphas` are read, too (WiSE-FT), for which
+nothing is trained.
 
 Methods are compared where they have learned equally much: at the loss that is `equal_at` of the way from the untouched model to what full
 reaches. A method that never reaches it is reported so.
@@ -24,7 +25,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, 14 methods and strengths, 3 bases; about 8 minutes on 2 CPU cores",
+    "": "0.13 M parameters, code to generated sentences, 17 methods and strengths, 3 bases; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute, most of it compiling",
 }
 
@@ -41,7 +42,7 @@ def default() -> dict[str, object]:
         "methods": (
             *("full", "lora@1", "lora@4", "lora@16", "top@1"),
             *("l2sp@0.001", "l2sp@0.01", "l2sp@0.1", "ewc@0.1", "ewc@1", "ewc@10"),
-            *("replay@1", "replay@5", "replay@10", "replay@25"),
+            *("replay@1", "replay@5", "replay@10", "replay@25", "slow@0.1", "slow@0.3"),
         ),
         "alphas": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         "equal_at": 0.8,
@@ -64,7 +65,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "model": {"d_model": 32, "n_layers": 1, "max_length": 32, "d_mlp": 64},
         "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
         "pretraining": {"steps": 200, "batch_size": 16, "bases": 2},
-        "methods": ("full", "lora@2", "l2sp@0.01", "ewc@1", "replay@10"),
+        "methods": ("full", "lora@2", "l2sp@0.01", "ewc@1", "replay@10", "slow@0.3"),
         "alphas": (0.5,),
         "fisher": {"sequences": 32},
         "seeds": 2,

@@ -1,7 +1,7 @@
 """Is optimization easier from pretrained weights, by the shape of the loss around them?
 
-    python launch.py --config=configs/loss_landscape.py              about 16 minutes on 2 CPU cores
-    python launch.py --config=configs/loss_landscape.py:smoke        a minute and a half, to see that everything works
+    python launch.py --config=configs/loss_landscape.py              about 13 minutes on 2 CPU cores
+    python launch.py --config=configs/loss_landscape.py:smoke        about a minute, to see that everything works
 
 From each of `inits` a decoder is fine-tuned on `target`, everything or a LoRA adapter, `runs` times with other orders of the data, the
 learning rate chosen for each. The loss on a fixed set of `sequences` held-out windows is then read around the weights: on planes and lines
@@ -29,8 +29,8 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, 4 inits, 3 bases, 5 runs of each; about 16 minutes on 2 CPU cores",
-    "smoke": "the same path, tiny; a minute and a half, most of it compiling",
+    "": "0.13 M parameters, code to generated sentences, 4 inits, 3 bases, 5 runs of each; about 13 minutes on 2 CPU cores",
+    "smoke": "the same path, tiny; about a minute, most of it compiling",
     "thorough": "ten runs of each base, 400 steps, finer grids; not run here so far",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: profiles, eigenvalues, barriers; not run here so far",
     "smollm2": "SmolLM2-135M on a GPU: surfaces and spectra; not run here so far",

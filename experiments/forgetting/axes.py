@@ -95,7 +95,7 @@ class ForgettingSweep(LoRARuns):
     def selection(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that learning rates are chosen by."""
         cells = self._coordinates("select", range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds))
-        return [{**c, "learning_rate": rate} for c in cells for rate in self.learning_rates[c["trains"]]]
+        return [{**c, "learning_rate": rate} for c in cells if "rate_of" not in c for rate in self.learning_rates[c["trains"]]]
 
     def results(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that are read, without their learning rate."""
@@ -106,7 +106,8 @@ class ForgettingSweep(LoRARuns):
             what = {"arm": method.word, "trains": method.recipe.trains, "rank": method.recipe.rank}
             for seed in seeds:
                 where = {"phase": phase, "init": INIT, **what, "method": method.name, "strength": method.strength}
-                yield {**where, "seed": seed, "base": base_of(INIT, seed, self.bases)}
+                slowed = {} if method.recipe.slowed == 1 else {"rate_of": (FULL, method.recipe.slowed)}
+                yield {**where, "seed": seed, "base": base_of(INIT, seed, self.bases), **slowed}
 
 
 def _top(study: Study, layers: int, leaves: Mapping[str, Any]) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
         def one(window: Array) -> dict[str, Array]:
             batch = study.to_batch(window)
             kl = kl_divergence(model, own, batch, base)[1]["kl"].sum()
-            return {"": cross_entropy(model, own, batch)[1]["nll"].sum(), "kl_": kl}
+            return {"budget_": cross_entropy(model, own, batch)[1]["nll"].sum(), "kl_": kl}
 
         def of(windows: Array) -> dict[str, Array]:
             found = jax.lax.map(one, windows.reshape(-1, min(at_once, len(windows)), windows.shape[1]))

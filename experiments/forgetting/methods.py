@@ -14,7 +14,7 @@ class Recipe(NamedTuple):
 
     shape: of its program. trains: whose learning rates are swept. rank: of its adapter. layers: the last ones that move, with what stands
     behind them. anchor: of the pull to the start, everywhere alike or by the Fisher diagonal, of this strength (nats). replayed: share of
-    the examples that come from the source.
+    the examples that come from the source. slowed: what is left of full's learning rate, 1 for a rate of its own.
     """
 
     shape: str
@@ -24,6 +24,7 @@ class Recipe(NamedTuple):
     anchor: str = ""
     strength: float | None = None
     replayed: float = 0.0
+    slowed: float = 1.0
 
 
 class Method(NamedTuple):
@@ -64,6 +65,12 @@ def _replay(strength: float | None) -> Recipe:
     return Recipe(FULL, FULL, replayed=strength / 100)
 
 
+def _slow(strength: float | None) -> Recipe:
+    if strength is None or not 0 < strength < 1:
+        raise UsageError("a factor between 0 and 1 on full's learning rate, such as slow@0.3")
+    return Recipe(FULL, FULL, slowed=strength)
+
+
 METHODS: dict[str, Callable[[float | None], Recipe]] = {
     "full": _full,
     "lora": _lora,
@@ -71,6 +78,7 @@ METHODS: dict[str, Callable[[float | None], Recipe]] = {
     "l2sp": _l2sp,
     "ewc": _ewc,
     "replay": _replay,
+    "slow": _slow,
 }
 
 

@@ -55,7 +55,7 @@ def paths(results: pd.DataFrame) -> dict[tuple[str, int], Way]:
         last = rows(results, phase="kept", arm=FULL)
         ends = last[last["step"] == last["step"].max()].assign(strength=1.0)
         for seed, own in pd.concat([between, ends]).groupby("seed", sort=False):
-            found[WISE, seed] = _way(own, "strength", ("target", "source"), start.loc[seed])
+            found[WISE, seed] = _way(own, "strength", ("budget_target", "budget_source"), start.loc[seed])
     return found
 
 

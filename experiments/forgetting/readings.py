@@ -116,9 +116,12 @@ def _explained(results: pd.DataFrame) -> Iterator[Finding]:
         return
     start = rows(results, phase="reference", metric="budget_source").set_index("seed")["value"]
     table = own.pivot_table(index=["arm", "method", "seed", "step"], columns="metric", values="value").reset_index()
-    table["rise"] = table["source"] - table["seed"].map(start)
+    table["rise"] = table["budget_source"] - table["seed"].map(start)
     for on, column in (("target", "kl_target"), ("source", "kl_source"), ("distance", "distance")):
         some: Any = table.dropna(subset=[column, "rise"])
         if len(some) >= LEAST:
-            fit = explained(some[column].to_numpy(), some["rise"].to_numpy(), some["arm"].to_numpy(), some["seed"].to_numpy())
-            yield finding("kl_r2", {"on": on}, fit, "1")
+            sides = (some[name].to_numpy() for name in (column, "rise", "method", "seed"))
+            x, y, methods, seeds = sides
+            for heights in (False, True):
+                where = {"on": on, "curve": "one height per method" if heights else "one"}
+                yield finding("kl_r2", where, explained(x, y, methods, seeds, heights=heights), "1")

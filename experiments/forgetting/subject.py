@@ -41,7 +41,8 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
     index = initializations.places((INIT,), sweep.all_seeds(), sweep.bases)
     count = max(index.values()) + 1
     added = _importances(count) if sweep.is_anchored else {}
-    if sweep.is_anchored and at_once(parameter_shapes(model_of(study)), count) < count:
+    held = count + len(added)
+    if at_once(parameter_shapes(model_of(study)), held) < held:
         raise UsageError("methods has l2sp or ewc, which take small models, all bases at once; leave them out of methods")
     phases = Phases((sweep.selection(), sweep.results()), lambda c: parse(c["arm"]).recipe.shape)
     layout = layout_of(study, tasks, phases, sweep, {**index, **added})

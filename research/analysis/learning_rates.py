@@ -9,6 +9,7 @@ import pandas as pd
 
 from research.analysis.intervals import join_notes, log_t_interval
 from research.findings import Estimate
+from research.records import rounded
 
 _log = logging.getLogger(__name__)
 ARM = ["init", "arm", "trains", "rank"]
@@ -60,9 +61,16 @@ def with_rates(coordinates: Sequence[Mapping[str, Any]], chosen: pd.DataFrame) -
     """Returns the coordinates with the learning rate chosen for their (init, arm, trains, rank); where all rates diverged, none.
 
     A rank for which none was chosen takes what lies between those of its neighbors, linear in both logarithms, or its nearest one's.
+    Coordinates with `rate_of` = (arm, factor) take so much of another arm's rate, and lose that key.
     """
     rates = {_plain((c.init, c.arm, c.trains, c.rank)): float(c.learning_rate) for c in chosen.itertuples()}
-    made = [{**c, "learning_rate": _rate(rates, (c["init"], c["arm"], c["trains"], c["rank"]))} for c in coordinates]
+    made = []
+    for c in coordinates:
+        arm, factor = c.get("rate_of", (c["arm"], 1.0))
+        rate = factor * _rate(rates, (c["init"], arm, c["trains"], c["rank"]))
+        made.append(
+            {**{key: value for key, value in c.items() if key != "rate_of"}, "learning_rate": rate if factor == 1.0 else rounded(rate)}
+        )
     return [c for c in made if not pd.isna(c["learning_rate"])]
 
 

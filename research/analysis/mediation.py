@@ -19,16 +19,20 @@ from research.findings import Estimate
 DEGREE = 2
 LEAST_UNITS = 3
 ROUNDING = float(np.finfo(float).eps)
-METHOD = "R^2 of log y on one polynomial of degree 2 in log x; jackknife of log(1 - R^2) that leaves out {units}, t ({level:.0%})"
+METHOD = "R^2 of log y on {curve} of degree 2 in log x; jackknife of log(1 - R^2) that leaves out {units}, t ({level:.0%})"
+CURVES = {False: "one polynomial", True: "a polynomial with a height of its own for each group"}
 
 
-def explained(x: np.ndarray, y: np.ndarray, groups: np.ndarray, units: np.ndarray, *, what: str = "bases", level: float = 0.95) -> Estimate:
+def explained(
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray, units: np.ndarray, *, heights: bool = False, what: str = "bases", level: float = 0.95
+) -> Estimate:
     """Returns the share of the variance of log y (rows,) that one curve of log x (rows,) explains, shared by all `groups` (the methods).
+
+    heights: each group has its own height on the curve. Where that explains far more, the groups do not lie on one curve.
 
     units (rows,): what an interval counts once, the bases or seeds that rows belong to, called `what`; each is left out with all of its
     rows. Fewer than three have no interval. Rows of which x or y is not positive, or not finite (diverged), have no logarithm; they are
-    left out and counted in the note. The note also tells R^2 where each group has its own height on the curve: far above the value, the
-    methods do not lie on one curve. `n` counts units. Raises ValueError where lengths differ.
+    left out and counted in the note. `n` counts units. Raises ValueError where lengths differ.
     """
     x, y, groups, units = np.asarray(x, float), np.asarray(y, float), np.asarray(groups), np.asarray(units)
     if x.ndim != 1 or not x.shape == y.shape == groups.shape == units.shape:
@@ -37,13 +41,14 @@ def explained(x: np.ndarray, y: np.ndarray, groups: np.ndarray, units: np.ndarra
     lost = int((~kept).sum())
     note = f"{lost} of {x.size} rows not positive in both, or diverged, left out" if lost else ""
     log_x, log_y, groups, units = np.log(x[kept]), np.log(y[kept]), groups[kept], units[kept]
-    labels, method = np.unique(units), METHOD.format(units=what, level=level)
-    missed = _missed(_curve(log_x), log_y)
+    labels, method = np.unique(units), METHOD.format(curve=CURVES[heights], units=what, level=level)
+    design = np.hstack([_curve(log_x), *([_heights(groups)] if heights else [])])
+    missed = _missed(design, log_y)
     if math.isnan(missed):
         why = f"{log_y.size} rows: too few for a curve, or all of one y"
         return Estimate(None, None, None, int(labels.size), method, join_notes(why, note))
-    note = join_notes(_apart(log_x, log_y, groups), _turn(log_x, log_y), note)
-    without = np.log([_missed(_curve(log_x[units != label]), log_y[units != label]) for label in labels])
+    note = join_notes("" if heights else _turn(log_x, log_y), note)
+    without = np.log([_missed(design[units != label], log_y[units != label]) for label in labels])
     n, value = int(labels.size), 1 - missed
     if n < LEAST_UNITS or not np.isfinite(without).all():
         why = f"no interval over {n} {what}" + ("" if n < LEAST_UNITS else ": without one of them no curve is left")
@@ -66,13 +71,9 @@ def _missed(design: np.ndarray, log_y: np.ndarray) -> float:
     return max(float((rest**2).sum() / ((log_y - log_y.mean()) ** 2).sum()), ROUNDING)
 
 
-def _apart(log_x: np.ndarray, log_y: np.ndarray, groups: np.ndarray) -> str:
-    names = np.unique(groups)
-    if names.size < 2:
-        return "one group: nothing to share a curve with"
-    heights = (groups[:, None] == names[None, 1:]).astype(float)
-    missed = _missed(np.hstack([_curve(log_x), heights]), log_y)
-    return "" if math.isnan(missed) else f"{1 - missed:.3g} with a height of its own for each of {names.size} groups"
+def _heights(groups: np.ndarray) -> np.ndarray:
+    """Which of the groups but the first each row belongs to (rows, groups - 1)."""
+    return (groups[:, None] == np.unique(groups)[None, 1:]).astype(float)
 
 
 def _turn(log_x: np.ndarray, log_y: np.ndarray) -> str:

@@ -23,13 +23,13 @@ def kl(results: pd.DataFrame, found: Sequence[Finding] = ()) -> Figure:
     read = {side: _readings(results, side) for side in SIDES}
     read = {side: own for side, own in read.items() if len(own)}
     if not read:
-        return style.sentence("No KL: this figure needs 'source' and 'kl_source' or 'kl_target' of the phase 'kept', above zero.")
+        return style.sentence("No KL: this figure needs 'budget_source' and 'kl_source' or 'kl_target' of the phase 'kept', above zero.")
     with style.context():
         figure = style.blank(max(3.5 * len(read), 5.0), 3.9)
         panels = figure.subplots(1, len(read), squeeze=False, sharey=True).ravel()
         for (side, own), axes in zip(read.items(), panels, strict=True):
             _panel(axes, own)
-            r2 = find(found, "kl_r2", on=side)
+            r2 = find(found, "kl_r2", on=side, curve="one")
             axes.set_title(SIDES[side] + (f"\nR² = {shown(r2, '.2f')}" if r2 and r2.value is not None else ""), fontsize=9.5)
         every = pd.concat(read.values())
         scale = rows.vertical(panels[0], every["rise"], logarithmic=True)
@@ -44,22 +44,17 @@ def kl(results: pd.DataFrame, found: Sequence[Finding] = ()) -> Figure:
 def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     """Returns what a mark is, what R² and its interval are, and what has no place on the axes."""
     readings = rows.kept(results)
-    r2 = [f for f in found if f.name == "kl_r2"]
+    r2 = [f for f in found if f.name == "kl_r2" and f.where["curve"] == "one"]
     how = sorted({f.method for f in r2 if f.value is not None and f.method})
     said = f" R² and its interval: {'; '.join(how)}." if how else ""
     none = sorted({f.note.split(";")[0] for f in r2 if f.value is None and f.note})
     said += f" No R²: {'; '.join(none)}." if none else ""
     lost = {side: int((readings["rise"].isna() | ~(readings[f"kl_{side}"] > 0)).sum()) for side in SIDES}
     gone = ", ".join(f"{n} of {len(readings)} {SIDES[side]}" for side, n in lost.items() if n)
-    other = (
-        ""
-        if rows.on_own_texts(results)
-        else " Rises are above the base's loss on the texts of the budgets: it was not read on those of the KL."
-    )
     return (
         "Rise of the source's loss above the same base's against the forward KL from the base to what became of it, exact over the "
         f"vocabulary; a mark for each model (n = {rows.seeds(readings)} seeds of each strength), hollow at the budget before the last. "
-        f"Marks of one seed share a base, so there are fewer independent ones.{said}{other}"
+        f"Marks of one seed share a base, so there are fewer independent ones.{said}"
         f"{f' Not finite or not above 0, and left out: {gone}.' if gone else ''}"
     )
 

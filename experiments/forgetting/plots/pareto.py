@@ -57,7 +57,7 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     crosses = sorted({f.method for f in found if f.name in ("source_rise", "target_loss") and f.low is not None})
     bars = f"Crosses at last budgets are as wide as the intervals of the findings: {'; '.join(crosses)}. " if crosses else "No intervals. "
     short = [methods.NAMES.get(method, method) for method in methods.methods_of(points[points["short"]])] if len(points) else []
-    elsewhere = f" Hollow, with a dotted front: {', '.join(short)}, read on the texts of the KL, which are other ones." if short else ""
+    elsewhere = f" Hollow, with a dotted front: {', '.join(short)}, along which nothing is trained." if short else ""
     return (
         "Loss on the target against what the source's loss rose above the same base's, down and left is better. Marks: means over seeds "
         f"(n = {_counted(points)}) of every strength and budget, large ones the last budget; thin lines join a strength's budgets. "

@@ -14,7 +14,7 @@ READING = ["method", "strength", "base", "seed", "step"]
 POINT = ["method", "strength", "step"]
 WIDE = 20.0  # the largest over the median size from which on a linear axis hides most of what is on it
 BUDGETS = {"source": "budget_source", "target": "budget_target"}
-KEPT = {"source": "source", "target": "target", "kl_source": "kl_source", "kl_target": "kl_target"}
+KEPT = {**BUDGETS, "kl_source": "kl_source", "kl_target": "kl_target"}
 
 
 def budgets(results: pd.DataFrame) -> pd.DataFrame:
@@ -30,11 +30,6 @@ def kept(results: pd.DataFrame) -> pd.DataFrame:
 def untouched(results: pd.DataFrame, metric: str) -> float:
     """Returns the mean over bases of a metric of the phase 'reference', NaN where there is none."""
     return float(_reference(results, metric).mean())
-
-
-def on_own_texts(results: pd.DataFrame) -> bool:
-    """Returns whether the untouched base was read on the texts of the phase 'kept' too, not on those of the budgets alone."""
-    return bool(_reference(results, "source").notna().any())
 
 
 def over_seeds(readings: pd.DataFrame) -> pd.DataFrame:
@@ -116,6 +111,5 @@ def _readings(results: pd.DataFrame, phase: str, metrics: dict[str, str]) -> pd.
     groups = rows.groupby([*READING, "metric"], dropna=False, sort=True)["value"]
     table = groups.mean().unstack("metric").reindex(columns=list(metrics.values()))
     table = table.set_axis(list(metrics), axis="columns").reset_index()
-    own = _reference(results, metrics["source"])
-    before = own if len(own) else _reference(results, BUDGETS["source"])
+    before = _reference(results, metrics["source"])
     return table.assign(rise=table["source"] - table["base"].map(before).astype(float))
