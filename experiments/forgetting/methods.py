@@ -5,15 +5,14 @@ from typing import NamedTuple
 
 from research.errors import UsageError
 
-FULL, LORA, TOP, ANCHORED = "full", "lora", "top", "anchored"
-EVERYWHERE, FISHER = "everywhere", "fisher"
+FULL, LORA, TOP, PULLED, WEIGHTED = "full", "lora", "top", "pulled", "weighted"
 
 
 class Recipe(NamedTuple):
     """What makes a member of a method.
 
     shape: of its program. trains: whose learning rates are swept. rank: of its adapter. layers: the last ones that move, with what stands
-    behind them. anchor: of the pull to the start, everywhere alike or by the Fisher diagonal, of this strength (nats). replayed: share of
+    behind them. strength: of the pull to the start (nats), all weights alike or, `weighted`, by the Fisher diagonal. replayed: share of
     the examples that come from the source. slowed: what is left of full's learning rate, 1 for a rate of its own.
     """
 
@@ -21,7 +20,6 @@ class Recipe(NamedTuple):
     trains: str
     rank: int | None = None
     layers: int = 0
-    anchor: str = ""
     strength: float | None = None
     replayed: float = 0.0
     slowed: float = 1.0
@@ -52,11 +50,11 @@ def _top(strength: float | None) -> Recipe:
 
 
 def _l2sp(strength: float | None) -> Recipe:
-    return Recipe(ANCHORED, FULL, anchor=EVERYWHERE, strength=_positive(strength, "l2sp@0.01"))
+    return Recipe(PULLED, FULL, strength=_positive(strength, "l2sp@0.01"))
 
 
 def _ewc(strength: float | None) -> Recipe:
-    return Recipe(ANCHORED, FULL, anchor=FISHER, strength=_positive(strength, "ewc@1"))
+    return Recipe(WEIGHTED, FULL, strength=_positive(strength, "ewc@1"))
 
 
 def _replay(strength: float | None) -> Recipe:

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.forgetting import kept
 from experiments.forgetting.axes import INIT, ForgettingSweep
-from experiments.forgetting.methods import FISHER, parse
+from experiments.forgetting.methods import WEIGHTED, parse
 from research.analysis.fisher import fisher_diagonal
 from research.cells import initializations
 from research.cells.bases import Bases, at_once
@@ -40,28 +40,28 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
     tasks = sweep.tasks(study)
     index = initializations.places((INIT,), sweep.all_seeds(), sweep.bases)
     count = max(index.values()) + 1
-    added = _importances(count) if sweep.is_anchored else {}
-    held = count + len(added)
-    if at_once(parameter_shapes(model_of(study)), held) < held:
-        raise UsageError("methods has l2sp or ewc, which take small models, all bases at once; leave them out of methods")
+    fishers = {("fisher", place): count + place for place in range(count)} if sweep.is_weighted else {}
+    held = count + len(fishers)
+    if held > 1 and at_once(parameter_shapes(model_of(study)), held) < held:
+        raise UsageError("methods has ewc, or pretraining.bases is above 1: both take small models, all held at once; leave them out")
     phases = Phases((sweep.selection(), sweep.results()), lambda c: parse(c["arm"]).recipe.shape)
-    layout = layout_of(study, tasks, phases, sweep, {**index, **added})
+    layout = layout_of(study, tasks, phases, sweep, {**index, **fishers})
 
     def cell(c: Mapping[str, Any]) -> Cell:
         recipe, place = parse(c["arm"]).recipe, index[c["init"], c["seed"]]
         own = Cell("", c, recipe.shape, place, recipe.rank or 0, c["learning_rate"], c["seed"], replayed=recipe.replayed)
-        if not recipe.anchor:
+        if recipe.strength is None:
             return own
-        importance = added[FISHER, place] if recipe.anchor == FISHER else added["everywhere", 0]
-        return own._replace(reference=place, strength=recipe.strength, importance=importance)
+        pulled = own._replace(reference=place, strength=recipe.strength)
+        return pulled._replace(importance=fishers["fisher", place]) if recipe.shape == WEIGHTED else pulled
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, (study.target,), workdir)
         rows = [windows(corpus.parts["train"], study.model.max_length) for corpus in (target, source)]
         own = bases(study, index, (source, target), workdir, progress)
-        if sweep.is_anchored:
+        if sweep.is_weighted:
             with timed("fisher", workdir.timings.append):
-                own = with_importances(own, study, sweep, rows[1])
+                own = with_fishers(own, study, sweep, rows[1])
 
         def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
             yield from kept.read(runner, sweep, study, cells)
@@ -93,8 +93,8 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
     )
 
 
-def with_importances(own: Bases, study: Study, sweep: ForgettingSweep, rows: np.ndarray) -> Bases:
-    """Returns the bases with, behind them, a tree of ones and the Fisher diagonal of each, from windows of the source (n, time + 1)."""
+def with_fishers(own: Bases, study: Study, sweep: ForgettingSweep, rows: np.ndarray) -> Bases:
+    """Returns the bases with, behind them, the Fisher diagonal of each, from windows of the source (n, time + 1)."""
     chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), sweep.fisher["sequences"])).round().astype(int)]
     model, key = model_of(study), jax.random.key(KEY)
 
@@ -103,13 +103,8 @@ def with_importances(own: Bases, study: Study, sweep: ForgettingSweep, rows: np.
         return fisher_diagonal(model, params, chosen, study.to_batch, key, sweep.fisher["labels"])
 
     starts = [own.params(place) for place in range(own.at_once)]
-    trees = [*starts, jax.tree.map(np.ones_like, starts[0]), *(fetch(diagonal(params)) for params in starts)]
+    trees = [*starts, *(fetch(diagonal(params)) for params in starts)]
     return Bases(trees.__getitem__, len(trees), together=True)
-
-
-def _importances(count: int) -> dict[tuple[str, int], int]:
-    """Where the trees of `with_importances` stand in the stack."""
-    return {("everywhere", 0): count, **{(FISHER, place): count + 1 + place for place in range(count)}}
 
 
 def _known(runner: Runner, sweep: ForgettingSweep, study: Study) -> Rows:

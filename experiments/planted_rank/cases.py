@@ -150,7 +150,7 @@ class PlantedSweep(LoRARuns):
         if self.study.model.dropout:
             raise UsageError(f"model.dropout = {self.study.model.dropout}: a planted rank is read off exact outputs; leave it 0")
         model, spec = model_of(self.study), self.lora(self.adapter["targets"], self.sizes()[1])
-        lora = Task(model, spec, ("^adapter/",), self.study.optimizer, self.study.to_batch, loss=kl_divergence, compares=True)
+        lora = Task(model, spec, ("^adapter/",), self.study.optimizer, self.study.to_batch, loss=kl_divergence, further=("reference",))
         matrices = tuple(f"^{re.escape(path)}$" for path in targeted(_sites(self.study.model), spec, model.tied))
         return {"lora": lora, "matched": dataclasses.replace(lora, adapter=None, moves=matrices)}
 

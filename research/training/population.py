@@ -61,8 +61,8 @@ class Task:
 
     model: the plain model. adapter: its adapter, padded to the largest rank or dimension, or None.
     moves: patterns of what may move, in which layers where they are stacked: see `tree.of_layers`.
-    to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. compares: the loss needs a reference;
-    anchored: and a strength and an importance, too (`losses.anchored`).
+    to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. further: the fields of `Members` beside
+    those that all have that the loss takes: a reference, a strength, an importance.
     row: numbers in the example row that the model is traced with, where parameters depend on it.
     """
 
@@ -74,14 +74,8 @@ class Task:
     loss: Loss = cross_entropy
     vmap: int = 1
     dropout: bool = False
-    compares: bool = False
-    anchored: bool = False
+    further: tuple[str, ...] = ()
     row: int = 9
-
-    @property
-    def further(self) -> tuple[str, ...]:
-        """Returns which fields of `Members` its members have beside those that all have."""
-        return tuple(FURTHER) if self.anchored else ("reference",) if self.compares else ()
 
     @property
     def adapted(self) -> Model:
@@ -150,9 +144,11 @@ def _reference(member: Members, bases: Any) -> Variables | None:
     if member.reference is None:
         return None
     found = {"params": pick(bases, member.reference)}
-    if member.strength is None:
-        return found
-    return {**found, "strength": member.strength, "importance": pick(bases, member.importance)}
+    if member.strength is not None:
+        found["strength"] = member.strength
+    if member.importance is not None:
+        found["importance"] = pick(bases, member.importance)
+    return found
 
 
 def evaluate_member(task: Task, state: MemberState, member: Members, bases: Any, batches: Array) -> Metrics:

@@ -60,7 +60,11 @@ def _run(cell: dict, base: dict, strict: float, noise: np.random.Generator) -> l
         now = {"source": base["source"] + rise, "target": base["target"] - 1.4 * DEPTH[cell["method"]] * strict**0.5 * way}
         far = {f"kl_{side}": size * abs(rise) * np.exp(0.2 * noise.normal()) for side, size in (("source", 1.2), ("target", 0.7))}
         parts = {"result": {f"budget_{text}": value for text, value in now.items()}} if cell["method"] != "wise" else {}
-        parts |= {"kept": {**{f"budget_{text}": value for text, value in now.items()}, **far}} if step in BUDGETS[-1 if cell["method"] == "wise" else -2 :] else {}
+        parts |= (
+            {"kept": {**{f"budget_{text}": value for text, value in now.items()}, **far}}
+            if step in BUDGETS[-1 if cell["method"] == "wise" else -2 :]
+            else {}
+        )
         found += [{**cell, "phase": p, "step": step, "metric": m, "value": v} for p, own in parts.items() for m, v in own.items()]
     return found
 
@@ -133,7 +137,7 @@ def test_rises_are_above_the_same_base_and_points_are_means_over_seeds(frame: pd
     assert readings["rise"].notna().sum() == len(readings) - 1 and readings["rise"].max() < 1.1
     points = pareto.plane(frame)
     (one,) = points[(points["method"] == "lora") & (points["strength"] == 8) & (points["step"] == 300)].to_dict("records")
-    own = frame[(frame["method"] == "lora") & (frame["strength"] == 8) & (frame["step"] == 300)]
+    own = frame[(frame["phase"] == "result") & (frame["method"] == "lora") & (frame["strength"] == 8) & (frame["step"] == 300)]
     losses = own[own["metric"] == "budget_source"].sort_values("seed")["value"].to_numpy()
     assert one["rise"] == pytest.approx(np.mean(losses - (SOURCE + 0.1 * np.arange(3)))) and one["n"] == 3 and one["last"]
     shifted = frame.assign(base=2 - frame["seed"])  # bases are told apart by their name where they have one
