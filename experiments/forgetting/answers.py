@@ -1,18 +1,18 @@
 """The answer in words: which methods forget less than full training for what they learn; every number is a finding."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from experiments.forgetting.headlines import word
+from experiments.forgetting.headlines import EQUAL, word
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.analysis.wording import base_sentence
 from research.findings import Finding, find, shown
 
 CLAIM = (
     "The claims are that fine-tuning forgets, that LoRA forgets less for what it learns, and that how far predictions have moved on the "
-    "target explains forgetting whatever the method; rises are of the source's loss in bits/byte, [95 % interval]"
+    "target explains forgetting whatever the method; rises are of the source's loss in bits/byte [95 % interval]"
 )
 NOTHING = "Nothing was compared: for that, full training and another method have to be read"
-EQUAL = "source_rise_at_equal_target"
+FULL = "full"
 CURVES = ("one", "one height per method")
 
 
@@ -22,11 +22,14 @@ def answer(found: Sequence[Finding]) -> str:
         return ""
     target, forgets = find(found, "target"), find(found, "source_rise", method="full")
     parts = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
-    compared = [f for f in found if f.name == "contrast" and f.where["what"] == EQUAL]
-    if forgets is None or not compared:
+    contrasts = [f for f in found if f.name == "contrast" and f.where["what"] == EQUAL]
+    against = {
+        other: [f for f in contrasts if f.where["between"].endswith(f" - {other}")] for other in dict.fromkeys(map(_other, contrasts))
+    }
+    if forgets is None or FULL not in against:
         return " ".join(f"{part}." for part in (*parts, NOTHING))
-    parts += [f"Full training ends with a rise of {shown(forgets, '.2f')}"]
-    parts += [*_lora(compared), *_others(found, compared), *_mediator(found), *_chance(compared), *_edges(found)]
+    parts += [f"Full training ends with a rise of {shown(forgets, '.2f')}", *_lora(against), *_others(found, against)]
+    parts += [*_mediator(found), *_chance(contrasts), *_edges(found)]
     return " ".join(f"{part}." for part in parts)
 
 
@@ -38,28 +41,36 @@ def verdict(f: Finding) -> str:
 
 
 def _told(some: Sequence[Finding]) -> str:
-    return "; ".join(f"{f.where['between'].removesuffix(' - full')} {shown(f, '.2f')}" for f in some)
+    return "; ".join(f"{f.where['between'].split(' - ')[0]} {shown(f, '.2f')}" for f in some)
 
 
-def _lora(compared: Sequence[Finding]) -> Iterator[str]:
-    own = [f for f in compared if f.where["between"].startswith("lora@")]
-    words = {
-        "more": "Against the claim, LoRA forgets more than full training at equal loss on the target",
-        "alike": "LoRA is not told apart from full training at equal loss on the target",
-        "less": "LoRA forgets less than full training at equal loss on the target",
-        "unjudged": "LoRA against full training at equal loss on the target, without an interval over bases, which is no verdict",
-    }
-    for kind, said in words.items():
-        if some := [f for f in own if verdict(f) == kind]:
-            yield f"{said}: {_told(some)}"
+def _lora(against: Mapping[str, Sequence[Finding]]) -> Iterator[str]:
+    """LoRA beside full training, and beside full training at a lower rate, which is the simplest way to forget less."""
+    for other, compared in against.items():
+        own = [f for f in compared if f.where["between"].startswith("lora@")]
+        name = "full training at its own rate" if other == FULL else f"full training at {_factor(other)} of that rate"
+        words = {
+            "more": f"LoRA forgets more than {name}",
+            "alike": f"LoRA is not told apart from {name}",
+            "less": f"LoRA forgets less than {name}",
+            "unjudged": f"LoRA less {name}, without an interval over bases, which is no verdict",
+        }
+        for kind, said in words.items():
+            if some := [f for f in own if verdict(f) == kind]:
+                yield f"{said}, where both have learned equally much: {_told(some)}"
 
 
-def _others(found: Sequence[Finding], compared: Sequence[Finding]) -> Iterator[str]:
-    own = sorted((f for f in compared if not f.where["between"].startswith("lora@")), key=lambda f: f.value or 0.0)
-    words = {"less": "Of the others, less than full training lose", "alike": "not told apart from it", "more": "more than it lose"}
-    told = [f"{said} {_told(some)}" for kind, said in words.items() if (some := [f for f in own if verdict(f) == kind])]
-    if told:
-        yield ", ".join(told)
+def _factor(word: str) -> str:
+    return f"{float(word.partition('@')[2]):.0%}".replace("%", " %")
+
+
+def _others(found: Sequence[Finding], against: Mapping[str, Sequence[Finding]]) -> Iterator[str]:
+    for other, compared in against.items():
+        own = sorted((f for f in compared if not f.where["between"].startswith("lora@")), key=lambda f: f.value or 0.0)
+        words = {"less": "less is forgotten by", "alike": "not told apart from it are", "more": "more is forgotten by"}
+        told = [f"{said} {_told(some)}" for kind, said in words.items() if (some := [f for f in own if verdict(f) == kind])]
+        if told:
+            yield f"Than by {'full' if other == FULL else other}, {', '.join(told)}"
     if unread := [word(f) for f in found if f.name == EQUAL and f.value is None]:
         yield f"Never reach that loss: {', '.join(unread)}"
 

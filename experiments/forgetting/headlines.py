@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from research.analysis.wording import held, window_sentence
 from research.findings import Finding, Table, find, shown
 
-COLUMNS = ("method", "loss on the target (bits/byte)", "rise on the source", "rise at equal loss on the target", "the same, less full's")
+COLUMNS = ("method", "loss on the target (bits/byte)", "rise on the source", "rise at equal loss on the target")
+EQUAL = "source_rise_at_equal_target"
 
 
 def word(f: Finding) -> str:
@@ -14,28 +15,26 @@ def word(f: Finding) -> str:
     return f.where["method"] if strength is None else f"{f.where['method']}@{strength:g}"
 
 
+def others(found: Sequence[Finding]) -> list[str]:
+    """Returns the words of what rises at equal loss are compared with."""
+    return list(dict.fromkeys(str(f.where["between"].split(" - ")[1]) for f in found if f.name == "contrast" and f.where["what"] == EQUAL))
+
+
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     """Returns one table of what each method learned and lost."""
-    equal = [f for f in found if f.name == "source_rise_at_equal_target"]
+    equal, beside = [f for f in found if f.name == EQUAL], others(found)
     table = []
     for f in equal:
         own = {"method": f.where["method"], "strength": f.where["strength"]}
-        less = find(found, "contrast", what="source_rise_at_equal_target", between=f"{word(f)} - full")
-        table.append(
-            (
-                word(f),
-                shown(find(found, "target_loss", **own)),
-                shown(find(found, "source_rise", **own), ".2f"),
-                shown(f, ".2f"),
-                shown(less, ".2f"),
-            )
-        )
+        ends = shown(find(found, "target_loss", **own)), shown(find(found, "source_rise", **own), ".2f"), shown(f, ".2f")
+        less = [find(found, "contrast", what=EQUAL, between=f"{word(f)} - {other}") for other in beside]
+        table.append((word(f), *ends, *(shown(each, ".2f") for each in less)))
     if not table:
         return ()
     bits = next((f.where["bits"] for f in equal if f.where["bits"] is not None), None)
     caption = (
         f"What each method learned and lost, bits/byte: {held(equal)}; of the rise on the source at the end, over documents, too. Equal "
         f"loss: {bits} bits/byte on the target, mean over bases. wise: the line from the start to full's end, on which nothing is "
-        f"trained.{window_sentence(found)}"
+        f"trained; slow: full at so much of its learning rate.{window_sentence(found)}"
     )
-    return (Table(COLUMNS, tuple(table), caption),)
+    return (Table((*COLUMNS, *(f"the same, less {other}'s" for other in beside)), tuple(table), caption),)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from research.analysis.pareto import at_level, hypervolume
 
-FULL, WISE = "full", "wise"
+FULL, SLOW, WISE = "full", "slow", "wise"
 Way = tuple[np.ndarray, np.ndarray]
 
 

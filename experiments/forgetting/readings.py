@@ -1,12 +1,12 @@
 """What a run says about forgetting: findings from its records alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.forgetting.paths import FULL, Arm, arms, level, lost_at, paths, rows, volume
+from experiments.forgetting.paths import FULL, SLOW, Arm, arms, level, lost_at, paths, rows, volume
 from research.analysis import described
 from research.analysis.contrasts import contrast, without_each
 from research.analysis.mediation import explained
@@ -83,7 +83,7 @@ def _equal(results: pd.DataFrame) -> Iterator[Finding]:
     bases = rows(results, phase="result").groupby("seed")["base"].first()
     mean = None if bits.empty else round(float(bits.mean()), 3)
     read = {arm: lost_at(ways, arm, bits) for arm in arms(results, wise=True)}
-    full = next((values for arm, values in read.items() if arm.word == FULL), None)
+    beside = _beside(read)
     for arm, values in read.items():
         where = {**arm.where, "bits": mean}
         if lost := int(values.isna().sum()):
@@ -92,9 +92,17 @@ def _equal(results: pd.DataFrame) -> Iterator[Finding]:
             continue
         own = bases.loc[values.index].to_numpy()
         yield finding("source_rise_at_equal_target", where, contrast(values.to_numpy(), own), "bits/byte")
-        if full is not None and arm.word != FULL and full.notna().all():
-            between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {FULL}", "bits": mean}
-            yield finding("contrast", between, contrast((values - full.loc[values.index]).to_numpy(), own), "bits/byte")
+        for other, its in beside.items():
+            if arm.word not in (FULL, other):
+                between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {other}", "bits": mean}
+                yield finding("contrast", between, contrast((values - its.loc[values.index]).to_numpy(), own), "bits/byte")
+
+
+def _beside(read: Mapping[Arm, pd.Series]) -> dict[str, pd.Series]:
+    """What arms are compared with: full, and full at the lowest of its lower rates at which it reaches the loss."""
+    reached = {arm: values for arm, values in read.items() if values.notna().all()}
+    slow = sorted((arm for arm in reached if arm.method == SLOW), key=lambda arm: arm.strength or 0.0)[:1]
+    return {arm.word: reached[arm] for arm in [*(arm for arm in reached if arm.word == FULL), *slow]}
 
 
 def _volumes(results: pd.DataFrame) -> Iterator[Finding]:
