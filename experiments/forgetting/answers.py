@@ -23,9 +23,7 @@ def answer(found: Sequence[Finding]) -> str:
     target, forgets = find(found, "target"), find(found, "source_rise", method="full")
     parts = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
     contrasts = [f for f in found if f.name == "contrast" and f.where["what"] == EQUAL]
-    against = {
-        other: [f for f in contrasts if f.where["between"].endswith(f" - {other}")] for other in dict.fromkeys(map(_other, contrasts))
-    }
+    against = {other: [f for f in contrasts if f.where["between"].endswith(f" - {other}")] for other in others(found)}
     if forgets is None or FULL not in against:
         return " ".join(f"{part}." for part in (*parts, NOTHING))
     parts += [f"Full training ends with a rise of {shown(forgets, '.2f')}", *_lora(against), *_others(found, against)]
