@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from experiments.forgetting.headlines import EQUAL, word
+from experiments.forgetting.headlines import EQUAL, others, word
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.analysis.wording import base_sentence
 from research.findings import Finding, find, shown
