@@ -9,68 +9,109 @@ from research.findings import Finding, find, shown
 
 CLAIM = (
     "The claims are that fine-tuning forgets, that LoRA forgets less for what it learns, and that how far predictions have moved on the "
-    "target explains forgetting whatever the method; rises are of the source's loss in bits/byte [95 % interval]"
+    "target explains forgetting whatever the method; rises are of the source's loss in bits/byte [95 % interval], each method at the "
+    "learning rate at which it learns best"
 )
 NOTHING = "Nothing was compared: for that, full training and another method have to be read"
 FULL = "full"
 CURVES = ("one", "one height per method")
+LESS, MORE, ALIKE, MIXED, UNJUDGED = "less", "more", "alike", "mixed", "unjudged"
+Compared = Mapping[str, Sequence[Finding]]  # by the word of a method: its differences, at each loss that is equal
 
 
 def answer(found: Sequence[Finding]) -> str:
-    """Returns what each claim is worth in this run, what contradicts it first."""
+    """Returns what each claim is worth in this run: beside full training at a lower rate first, which anything has to beat."""
     if not found:
         return ""
     target, forgets = find(found, "target"), find(found, "source_rise", method="full")
     parts = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
-    contrasts = [f for f in found if f.name == "contrast" and f.where["what"] == EQUAL]
-    against = {other: [f for f in contrasts if f.where["between"].endswith(f" - {other}")] for other in others(found)}
+    against = {other: _compared(found, other) for other in sorted(others(found), key=lambda other: other == FULL)}
     if forgets is None or FULL not in against:
         return " ".join(f"{part}." for part in (*parts, NOTHING))
-    parts += [f"Full training ends with a rise of {shown(forgets, '.2f')}", *_lora(against), *_others(found, against)]
-    parts += [*_mediator(found), *_chance(contrasts), *_edges(found)]
+    parts += [f"Full training ends with a rise of {shown(forgets, '.2f')}{_ignorance(found, forgets)}"]
+    for other, compared in against.items():
+        parts += [*_lora(other, compared), *_others(other, compared)]
+    parts += [*_unread(found), *_mediator(found), *_chance(found), *_edges(found)]
     return " ".join(f"{part}." for part in parts)
 
 
 def verdict(f: Finding) -> str:
-    """Returns whether a difference from full is told apart from 0: less, more, alike, or unjudged without an interval over bases."""
+    """Returns whether a difference is told apart from 0: less, more, alike, or unjudged without an interval over bases."""
     if f.value is None or f.n < 2 or f.low is None or f.high is None or BASE_LEFT_OUT in f.note:
-        return "unjudged"
-    return "alike" if f.low <= 0 <= f.high else "less" if f.high < 0 else "more"
+        return UNJUDGED
+    return ALIKE if f.low <= 0 <= f.high else LESS if f.high < 0 else MORE
 
 
-def _told(some: Sequence[Finding]) -> str:
-    return "; ".join(f"{f.where['between'].split(' - ')[0]} {shown(f, '.2f')}" for f in some)
+def overall(some: Sequence[Finding]) -> str:
+    """Returns the verdict in which the differences at all losses agree, else that it hangs on the loss."""
+    verdicts = {verdict(f) for f in some}
+    return verdicts.pop() if len(verdicts) == 1 else MIXED
 
 
-def _lora(against: Mapping[str, Sequence[Finding]]) -> Iterator[str]:
-    """LoRA beside full training, and beside full training at a lower rate, which is the simplest way to forget less."""
-    for other, compared in against.items():
-        own = [f for f in compared if f.where["between"].startswith("lora@")]
-        name = "full training at its own rate" if other == FULL else f"full training at {_factor(other)} of that rate"
-        words = {
-            "more": f"LoRA forgets more than {name}",
-            "alike": f"LoRA is not told apart from {name}",
-            "less": f"LoRA forgets less than {name}",
-            "unjudged": f"LoRA less {name}, without an interval over bases, which is no verdict",
-        }
-        for kind, said in words.items():
-            if some := [f for f in own if verdict(f) == kind]:
-                yield f"{said}, where both have learned equally much: {_told(some)}"
+def _compared(found: Sequence[Finding], other: str) -> Compared:
+    made: dict[str, list[Finding]] = {}
+    for f in found:
+        if f.name == "contrast" and f.where["what"] == EQUAL and f.where["between"].split(" - ")[1] == other:
+            made.setdefault(f.where["between"].split(" - ")[0], []).append(f)
+    return made
 
 
-def _factor(word: str) -> str:
-    return f"{float(word.partition('@')[2]):.0%}".replace("%", " %")
+def _ignorance(found: Sequence[Finding], forgets: Finding) -> str:
+    unigram = find(found, "unigram_rise")
+    if unigram is None or unigram.value is None or forgets.value is None:
+        return ""
+    known = f"somebody who knew no more than how often each byte occurs would end with {shown(unigram, '.2f')}"
+    return f"; {known}" + (", so that part of the rise is no lost knowledge, but wrong confidence" if forgets.value > unigram.value else "")
 
 
-def _others(found: Sequence[Finding], against: Mapping[str, Sequence[Finding]]) -> Iterator[str]:
-    for other, compared in against.items():
-        own = sorted((f for f in compared if not f.where["between"].startswith("lora@")), key=lambda f: f.value or 0.0)
-        words = {"less": "less is forgotten by", "alike": "not told apart from it are", "more": "more is forgotten by"}
-        told = [f"{said} {_told(some)}" for kind, said in words.items() if (some := [f for f in own if verdict(f) == kind])]
-        if told:
-            yield f"Than by {'full' if other == FULL else other}, {', '.join(told)}"
-    if unread := [word(f) for f in found if f.name == EQUAL and f.value is None]:
-        yield f"Never reach that loss: {', '.join(unread)}"
+def _name(other: str) -> str:
+    if other == FULL:
+        return "full training at its best rate"
+    return f"full training at {float(other.partition('@')[2]) * 100:g} % of its best rate"
+
+
+def _at(some: Sequence[Finding]) -> str:
+    return ", ".join(f"{shown(f, '.2f')} at {f.where['share'] * 100:g} %" for f in some)
+
+
+def _lora(other: str, compared: Compared) -> Iterator[str]:
+    """LoRA beside full training, where both have learned equally much: so many per cent of what full learns."""
+    own = {method: some for method, some in compared.items() if method.startswith("lora@")}
+    words = {
+        MORE: f"LoRA forgets more than {_name(other)}",
+        MIXED: f"LoRA beside {_name(other)} hangs on how much was learned",
+        ALIKE: f"LoRA is not told apart from {_name(other)}",
+        LESS: f"LoRA forgets less than {_name(other)}",
+        UNJUDGED: f"LoRA less {_name(other)}, without an interval over bases, which is no verdict",
+    }
+    for kind, said in words.items():
+        if told := [f"{method} {_at(some)}" for method, some in own.items() if overall(some) == kind]:
+            yield f"{said}, where both have learned equally much (a share of what full learns): {'; '.join(told)}"
+
+
+def _others(other: str, compared: Compared) -> Iterator[str]:
+    own = sorted((some[-1].value or 0.0, method) for method, some in compared.items() if not method.startswith("lora@"))
+    words = {
+        LESS: "less is forgotten by",
+        MIXED: "it hangs on how much was learned for",
+        ALIKE: "not told apart are",
+        MORE: "more is forgotten by",
+    }
+    told = []
+    for kind, said in words.items():
+        if some := [f"{method} {shown(compared[method][-1], '.2f')}" for _, method in own if overall(compared[method]) == kind]:
+            told.append(f"{said} {', '.join(some)}")
+    if told:
+        yield f"Than by {_name(other)}, {'; '.join(told)}"
+
+
+def _unread(found: Sequence[Finding]) -> Iterator[str]:
+    lost: dict[str, list[str]] = {}
+    for f in (f for f in found if f.name == EQUAL and f.value is None):
+        lost.setdefault(word(f), []).append(f"{f.where['share'] * 100:g} %")
+    if lost:
+        told = ", ".join(f"{method} ({' and '.join(shares)})" for method, shares in lost.items())
+        yield f"Not compared, for a run did not learn so much: {told}"
 
 
 def _mediator(found: Sequence[Finding]) -> Iterator[str]:
@@ -79,7 +120,7 @@ def _mediator(found: Sequence[Finding]) -> Iterator[str]:
     if ("target", "one") in read:
         more = read.get(("target", CURVES[1]))
         apart = f"; {more} where each method has a height of its own: what that adds, divergence does not explain" if more else ""
-        yield f"One curve of the divergence on the target explains {read['target', 'one']} of the variance of log rises{apart}"
+        yield f"One curve of the divergence on the target explains {read['target', 'one']} of the variance of log rises of trained models{apart}"
     if ("distance", "one") in read:
         yield f"Distance in weights explains {read['distance', 'one']}"
     if ("source", "one") in read:
@@ -87,8 +128,8 @@ def _mediator(found: Sequence[Finding]) -> Iterator[str]:
         yield f"Divergence on the source explains {read['source', 'one']}, {same}"
 
 
-def _chance(compared: Sequence[Finding]) -> Iterator[str]:
-    judged = sum(verdict(f) != "unjudged" for f in compared)
+def _chance(found: Sequence[Finding]) -> Iterator[str]:
+    judged = sum(verdict(f) != UNJUDGED for f in found if f.name == "contrast" and f.where["what"] == EQUAL)
     if judged > 1:
         yield f"Of {judged} intervals, each at 95 %, chance alone tells about {0.05 * judged:.1g} apart"
 

@@ -15,7 +15,6 @@ from research.cells.study import Study, model_of
 from research.cells.subject import chunk_of
 from research.errors import UsageError
 from research.losses import anchored
-from research.sweeps import grid
 from research.training.population import Task
 
 INIT = "pretrained"
@@ -28,7 +27,7 @@ class ForgettingSweep(LoRARuns):
 
     methods: words, of which `full` is always one: all others are compared with it. alphas: of the way from the start to what training
     everything made of it, where it is read (WiSE-FT). read_at: shares of the steps at which losses are read, kept_at: at which weights
-    are kept and compared with the start, beside the end. equal_at: share of what `full` learns at which what was lost is compared.
+    are kept and compared with the start, beside the end. equal_at: shares of what `full` learns at which what was lost is compared.
     fisher: the config's section.
     """
 
@@ -36,7 +35,7 @@ class ForgettingSweep(LoRARuns):
     alphas: tuple[float, ...]
     read_at: tuple[float, ...]
     kept_at: tuple[float, ...]
-    equal_at: float
+    equal_at: tuple[float, ...]
     fisher: Mapping[str, Any]
     selection_steps: int
     learning_rates: Mapping[str, tuple[float, ...]]
@@ -50,16 +49,19 @@ class ForgettingSweep(LoRARuns):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        grid(methods=self.methods)
+        known = [(method.name, method.strength) for method in self.parsed]
+        for name, values in (("methods", known), ("alphas", self.alphas), ("equal_at", self.equal_at)):
+            if len(set(values)) < len(values):
+                raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
         if FULL not in self.methods:
             raise UsageError(f"methods = {','.join(self.methods)}: all are compared with full; add it")
         for trains in {method.recipe.trains for method in self.parsed}:
             check_rates(trains, self.learning_rates[trains])
-        for name in ("read_at", "kept_at", "alphas"):
+        for name in ("read_at", "kept_at", "alphas", "equal_at"):
             if not all(0 < share < 1 for share in getattr(self, name)):
                 raise UsageError(f"{name} = {getattr(self, name)}: numbers between 0 and 1; both ends are there anyway")
-        if not 0 < self.equal_at < 1:
-            raise UsageError(f"equal_at = {self.equal_at}: a share between 0 and 1 of what full learns")
+        if not self.equal_at:
+            raise UsageError("equal_at is empty: name a share of what full learns at which methods are compared, such as 0.8")
         if self.fisher["labels"] not in ("model", "data") or self.fisher["sequences"] < 1:
             raise UsageError("fisher.labels is model (the Fisher matrix) or data (the empirical one), fisher.sequences at least 1")
         if not 0 <= self.selection_steps <= self.steps or self.selection_steps % chunk_of(self.steps):

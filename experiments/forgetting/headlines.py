@@ -21,20 +21,20 @@ def others(found: Sequence[Finding]) -> list[str]:
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
-    """Returns one table of what each method learned and lost."""
-    equal, beside = [f for f in found if f.name == EQUAL], others(found)
-    table = []
+    """Returns one table of what each method learned and lost, at the largest share of what full learns."""
+    every, beside = [f for f in found if f.name == EQUAL], others(found)
+    if not every:
+        return ()
+    share = max(f.where["share"] for f in every)
+    equal, table = [f for f in every if f.where["share"] == share], []
     for f in equal:
         own = {"method": f.where["method"], "strength": f.where["strength"]}
         ends = shown(find(found, "target_loss", **own)), shown(find(found, "source_rise", **own), ".2f"), shown(f, ".2f")
-        less = [find(found, "contrast", what=EQUAL, between=f"{word(f)} - {other}") for other in beside]
+        less = [find(found, "contrast", what=EQUAL, between=f"{word(f)} - {other}", share=share) for other in beside]
         table.append((word(f), *ends, *(shown(each, ".2f") for each in less)))
-    if not table:
-        return ()
-    bits = next((f.where["bits"] for f in equal if f.where["bits"] is not None), None)
     caption = (
         f"What each method learned and lost, bits/byte: {held(equal)}; of the rise on the source at the end, over documents, too. Equal "
-        f"loss: {bits} bits/byte on the target, mean over bases. wise: the line from the start to full's end, on which nothing is "
-        f"trained; slow: full at so much of its learning rate.{window_sentence(found)}"
+        f"loss: {equal[0].where['bits']} bits/byte on the target, {share * 100:g} % of what full learns, mean over bases. wise: the line from "
+        f"the start to full's end, on which nothing is trained; slow: full at so much of its learning rate.{window_sentence(found)}"
     )
     return (Table((*COLUMNS, *(f"the same, less {other}'s" for other in beside)), tuple(table), caption),)

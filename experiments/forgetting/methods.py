@@ -95,7 +95,7 @@ def parse(word: str) -> Method:
 
 
 def _count(strength: float | None, what: str) -> int:
-    if strength is None or strength < 1 or strength != int(strength):
+    if strength is None or not 1 <= strength < float("inf") or strength != int(strength):
         raise UsageError(what)
     return int(strength)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from research.analysis.pareto import at_level, hypervolume
 
 FULL, SLOW, WISE = "full", "slow", "wise"
+BETWEEN = 50  # points between two readings of a way
 Way = tuple[np.ndarray, np.ndarray]
 
 
@@ -59,27 +60,31 @@ def paths(results: pd.DataFrame) -> dict[tuple[str, int], Way]:
     return found
 
 
-def level(results: pd.DataFrame) -> pd.Series:
-    """Returns, by seed, the target's loss at which methods are compared: a share of the way from the untouched model to full's end."""
-    share, start = rows(results, phase="reference", metric="equal_at")["value"], _start(results)
+def levels(results: pd.DataFrame) -> dict[float, pd.Series]:
+    """Returns the target's losses at which methods are compared, by share of the way from the untouched model to full's end, and by seed.
+
+    A seed of which full's end is not finite, or learned nothing, has none.
+    """
+    shares, start = rows(results, phase="reference", metric="equal_at"), _start(results)
     ends = {seed: way[0][-1] for (arm, seed), way in paths(results).items() if arm == FULL}
-    if share.empty or not ends:
-        return pd.Series(dtype=float)
-    return pd.Series({seed: start.loc[seed, "budget_target"] * (1 - share.iloc[0]) + share.iloc[0] * end for seed, end in ends.items()})
+    begun = {seed: float(start.loc[seed, "budget_target"]) for seed in ends}
+    learned = {seed: (begun[seed], end) for seed, end in ends.items() if end < begun[seed]}
+    return {
+        float(share): pd.Series({seed: a + share * (b - a) for seed, (a, b) in learned.items()}, dtype=float) for share in shares["value"]
+    }
 
 
 def lost_at(ways: Mapping[tuple[str, int], Way], arm: Arm, bits: pd.Series) -> pd.Series:
-    """Returns, by seed, the source's rise where an arm first reaches a loss on the target; null where it does not."""
-    own = {seed: way for (word, seed), way in ways.items() if word == arm.word}
-    read = {seed: at_level(way[0], way[1], float(bits[seed])) for seed, way in own.items() if np.isfinite(bits.get(seed, np.nan))}
-    return pd.Series(read, dtype=float).reindex(list(own))
+    """Returns, by seed that has such a loss, the source's rise where an arm first reaches it; null where it does not."""
+    own = {seed: way for (word, seed), way in ways.items() if word == arm.word and seed in bits.index}
+    return pd.Series({seed: at_level(way[0], way[1], float(bits[seed])) for seed, way in own.items()}, dtype=float)
 
 
 def volume(results: pd.DataFrame) -> dict[str, pd.Series]:
     """Returns, by method and seed, the share of a rectangle that lies behind the front of all its strengths and readings.
 
     The rectangle reaches from full's last loss on the target to the untouched model's, and from no rise to full's last one; what a method
-    learns beyond it, or where the source falls, counts for no more.
+    learns beyond it, or where the source falls, counts for no more. Ways are straight between their readings.
     """
     ways, found = paths(results), dict[str, dict[int, float]]()
     methods = {arm.word: arm.method for arm in arms(results, wise=True)}
@@ -89,10 +94,17 @@ def volume(results: pd.DataFrame) -> dict[str, pd.Series]:
             continue
         corner, sides = np.array([full[0][0], full[1][-1]]), np.array([full[0][0] - full[0][-1], full[1][-1]])
         for method in dict.fromkeys(methods.values()):
-            mine = [np.stack(way, axis=1) for (word, at), way in ways.items() if at == seed and methods[word] == method]
+            mine = [_dense(way) for (word, at), way in ways.items() if at == seed and methods[word] == method]
             points = np.maximum(np.concatenate(mine), corner - sides)
             found.setdefault(method, {})[seed] = hypervolume(points[np.isfinite(points).all(axis=1)], corner) / float(sides.prod())
     return {method: pd.Series(values) for method, values in found.items()}
+
+
+def _dense(way: Way) -> np.ndarray:
+    """A way with points between its readings, so that its front is no staircase of few steps."""
+    places = np.arange(len(way[0]))
+    fine = np.linspace(0, places[-1], BETWEEN * places[-1] + 1)
+    return np.stack([np.interp(fine, places, side) for side in way], axis=1)
 
 
 def _start(results: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.forgetting.paths import FULL, SLOW, Arm, arms, level, lost_at, paths, rows, volume
+from experiments.forgetting.paths import FULL, SLOW, WISE, Arm, arms, levels, lost_at, paths, rows, volume
 from research.analysis import described
 from research.analysis.contrasts import contrast, without_each
 from research.analysis.mediation import explained
@@ -18,7 +18,7 @@ EQUAL = "linear between readings of a run's way, the untouched model first"
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns rises and losses of each method, at the end and where all have learned equally, fronts, and what divergences explain."""
-    found = [*described.base(results), *described.window(results, {}), *_target(results), *_rates(results)]
+    found = [*described.base(results), *described.window(results, {}), *_target(results), *_ignorance(results), *_rates(results)]
     found += [*_ends(results), *_equal(results), *_volumes(results), *_explained(results)]
     return found
 
@@ -26,6 +26,14 @@ def findings(results: pd.DataFrame) -> list[Finding]:
 def _target(results: pd.DataFrame) -> Iterator[Finding]:
     for row in rows(results, metric="target").head(1).itertuples():
         yield finding("target", {}, Estimate(1.0, None, None, 1, "set by the config", str(row.note)), "count")
+
+
+def _ignorance(results: pd.DataFrame) -> Iterator[Finding]:
+    """What the source costs somebody who knows no more of it than how often each byte occurs, above the untouched model's loss."""
+    own, before = (rows(results, phase="reference", metric=metric) for metric in ("source_unigram", "source_loss"))
+    if len(own) and len(before):
+        rise = float(own["value"].iloc[0] - before["value"].mean())
+        yield finding("unigram_rise", {}, Estimate(rise, None, None, 1, "unigram entropy less the untouched model's loss"), "bits/byte")
 
 
 def _rates(results: pd.DataFrame) -> Iterator[Finding]:
@@ -79,28 +87,32 @@ def _over(values: pd.Series, bases: pd.Series, replicates: np.ndarray | None, si
 
 def _equal(results: pd.DataFrame) -> Iterator[Finding]:
     """The source's rise where each method has learned a share of what full learns, and its difference from full's, paired by seed."""
-    ways, bits = paths(results), level(results)
+    ways, known = paths(results), levels(results)
     bases = rows(results, phase="result").groupby("seed")["base"].first()
-    mean = None if bits.empty else round(float(bits.mean()), 3)
-    read = {arm: lost_at(ways, arm, bits) for arm in arms(results, wise=True)}
-    beside = _beside(read)
-    for arm, values in read.items():
-        where = {**arm.where, "bits": mean}
-        if lost := int(values.isna().sum()):
-            note = f"does not reach {mean} bits/byte from {lost} of {len(values)} bases"
-            yield finding("source_rise_at_equal_target", where, Estimate(None, None, None, len(values), EQUAL, note), "bits/byte")
-            continue
-        own = bases.loc[values.index].to_numpy()
-        yield finding("source_rise_at_equal_target", where, contrast(values.to_numpy(), own), "bits/byte")
-        for other, its in beside.items():
-            if arm.word not in (FULL, other):
-                between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {other}", "bits": mean}
-                yield finding("contrast", between, contrast((values - its.loc[values.index]).to_numpy(), own), "bits/byte")
+    for share, bits in known.items():
+        read = {arm: lost_at(ways, arm, bits) for arm in arms(results, wise=True)}
+        at = {"share": share, "bits": None if bits.empty else round(float(bits.mean()), 3)}
+        beside = _beside(read)
+        for arm, values in read.items():
+            own = bases.loc[values.index].to_numpy()
+            yield finding("source_rise_at_equal_target", {**arm.where, **at}, _reached(values, own), "bits/byte")
+            for other, its in beside.items() if len(values) and values.notna().all() else ():
+                if arm.word not in (FULL, other):
+                    between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {other}", **at}
+                    yield finding("contrast", between, contrast((values - its.loc[values.index]).to_numpy(), own), "bits/byte")
+
+
+def _reached(values: pd.Series, bases: np.ndarray) -> Estimate:
+    if values.empty:
+        return Estimate(None, None, None, 0, EQUAL, "no such loss: full diverged, or learned nothing")
+    if lost := int(values.isna().sum()):
+        return Estimate(None, None, None, len(values), EQUAL, f"does not reach it in {lost} of {len(values)} runs")
+    return contrast(values.to_numpy(), bases)
 
 
 def _beside(read: Mapping[Arm, pd.Series]) -> dict[str, pd.Series]:
     """What arms are compared with: full, and full at the lowest of its lower rates at which it reaches the loss."""
-    reached = {arm: values for arm, values in read.items() if values.notna().all()}
+    reached = {arm: values for arm, values in read.items() if len(values) and values.notna().all()}
     slow = sorted((arm for arm in reached if arm.method == SLOW), key=lambda arm: arm.strength or 0.0)[:1]
     return {arm.word: reached[arm] for arm in [*(arm for arm in reached if arm.word == FULL), *slow]}
 
@@ -118,18 +130,23 @@ def _volumes(results: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _explained(results: pd.DataFrame) -> Iterator[Finding]:
-    """How much of the source's rise, in logarithms, one curve through all methods explains, of divergences and of distance."""
+    """How much of the source's rise, in logarithms, one curve through all trained methods explains, of divergences and of distance.
+
+    The line between full's start and end is left out: it spans decades by itself, and would carry most of the variance.
+    """
     own = rows(results, phase="kept")
+    own = own[own["method"] != WISE] if len(own) else own
     if own.empty:
         return
     start = rows(results, phase="reference", metric="budget_source").set_index("seed")["value"]
-    table = own.pivot_table(index=["arm", "method", "seed", "step"], columns="metric", values="value").reset_index()
+    table = own.pivot_table(index=["arm", "method", "seed", "base", "step"], columns="metric", values="value").reset_index()
     table["rise"] = table["budget_source"] - table["seed"].map(start)
+    units, what = ("base", "bases") if table["base"].nunique() > 1 else ("seed", "seeds of one base")
     for on, column in (("target", "kl_target"), ("source", "kl_source"), ("distance", "distance")):
         some: Any = table.dropna(subset=[column, "rise"])
-        if len(some) >= LEAST:
-            sides = (some[name].to_numpy() for name in (column, "rise", "method", "seed"))
-            x, y, methods, seeds = sides
-            for heights in (False, True):
-                where = {"on": on, "curve": "one height per method" if heights else "one"}
-                yield finding("kl_r2", where, explained(x, y, methods, seeds, heights=heights), "1")
+        if len(some) < LEAST:
+            continue
+        x, y, methods, over = (some[name].to_numpy() for name in (column, "rise", "method", units))
+        for heights in (False, True):
+            where = {"on": on, "curve": "one height per method" if heights else "one"}
+            yield finding("kl_r2", where, explained(x, y, methods, over, heights=heights, what=what), "1")

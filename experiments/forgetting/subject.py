@@ -10,6 +10,7 @@ from experiments.forgetting import kept
 from experiments.forgetting.axes import INIT, ForgettingSweep
 from experiments.forgetting.methods import WEIGHTED, parse
 from research.analysis.fisher import fisher_diagonal
+from research.analysis.ngrams import unigram_bits
 from research.cells import initializations
 from research.cells.bases import Bases, at_once
 from research.cells.described import described
@@ -72,7 +73,7 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
             _measures(study, source, target),
             (source.fingerprint, target.fingerprint, *study.named_by),
             cell,
-            before=lambda runner: [[*_known(runner, sweep, study), *untouched(runner, "full", index, sweep.bases)]],
+            before=lambda runner: [[*_known(runner, sweep, study, source), *untouched(runner, "full", index, sweep.bases)]],
             after=after,
             keep=lambda c, step: c["phase"] == "result",
             replay=len(rows[1]),
@@ -107,10 +108,13 @@ def with_fishers(own: Bases, study: Study, sweep: ForgettingSweep, rows: np.ndar
     return Bases(trees.__getitem__, len(trees), together=True)
 
 
-def _known(runner: Runner, sweep: ForgettingSweep, study: Study) -> Rows:
+def _known(runner: Runner, sweep: ForgettingSweep, study: Study, source: Corpus) -> Rows:
     experiment = runner.setting.experiment
-    equal, target = reference(experiment, "equal_at", sweep.equal_at, "1"), reference(experiment, "target", 1.0, "count")
-    return [equal, {**target, "note": study.target.source}, *described(experiment, study), *document_sizes(runner)]
+    equal = [reference(experiment, "equal_at", share, "1", level=level) for level, share in enumerate(sweep.equal_at)]
+    train, test, size = source.parts["train"], source.parts[source.read], source.bytes[source.read]
+    unigram = reference(experiment, "source_unigram", unigram_bits(train, test, source.vocabulary, size), "bits/byte")
+    target = {**reference(experiment, "target", 1.0, "count"), "note": study.target.source}
+    return [*equal, unigram, target, *described(experiment, study), *document_sizes(runner)]
 
 
 def _measures(study: Study, source: Corpus, target: Corpus) -> dict[str, tuple[Measure, ...]]:

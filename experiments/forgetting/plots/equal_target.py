@@ -69,8 +69,9 @@ def caption(found: Sequence[Finding]) -> str:
 
 
 def _sorted(found: Sequence[Finding]) -> list[Finding]:
-    """The findings, those with a value by value, then the others by method and strength."""
-    read = [f for f in found if f.name == NAME]
+    """The findings at the largest share, those with a value by value, then the others by method and strength."""
+    every = [f for f in found if f.name == NAME]
+    read = [f for f in every if f.where["share"] == max(f.where["share"] for f in every)]
     place = {name: i for i, name in enumerate(methods.ORDER)}
 
     def key(f: Finding) -> tuple[bool, float, int, float]:

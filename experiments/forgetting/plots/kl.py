@@ -53,7 +53,7 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     gone = ", ".join(f"{n} of {len(readings)} {SIDES[side]}" for side, n in lost.items() if n)
     return (
         "Rise of the source's loss above the same base's against the forward KL from the base to what became of it, exact over the "
-        f"vocabulary; a mark for each model (n = {rows.seeds(readings)} seeds of each strength), hollow at the budget before the last. "
+        f"vocabulary; a mark for each model (n = {rows.seeds(readings)} seeds of each strength), hollow at earlier steps than its last. "
         f"Marks of one seed share a base, so there are fewer independent ones.{said}"
         f"{f' Not finite or not above 0, and left out: {gone}.' if gone else ''}"
     )
@@ -84,4 +84,4 @@ def _panel(axes: Axes, own: pd.DataFrame) -> None:
 def _faces(every: pd.DataFrame) -> list[Line2D]:
     if every["last"].all():
         return []
-    return [Line2D([], [], color="#444444", marker="o", markerfacecolor="white", linestyle="none", label="the budget before the last")]
+    return [Line2D([], [], color="#444444", marker="o", markerfacecolor="white", linestyle="none", label="before its last step")]
