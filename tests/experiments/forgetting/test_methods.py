@@ -20,7 +20,9 @@ WORDS = {
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_is_a_method_at_a_strength(word: str) -> None:
     strength, recipe = WORDS[word]
-    assert parse(word) == (word, word.split("@")[0], strength, recipe)
+    assert parse(word)[1:] == (word.split("@")[0], strength, recipe)
+    assert parse(parse(word).word) == parse(word)
+    assert parse("lora@8").word == "lora@8" and parse("l2sp@0.001").word == "l2sp@0.001"
 
 
 def test_each_method_is_tried_here() -> None:
