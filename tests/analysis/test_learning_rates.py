@@ -56,6 +56,29 @@ def test_a_rank_between_two_anchors_takes_a_rate_between_theirs_and_one_outside_
     assert with_rates([{**full, "init": "random"}], chosen) == []
 
 
+def test_so_much_of_another_arms_rate_is_taken_and_what_asked_for_it_is_gone() -> None:
+    rates = [("full", 4e-3), ("anchored", 7e-2), ("burst", np.nan)]
+    chosen = pd.DataFrame(
+        [("pretrained", arm, "full", None, rate) for arm, rate in rates], columns=["init", "arm", "trains", "rank", "learning_rate"]
+    )
+    full = {"init": "pretrained", "trains": "full", "rank": None}
+    asked = [
+        ("slow", ("full", 0.3)),
+        ("third", ("full", 1 / 3)),
+        ("same", ("full", 1.0)),
+        ("of none", ("missing", 0.3)),
+        ("of nan", ("burst", 0.3)),
+    ]
+    made = with_rates([*({**full, "arm": arm, "rate_of": what} for arm, what in asked), {**full, "arm": "anchored"}], chosen)
+    assert {c["arm"]: c["learning_rate"] for c in made} == {
+        "slow": 0.0012,
+        "third": pytest.approx(0.004 / 3, rel=1e-6),
+        "same": 4e-3,
+        "anchored": 7e-2,
+    }
+    assert all(c.keys() == {*full, "arm", "learning_rate"} for c in made)
+
+
 def test_another_step_may_choose_another_rate_and_edges_are_flagged() -> None:
     chosen = choose(table(bowl), step=100)
     assert dict(zip(chosen["trains"], chosen["learning_rate"], strict=True)) == {"lora": 1e-3, "full": 1e-4, "matched": 1e-4}

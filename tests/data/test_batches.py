@@ -1,11 +1,12 @@
 import dataclasses
 import functools
+import itertools
 
 import jax
 import numpy as np
 import pytest
 
-from research.data.batches import batch, order, orders, scored, windows
+from research.data.batches import batch, order, orders, replayed, scored, windows
 from research.data.vocabulary import BYTES, Vocabulary, dtype_for
 from research.errors import UsageError
 
@@ -51,6 +52,46 @@ def test_a_batch_reaches_into_the_next_epoch() -> None:
 
 def test_order_stays_what_it_was_in_earlier_runs() -> None:
     assert order(1, 2, 6, 50).tolist() == orders([1], 0, 9, 6, 50)[0, 2].tolist() == [49, 30, 22, 7, 36, 10]
+
+
+FRESH, THERE = 60, 14  # windows, and behind them windows to replay
+SHARES = (0.0, 0.05, 0.25, 1 / 3, 0.9)
+
+
+def mixed(seeds: tuple[int, ...] = (1, 2, 3, 4, 5), first: int = 0, steps: int = 90, size: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Returns an order without replay, and with a share of each member's own."""
+    plain = orders(seeds, first, steps, size, FRESH)
+    return plain, replayed(plain, seeds, SHARES, first, (FRESH, THERE))
+
+
+def test_a_share_is_replayed_as_evenly_as_can_be_and_all_else_stays_where_it_was() -> None:
+    plain, found = mixed()
+    again = found != plain
+    assert found.shape == plain.shape and found.dtype == plain.dtype
+    assert np.array_equal(again, found >= FRESH)  # what is replayed lies behind what is fresh, nothing else has moved
+    assert found.max() == FRESH + THERE - 1
+    seen = again.reshape(len(SHARES), -1).cumsum(axis=1)
+    assert (np.abs(seen - np.outer(SHARES, np.arange(1, seen.shape[1] + 1))) < 1).all()
+    assert np.array_equal(found[0], plain[0]) and plain.max() < FRESH
+
+
+def test_all_that_is_replayed_is_seen_once_before_one_is_seen_twice_and_each_seed_has_an_order_of_its_own() -> None:
+    passes = [row[row >= FRESH] for row in mixed((1, 2, 3, 4, 4))[1].reshape(len(SHARES), -1)]
+    assert len(passes[4]) > 3 * THERE > THERE < len(passes[2])
+    for own in passes:
+        whole = own[: len(own) // THERE * THERE].reshape(-1, THERE)
+        assert all(np.array_equal(np.sort(each), np.arange(FRESH, FRESH + THERE)) for each in whole)
+        assert len(np.unique(own[len(whole) * THERE :])) == len(own) % THERE
+    assert not np.array_equal(passes[4][:THERE], passes[4][THERE : 2 * THERE])
+    assert not np.array_equal(passes[2][:THERE], passes[3][:THERE])  # of two seeds
+    assert np.array_equal(passes[3], passes[4][: len(passes[3])])  # of one seed, whatever the share
+
+
+def test_what_is_replayed_does_not_depend_on_the_chunks_that_steps_come_in() -> None:
+    whole = mixed()[1]
+    for cuts in ((0, 45, 90), (0, 1, 7, 90)):
+        parts = [mixed(first=first, steps=last - first)[1] for first, last in itertools.pairwise(cuts)]
+        assert np.array_equal(np.concatenate(parts, axis=1), whole)
 
 
 def test_weights_are_zero_where_the_mark_is_the_target() -> None:
