@@ -96,6 +96,7 @@ def _others(other: str, compared: Compared) -> Iterator[str]:
         MIXED: "it hangs on how much was learned for",
         ALIKE: "not told apart are",
         MORE: "more is forgotten by",
+        UNJUDGED: "without an interval over bases, which is no verdict,",
     }
     told = []
     for kind, said in words.items():
@@ -120,7 +121,7 @@ def _mediator(found: Sequence[Finding]) -> Iterator[str]:
     if ("target", "one") in read:
         more = read.get(("target", CURVES[1]))
         apart = f"; {more} where each method has a height of its own: what that adds, divergence does not explain" if more else ""
-        yield f"One curve of the divergence on the target explains {read['target', 'one']} of the variance of log rises of trained models{apart}"
+        yield f"One curve of the divergence on the target explains {read['target', 'one']} of the variance of log rises{apart}"
     if ("distance", "one") in read:
         yield f"Distance in weights explains {read['distance', 'one']}"
     if ("source", "one") in read:

@@ -34,7 +34,7 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
         table.append((word(f), *ends, *(shown(each, ".2f") for each in less)))
     caption = (
         f"What each method learned and lost, bits/byte: {held(equal)}; of the rise on the source at the end, over documents, too. Equal "
-        f"loss: {equal[0].where['bits']} bits/byte on the target, {share * 100:g} % of what full learns, mean over bases. wise: the line from "
-        f"the start to full's end, on which nothing is trained; slow: full at so much of its learning rate.{window_sentence(found)}"
+        f"loss: {equal[0].where['bits']} bits/byte on the target, {share * 100:g} % of what full learns, mean over bases. wise: the line "
+        f"from the start to full's end, on which nothing is trained; slow: full at so much of its learning rate.{window_sentence(found)}"
     )
     return (Table((*COLUMNS, *(f"the same, less {other}'s" for other in beside)), tuple(table), caption),)

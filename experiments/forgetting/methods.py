@@ -81,13 +81,13 @@ METHODS: dict[str, Callable[[float | None], Recipe]] = {
 
 
 def parse(word: str) -> Method:
-    """Returns the method of a word, NAME or NAME@STRENGTH; raises UsageError for one that is none."""
+    """Returns the method of a word, NAME or NAME@STRENGTH, which is written in one way; raises UsageError for one that is none."""
     name, at, strength = word.partition("@")
     if name not in METHODS:
         raise UsageError(f"methods has {word!r}: choose among {', '.join(METHODS)}, with @ and a strength behind all but full")
     try:
         value = float(strength) if at else None
-        return Method(word, name, value, METHODS[name](value))
+        return Method(name if value is None else f"{name}@{value:g}", name, value, METHODS[name](value))
     except (ValueError, UsageError) as error:
         raise UsageError(
             f"methods has {word!r}: {error if isinstance(error, UsageError) else 'what stands behind the @ is a number'}"

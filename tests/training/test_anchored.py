@@ -25,7 +25,7 @@ MODEL = decoder(DecoderConfig(d_model=16, d_mlp=32, n_layers=1, max_length=8))
 DATA = np.random.default_rng(0).integers(1, 255, (64, 9)).astype(np.uint8)
 STEPS, RATE = 12, 1e-2
 PLAIN = Task(MODEL, None, ("^params/",), OptimizerSpec(STEPS), functools.partial(batch, vocabulary=BYTES), vmap=2)
-ANCHORED = dataclasses.replace(PLAIN, loss=anchored, compares=True, anchored=True)
+ANCHORED = dataclasses.replace(PLAIN, loss=anchored, further=("reference", "strength", "importance"))
 ONES, MATTERS = 2, 3  # places in the stack, behind two bases
 #           free  even  matters  harder  other base  pulled to the other base
 BASE = (0, 0, 0, 0, 1, 0)
@@ -114,6 +114,14 @@ def test_a_member_of_no_strength_is_a_plain_one(pulled: list[Trained], stack: An
     plain = trained(PLAIN, stack, Members(*members()[:4]))[0]
     np.testing.assert_allclose(pulled[0][1], plain[1], rtol=1e-6)
     assert apart(pulled[0], plain) < 1e-3
+
+
+def test_without_an_importance_all_weights_matter_alike(pulled: list[Trained], stack: Any) -> None:
+    alike = dataclasses.replace(ANCHORED, further=("reference", "strength"))
+    found = trained(alike, stack, members()._replace(importance=None))
+    for place in (1, 4, 5):
+        assert apart(found[place], pulled[place]) < 0.02
+    assert apart(found[2], pulled[2]) > 0.5
 
 
 def test_each_member_has_a_strength_a_start_and_an_importance_of_its_own(pulled: list[Trained]) -> None:

@@ -27,9 +27,12 @@ def config(**changes: Any) -> dict[str, Any]:
     [
         ({"methods": ("lora@2", "ewc@1")}, "methods = lora@2,ewc@1", "add it"),
         ({"methods": ("full", "lora")}, "methods has 'lora'", "such as lora@8"),
-        ({"methods": ()}, "methods has no values", "give at least one"),
-        ({"equal_at": 0.0}, "equal_at = 0.0", "between 0 and 1"),
-        ({"equal_at": 1.0}, "equal_at = 1.0", "between 0 and 1"),
+        ({"methods": ()}, "methods = ", "add it"),
+        ({"methods": ("full", "lora@8", "lora@8.0")}, "methods = ", "twice"),
+        ({"alphas": (0.5, 0.5)}, "alphas = (0.5, 0.5)", "twice"),
+        ({"equal_at": (0.0,)}, "equal_at = (0.0,)", "between 0 and 1"),
+        ({"equal_at": (0.5, 1.0)}, "equal_at = (0.5, 1.0)", "between 0 and 1"),
+        ({"equal_at": ()}, "equal_at is empty", "such as 0.8"),
         ({"alphas": (0.5, 1.0)}, "alphas = (0.5, 1.0)", "between 0 and 1"),
         ({"alphas": (0.0,)}, "alphas = (0.0,)", "both ends are there anyway"),
         ({"read_at": (1.0,)}, "read_at = (1.0,)", "both ends are there anyway"),
@@ -80,11 +83,12 @@ def test_each_method_has_cells_of_its_own_and_slow_ones_choose_no_rate() -> None
     assert {c["arm"]: (c["trains"], c["rank"], c["method"], c["strength"]) for c in results}["lora@2"] == ("lora", 2, "lora", 2.0)
 
 
-def test_anchored_members_are_one_program_beside_fulls() -> None:
+def test_members_that_are_pulled_have_programs_of_their_own_beside_fulls() -> None:
     plain = config(methods=("full", "l2sp@0.1", "l2sp@1", "ewc@1", "replay@10", "slow@0.3"))
     tasks = ForgettingSweep.of(plain).tasks(Study.of(plain))
-    assert tasks.keys() == {"full", "anchored"}
-    assert tasks["anchored"].anchored and tasks["anchored"].compares and not tasks["full"].compares
+    further = {shape: task.further for shape, task in tasks.items()}
+    pulled = ("reference", "strength")
+    assert further == {"full": (), "pulled": pulled, "weighted": (*pulled, "importance")}
     lora = config(methods=("full", "lora@2", "lora@8"))
     adapted = ForgettingSweep.of(lora).tasks(Study.of(lora))["lora"]
     assert adapted.adapter is not None and adapted.adapter.rank == 8 and adapted.moves == ("^adapter/",)
