@@ -60,7 +60,11 @@ def _run(cell: dict, base: dict, strict: float, noise: np.random.Generator) -> l
         now = {"source": base["source"] + rise, "target": base["target"] - 1.4 * DEPTH[cell["method"]] * strict**0.5 * way}
         far = {f"kl_{side}": size * abs(rise) * np.exp(0.2 * noise.normal()) for side, size in (("source", 1.2), ("target", 0.7))}
         parts = {"result": {f"budget_{text}": value for text, value in now.items()}} if cell["method"] != "wise" else {}
-        parts |= {"kept": {**{f"budget_{text}": value for text, value in now.items()}, **far}} if step in BUDGETS[-1 if cell["method"] == "wise" else -2 :] else {}
+        parts |= (
+            {"kept": {**{f"budget_{text}": value for text, value in now.items()}, **far}}
+            if step in BUDGETS[-1 if cell["method"] == "wise" else -2 :]
+            else {}
+        )
         found += [{**cell, "phase": p, "step": step, "metric": m, "value": v} for p, own in parts.items() for m, v in own.items()]
     return found
 
