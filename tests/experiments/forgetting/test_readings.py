@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from experiments.forgetting.answers import NOTHING, answer
+from experiments.forgetting.answers import NOTHING, answer, verdict
 from experiments.forgetting.headlines import COLUMNS, headline
 from experiments.forgetting.methods import parse
 from experiments.forgetting.readings import findings
+from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, find
 from tests.experiments.forgetting import planted
 from tests.experiments.forgetting.planted import GROUPS, LEARNED, LEARNS, RISES, SHARE, TARGET, records
@@ -118,6 +119,13 @@ VERDICTS = {
 }
 
 
+def test_no_interval_without_several_bases_is_a_verdict() -> None:
+    told = Finding("contrast", {"between": "lora@2 - full"}, -0.2, -0.3, -0.1, "bits/byte", 3, "")
+    assert verdict(told) == "less" and verdict(told._replace(high=0.0)) == "alike"
+    for less in ({"n": 1}, {"note": BASE_LEFT_OUT}, {"low": None}, {"high": None}, {"value": None}):
+        assert verdict(told._replace(**less)) == "unjudged"
+
+
 @pytest.mark.parametrize("said", VERDICTS)
 def test_the_answer_says_what_is_planted(said: str) -> None:
     rise, words = VERDICTS[said]
@@ -147,6 +155,7 @@ def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
     rows = {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in table.rows}
     assert list(rows) == [*RISES, "wise"] and len(table.rows) == len(rows)
     assert rows["full"]["the same, less full's"] == "–" and rows["replay@5"]["rise on the source"].startswith("0.10 [")
+    assert rows["lora@8"]["rise on the source"].startswith("0.45 [")
     assert rows["lora@2"]["the same, less full's"].startswith("-0.21 [")
     assert rows["slow@0.1"]["rise at equal loss on the target"].startswith("does not reach") and f"{LEVEL:g} bits/byte" in table.caption
     assert rows["wise"]["rise at equal loss on the target"].startswith("0.39 [")

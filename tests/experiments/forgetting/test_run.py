@@ -115,6 +115,7 @@ def test_distances_are_those_of_the_weights_and_half_of_the_way_is_half_as_far(r
 def test_what_is_held_back_moves_less(run: Ran) -> None:
     far = {arm: run.read("distance", arm) for arm in ARMS}
     assert far["l2sp@0.1"] < 0.6 * far["full"] and far["ewc@1"] < 0.99 * far["full"]
+    assert far["ewc@1"] > 2 * far["l2sp@0.1"]  # though ten times as strong: a weight's Fisher information is far below 1
     for text in ("source", "target"):
         assert 0 < run.read(f"kl_{text}", "slow@0.3") < 0.5 * run.read(f"kl_{text}", "full")
         assert 0 < run.read(f"kl_{text}", "wise@0.5") < run.read(f"kl_{text}", "full")
