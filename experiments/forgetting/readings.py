@@ -87,19 +87,22 @@ def _over(values: pd.Series, bases: pd.Series, replicates: np.ndarray | None, si
 
 def _equal(results: pd.DataFrame) -> Iterator[Finding]:
     """The source's rise where each method has learned a share of what full learns, and its difference from full's, paired by seed."""
-    ways, known = paths(results), levels(results)
+    ways = paths(results)
     bases = rows(results, phase="result").groupby("seed")["base"].first()
-    for share, bits in known.items():
+    for share, bits in levels(results).items():
         read = {arm: lost_at(ways, arm, bits) for arm in arms(results, wise=True)}
-        at = {"share": share, "bits": None if bits.empty else round(float(bits.mean()), 3)}
-        beside = _beside(read)
-        for arm, values in read.items():
-            own = bases.loc[values.index].to_numpy()
-            yield finding("source_rise_at_equal_target", {**arm.where, **at}, _reached(values, own), "bits/byte")
-            for other, its in beside.items() if len(values) and values.notna().all() else ():
-                if arm.word not in (FULL, other):
-                    between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {other}", **at}
-                    yield finding("contrast", between, contrast((values - its.loc[values.index]).to_numpy(), own), "bits/byte")
+        yield from _at(read, bases, {"share": share, "bits": None if bits.empty else round(float(bits.mean()), 3)})
+
+
+def _at(read: Mapping[Arm, pd.Series], bases: pd.Series, at: Mapping[str, Any]) -> Iterator[Finding]:
+    beside = _beside(read)
+    for arm, values in read.items():
+        own = bases.loc[values.index].to_numpy()
+        yield finding("source_rise_at_equal_target", {**arm.where, **at}, _reached(values, own), "bits/byte")
+        others = [(other, its) for other, its in beside.items() if arm.word not in (FULL, other)]
+        for other, its in others if len(values) and values.notna().all() else ():
+            between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {other}", **at}
+            yield finding("contrast", between, contrast((values - its.loc[values.index]).to_numpy(), own), "bits/byte")
 
 
 def _reached(values: pd.Series, bases: np.ndarray) -> Estimate:

@@ -18,13 +18,14 @@ from research.findings import Estimate
 
 DEGREE = 2
 LEAST_UNITS = 3
+LEVEL = 0.95
 ROUNDING = float(np.finfo(float).eps)
 METHOD = "R^2 of log y on {curve} of degree 2 in log x; jackknife of log(1 - R^2) that leaves out {units}, t ({level:.0%})"
 CURVES = {False: "one polynomial", True: "a polynomial with a height of its own for each group"}
 
 
 def explained(
-    x: np.ndarray, y: np.ndarray, groups: np.ndarray, units: np.ndarray, *, heights: bool = False, what: str = "bases", level: float = 0.95
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray, units: np.ndarray, *, heights: bool = False, what: str = "bases"
 ) -> Estimate:
     """Returns the share of the variance of log y (rows,) that one curve of log x (rows,) explains, shared by all `groups` (the methods).
 
@@ -41,7 +42,7 @@ def explained(
     lost = int((~kept).sum())
     note = f"{lost} of {x.size} rows not positive in both, or diverged, left out" if lost else ""
     log_x, log_y, groups, units = np.log(x[kept]), np.log(y[kept]), groups[kept], units[kept]
-    labels, method = np.unique(units), METHOD.format(curve=CURVES[heights], units=what, level=level)
+    labels, method = np.unique(units), METHOD.format(curve=CURVES[heights], units=what, level=LEVEL)
     design = np.hstack([_curve(log_x), *([_heights(groups)] if heights else [])])
     missed = _missed(design, log_y)
     if math.isnan(missed):
@@ -53,7 +54,7 @@ def explained(
     if n < LEAST_UNITS or not np.isfinite(without).all():
         why = f"no interval over {n} {what}" + ("" if n < LEAST_UNITS else ": without one of them no curve is left")
         return Estimate(value, None, None, n, method, join_notes(why, note))
-    half = t_quantile(level, n - 1) * math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
+    half = t_quantile(LEVEL, n - 1) * math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
     told = f"what it leaves x/÷ {math.exp(half):.3g} over {n} {what}"
     return Estimate(value, max(0.0, 1 - missed * math.exp(half)), 1 - missed * math.exp(-half), n, method, join_notes(told, note))
 

@@ -51,7 +51,6 @@ def test_axes_that_cannot_be_are_refused(changes: dict[str, Any], cause: str, me
     assert cause in line and mend in line and "\n" not in line
 
 
-@pytest.mark.xfail(raises=pytest.fail.Exception, reason="what is given twice is found when the first cell is about to train")
 @pytest.mark.parametrize("methods", [("full", "full"), ("full", "lora@2", "lora@2.0"), ("full", "ewc@1", "ewc@1e0")])
 def test_a_method_that_is_given_twice_is_refused(methods: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="twice"):

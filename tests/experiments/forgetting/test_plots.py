@@ -84,7 +84,7 @@ def findings() -> list[Finding]:
             near = (value, value - 0.08, value + 0.07, "")
             if (method, strength) in (("top", 2.0), ("slow", 0.1)):
                 near = (None, None, None, "never reaches the target loss; a longer run may")
-            equal = Finding(equal_target.NAME, {**where, "bits": 2.5}, *near[:3], "bits/byte", 3, "t over seeds", near[3])
+            equal = Finding(equal_target.NAME, {**where, "bits": 2.5, "share": 0.8}, *near[:3], "bits/byte", 3, "t over seeds", near[3])
             found.append(equal._replace(high=None) if method == "wise" and strength == 0.5 else equal)
     return found
 

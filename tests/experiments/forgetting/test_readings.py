@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from experiments.forgetting.answers import NOTHING, answer, verdict
+from experiments.forgetting.answers import NOTHING, answer, overall, verdict
 from experiments.forgetting.headlines import COLUMNS, headline
 from experiments.forgetting.methods import parse
 from experiments.forgetting.readings import findings
@@ -30,13 +30,15 @@ def one(found: Sequence[Finding], name: str, arm: str = "", **where: object) -> 
     if arm:
         method, _, strength = arm.partition("@")
         where = {**where, "method": method, "strength": float(strength) if strength else None}
+    where |= {"share": SHARE} if name == EQUAL and "share" not in where else {}
     f = find(found, name, **where)
     assert f is not None
     return f
 
 
 def difference(found: Sequence[Finding], arm: str, what: str = EQUAL) -> Finding:
-    return one(found, "contrast", what=what, between=f"{arm} - full")
+    share = {"share": SHARE} if what == EQUAL else {}
+    return one(found, "contrast", what=what, between=f"{arm} - full", **share)
 
 
 @pytest.mark.parametrize("arm", RISES)
@@ -76,10 +78,13 @@ def test_the_line_to_fulls_end_is_read_along_alpha(found: list[Finding]) -> None
 
 def test_an_arm_that_does_not_reach_the_loss_is_told_so_and_compared_with_nothing(found: list[Finding]) -> None:
     f = one(found, EQUAL, "slow@0.1")
-    assert f.value is None and f.note == f"does not reach {LEVEL:g} bits/byte from 3 of 3 bases"
-    assert find(found, "contrast", what=EQUAL, between="slow@0.1 - full") is None
+    assert f.value is None and f.note == "does not reach it in 3 of 3 runs"
+    assert find(found, "contrast", what=EQUAL, between="slow@0.1 - full", share=SHARE) is None
+    assert one(found, EQUAL, "slow@0.1", share=0.4).value == pytest.approx(0.2 * 0.8)
+    beside = one(found, "contrast", what=EQUAL, between="replay@5 - slow@0.1", share=0.4)  # full at a lower rate, where it learns enough
+    assert beside.value == pytest.approx(0.1 * 0.4 - 0.2 * 0.8)
     assert difference(found, "slow@0.1", "source_rise").value is not None
-    assert "Never reach that loss: slow@0.1." in answer(found)
+    assert "Not compared, for a run did not learn so much: slow@0.1 (80 %)." in answer(found)
 
 
 def test_a_base_on_which_an_arm_diverged_is_missed() -> None:
@@ -87,19 +92,19 @@ def test_a_base_on_which_an_arm_diverged_is_missed() -> None:
     gone = (own["arm"] == "replay@5") & (own["seed"] == 1) & (own["step"] == 40)
     found = findings(own.assign(value=own["value"].astype(object).where(~gone, None)))
     f = one(found, EQUAL, "replay@5")
-    assert f.value is None and f.note == f"does not reach {LEVEL:g} bits/byte from 1 of 3 bases"
+    assert f.value is None and f.note == "does not reach it in 1 of 3 runs"
     end = one(found, "source_rise", "replay@5")
     assert end.value == pytest.approx(RISES["replay@5"]) and end.n == 2 and "1 of 3 seeds without a value (diverged)" in end.note
     assert difference(found, "lora@2").value is not None
 
 
 def test_fronts_leave_behind_them_what_is_worked_out_by_hand(found: list[Finding]) -> None:
-    """In units of full's last rise and of what it learns: readings are at a quarter, at half and at the end of a straight way."""
+    """In units of full's last rise and of what it learns: ways are straight, and leave triangles and trapezoids behind them."""
     volumes = {f.where["method"]: f.value for f in found if f.name == "hypervolume"}
-    assert volumes["full"] == pytest.approx(0.25 * 0.5 + 0.25 * 0.75)
-    assert volumes["slow"] == pytest.approx(0.25 * (1 - 1 / 3) + 0.125 * (1 - 1 / 6) + 0.125 * (1 - 1 / 12))
-    assert volumes["top"] == pytest.approx(0.2125 * (1 - 0.75) + 0.2125 * (1 - 0.375))  # more lost for less: behind full's
-    assert volumes["top"] < volumes["full"] < volumes["slow"] < volumes["replay"]
+    assert volumes["full"] == pytest.approx(0.5, abs=0.005)
+    assert volumes["slow"] == pytest.approx(0.5 - 0.5**2 / 3, abs=0.005)
+    assert volumes["top"] == pytest.approx(0.85 / 1.5 / 2, abs=0.005)  # more lost for less: its way leaves the rectangle before its end
+    assert volumes["top"] < volumes["slow"] < volumes["full"] < volumes["replay"]
     assert difference(found, "top", "hypervolume").value == pytest.approx(volumes["top"] - volumes["full"])
     only = findings(records().query("arm != 'lora@8'"))  # strengths of a method have one front
     assert one(only, "hypervolume", method="lora").value < volumes["lora"]
@@ -113,9 +118,9 @@ def test_one_curve_explains_what_lies_on_one_and_heights_what_lies_on_parallels(
 
 
 VERDICTS = {
-    "less": (0.3, "LoRA forgets less than full training at equal loss on the target: lora@2 -0.21 ["),
-    "alike": (0.54, "LoRA is not told apart from full training at equal loss on the target: lora@2 0.00 ["),
-    "more": (0.9, "Against the claim, LoRA forgets more than full training at equal loss on the target: lora@2 0.32 ["),
+    "less": (0.3, "LoRA forgets less than full training at its best rate"),
+    "alike": (0.54, "LoRA is not told apart from full training at its best rate"),
+    "more": (0.9, "LoRA forgets more than full training at its best rate"),
 }
 
 
@@ -126,17 +131,25 @@ def test_no_interval_without_several_bases_is_a_verdict() -> None:
         assert verdict(told._replace(**less)) == "unjudged"
 
 
+def test_losses_that_do_not_agree_make_no_verdict() -> None:
+    less = Finding("contrast", {"between": "lora@2 - full"}, -0.2, -0.3, -0.1, "bits/byte", 3, "")
+    assert overall([less, less]) == "less"
+    assert overall([less, less._replace(high=0.1)]) == overall([less, less._replace(low=0.1, high=0.3)]) == "mixed"
+
+
 @pytest.mark.parametrize("said", VERDICTS)
 def test_the_answer_says_what_is_planted(said: str) -> None:
     rise, words = VERDICTS[said]
     told = answer(findings(records({"lora@2": rise, "lora@8": rise}).query("arm != 'lora@8'")))
-    assert words in told
-    assert [other for other, (_, sentence) in VERDICTS.items() if sentence.partition(":")[0] in told] == [said]
+    at = f"lora@2 {0.4 * (rise / 0.9 - 0.6):.2f} ["
+    assert f"{words}, where both have learned equally much (a share of what full learns): {at.replace('-0.00', '0.00')}" in told
+    assert [other for other, (_, sentence) in VERDICTS.items() if sentence in told] == [said]
     assert "Full training ends with a rise of 0.60" in told and "The target is a text." in told
-    assert "less than full training lose replay@5" in told and "more than it lose top@1" in told
+    assert "Than by full training at its best rate, less is forgotten by replay@5" in told and "more is forgotten by top@1 0.37" in told
+    assert "; somebody who knew no more than how often each byte occurs would end with 0.30, so that part of the rise" in told
+    assert told.index("at 10 % of its best rate") < told.index("full training at its best rate")  # what anything has to beat
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="answers._others has no words for what is unjudged, and leaves it out")
 def test_of_one_base_the_others_are_told_too() -> None:
     told = answer(findings(records(seeds=1)))
     assert "replay@5 -0.40" in told and "top@1 0.37" in told
@@ -144,15 +157,18 @@ def test_of_one_base_the_others_are_told_too() -> None:
 
 def test_no_verdict_of_one_base_and_none_without_another_method() -> None:
     told = answer(findings(records(seeds=1)))
-    assert "without an interval over bases, which is no verdict: lora@2 -0.23" in told  # of the first base alone
-    assert not [words for _, words in VERDICTS.values() if words.partition(":")[0] in told]
+    assert "without an interval over bases, which is no verdict, where both have learned equally much" in told
+    assert "-0.23 at 80 %" in told  # of the first base alone
+    assert not [words for _, words in VERDICTS.values() if words in told]
     alone = findings(records().query("arm != arm or arm == 'full'"))
     assert NOTHING in answer(alone) and one(alone, EQUAL, "full").value == pytest.approx(SHARE * RISES["full"])
 
 
 def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
     (table,) = headline(found)
-    rows = {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in table.rows}
+    assert table.columns == (*COLUMNS, "the same, less full's", "the same, less slow@0.1's")
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert {row["the same, less slow@0.1's"] for row in rows.values()} == {"–"}  # it does not learn so much
     assert list(rows) == [*RISES, "wise"] and len(table.rows) == len(rows)
     assert rows["full"]["the same, less full's"] == "–" and rows["replay@5"]["rise on the source"].startswith("0.10 [")
     assert rows["lora@8"]["rise on the source"].startswith("0.45 [")
@@ -162,16 +178,13 @@ def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
 
 
 @pytest.mark.parametrize("word", ["l2sp@1e-3", "l2sp@0.0010"])
-@pytest.mark.xfail(
-    raises=AssertionError, reason="headlines.word writes a strength otherwise than the word of a contrast, which it is looked up by"
-)
 def test_the_headline_finds_the_difference_of_a_strength_however_it_is_written(word: str) -> None:
     own = records()
     (table,) = headline(
         findings(own.assign(arm=own["arm"].replace("replay@5", parse(word).word)).assign(**_at(own, "replay@5", "l2sp", 1e-3)))
     )
     rows = {row[0]: row for row in table.rows}
-    assert rows["l2sp@0.001"][-1].startswith("-0.40 [")
+    assert rows["l2sp@0.001"][4].startswith("-0.40 [")
 
 
 def _at(own: pd.DataFrame, arm: str, method: str, strength: float) -> dict[str, pd.Series]:
@@ -185,7 +198,7 @@ def test_a_run_that_was_cut_short_is_read_as_far_as_it_came(phases: list[str]) -
     found = findings(own[own["phase"].isin(phases)])
     done = "result" in phases
     assert bool(headline(found)) == done and (NOTHING in answer(found)) != done
-    names = {"window", "target", *(("source_rise", "target_loss", "contrast", "hypervolume", EQUAL) if done else ())}
+    names = {"window", "target", "unigram_rise", *(("source_rise", "target_loss", "contrast", "hypervolume", EQUAL) if done else ())}
     assert {f.name for f in found} == names
     if done:
         assert find(found, EQUAL, method="wise") is None and difference(found, "lora@2").value is not None
