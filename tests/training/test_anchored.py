@@ -119,8 +119,8 @@ def test_a_member_of_no_strength_is_a_plain_one(pulled: list[Trained], stack: An
 def test_without_an_importance_all_weights_matter_alike(pulled: list[Trained], stack: Any) -> None:
     alike = dataclasses.replace(ANCHORED, further=("reference", "strength"))
     found = trained(alike, stack, members()._replace(importance=None))
-    for place in (1, 4, 5):
-        assert apart(found[place], pulled[place]) < 0.02
+    for index in (1, 4, 5):
+        assert apart(found[index], pulled[index]) < 0.02
     assert apart(found[2], pulled[2]) > 0.5
 
 
