@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.loss_landscape.levels import at_crossing, crossing, level, nearest, ways
+from experiments.loss_landscape.levels import around, at_crossing, crossing, level, nearest, ways
 
 
 def way(init: str, *losses: float | None, run: int = 0) -> list[dict]:
@@ -33,6 +33,13 @@ def test_a_crossing_is_the_first_one_and_linear_in_the_loss() -> None:
     assert crossing([(0, 4.0), (10, 1.0), (20, 3.0), (30, 0.5)], 2.0) == (1, pytest.approx(2 / 3))
     assert crossing([(0, 4.0), (10, 3.0)], 2.0) is None
     assert crossing([(0, 2.0), (10, 1.0)], 2.0) is None  # begins there
+
+
+def test_both_sides_of_the_shared_loss_are_the_steps_that_it_is_read_between() -> None:
+    rows = [*way("a", 5.0, 3.0, 1.5, 1.0), *way("b", 4.0, 2.5, 2.0)]
+    assert around(rows) == {("a", 0, 0): (1, 2), ("b", 0, 0): (1, 2)}
+    assert around([*way("a", 5.0, 1.0, 0.5), *way("b", 4.0, 2.5, 2.0)])["a", 0, 0] == (0, 1)
+    assert around([*way("a", 1.5, 1.0), *way("b", 4.0, 2.0)]) == {}
 
 
 def test_other_readings_are_read_where_the_loss_crosses() -> None:
