@@ -74,6 +74,11 @@ def _at(some: Sequence[Finding]) -> str:
     return ", ".join(f"{shown(f, '.2f')} at {f.where['share'] * 100:g} %" for f in some)
 
 
+def _last(some: Sequence[Finding], last: float) -> str:
+    """The difference at the largest share of what full learns, which is told where it is not the largest of all."""
+    return shown(some[-1], ".2f") if some[-1].where["share"] == last else _at(some[-1:])
+
+
 def _lora(other: str, compared: Compared) -> Iterator[str]:
     """LoRA beside full training, where both have learned equally much: so many per cent of what full learns."""
     own = {method: some for method, some in compared.items() if method.startswith("lora@")}
@@ -98,9 +103,9 @@ def _others(other: str, compared: Compared) -> Iterator[str]:
         MORE: "more is forgotten by",
         UNJUDGED: "without an interval over bases, which is no verdict,",
     }
-    told = []
+    told, last = [], max((some[-1].where["share"] for some in compared.values()), default=0.0)
     for kind, said in words.items():
-        if some := [f"{method} {shown(compared[method][-1], '.2f')}" for _, method in own if overall(compared[method]) == kind]:
+        if some := [f"{method} {_last(compared[method], last)}" for _, method in own if overall(compared[method]) == kind]:
             told.append(f"{said} {', '.join(some)}")
     if told:
         yield f"Than by {_name(other)}, {'; '.join(told)}"
