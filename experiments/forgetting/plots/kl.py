@@ -46,7 +46,8 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     readings = rows.kept(results)
     r2 = [f for f in found if f.name == "kl_r2" and f.where["curve"] == "one"]
     how = sorted({f.method for f in r2 if f.value is not None and f.method})
-    said = f" R² and its interval: {'; '.join(how)}." if how else ""
+    drawn = " WiSE-FT, the line that nothing trains, is drawn, but has no part in it." if "wise" in set(readings["method"]) else ""
+    said = f" R² and its interval: {'; '.join(how)}.{drawn}" if how else ""
     none = sorted({f.note.split(";")[0] for f in r2 if f.value is None and f.note})
     said += f" No R²: {'; '.join(none)}." if none else ""
     lost = {side: int((readings["rise"].isna() | ~(readings[f"kl_{side}"] > 0)).sum()) for side in SIDES}

@@ -54,7 +54,8 @@ def caption(results: pd.DataFrame) -> str:
     bars = " Bars at traces: t intervals over probes." if "trace" in table else ""
     return (
         f"Hessian of everything trained on the fixed batch set, one line per base (n = {bases} from each initialization): hollow before "
-        f"training, then along the way to its end. The loss falls to the right.{bars}{line}{edge}{left}"
+        "training, then around the loss that all reach (of the first base, pretrained and random, along the way), and at its end. The loss "
+        f"falls to the right.{bars}{line}{edge}{left}"
     )
 
 
