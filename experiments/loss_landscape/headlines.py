@@ -17,6 +17,7 @@ READ = (
     "negative_share",
     "noise_scale",
     "barrier",
+    "clusters",
     "path_ratio",
     "distance",
     "largest_stable_rate",
@@ -27,6 +28,7 @@ OWN = {
     "negative_share": "share of negative curvature",
     "noise_scale": "gradient noise scale",
     "distance": "distance from the start",
+    "clusters": "clusters of runs of one base, without a barrier inside",
 }
 UNITS = {"steps_to_loss": "", "noise_scale": " (sequences)", "loss": " (bits/byte)", "barrier": " (bits/byte)", "lambda_max": " (nats)"}
 

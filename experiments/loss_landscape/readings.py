@@ -26,7 +26,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     readings = [*readings_levels.steps_to_loss(results), *readings_levels.curvature(results), *_ways(results), *_stability(results)]
     for reading in readings:
         found += [finding(reading.name, {"init": init, **reading.where}, mean(reading, init), reading.unit) for init in reading.inits]
-    found += [*_negative(results), *_edge(results), *readings_barriers.barriers(results)]
+    found += [*_negative(results), *_edge(results), *readings_barriers.barriers(results), *readings_barriers.clusters(results)]
     return found + list(_contrasts(results, readings))
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from experiments.loss_landscape.readings_tables import rows
 from research.analysis.contrasts import BASE_LEFT_OUT
@@ -37,6 +39,28 @@ def differences(results: pd.DataFrame, leader: str, other: str) -> Iterator[Find
             estimate = pair_difference(units.pairs(first), units.pairs(second), units.name)
             at = {"what": "barrier", "between": f"{leader} - {other}", **where}
             yield finding("contrast", at, _noted(estimate, units), UNIT)
+
+
+def clusters(results: pd.DataFrame) -> Iterator[Finding]:
+    """Yields into how many clusters the runs of one base fall, mean over bases: runs are linked where the line between them has no barrier.
+
+    Juneja et al. 2023 (arXiv 2205.12411) find several among fine-tunes of one base. A base with a line that is not finite is left out.
+    """
+    own = rows(results, phase="barrier", metric="barrier", pair="one base", matching="raw")
+    for init, mine in own.groupby("init", sort=False) if len(own) else ():
+        counts, runs = [], 0
+        for _, some in mine.groupby("seed"):
+            names = sorted({*some["run"], *some["other_run"]})
+            runs = max(runs, len(names))
+            if some["value"].notna().all():
+                linked = some[some["value"] <= 0]
+                places = ([names.index(run) for run in linked[side]] for side in ("run", "other_run"))
+                graph = coo_array((np.ones(len(linked)), tuple(places)), shape=(len(names),) * 2)
+                counts.append(connected_components(graph, directed=False)[0])
+        said = f"{', '.join(map(str, counts)) or 'none'} of {runs} runs each"
+        value = float(np.mean(counts)) if counts else None
+        estimate = Estimate(value, None, None, len(counts), "connected components of runs without a barrier between them, mean", said)
+        yield finding("clusters", {"init": init}, estimate, "count")
 
 
 class _Units:

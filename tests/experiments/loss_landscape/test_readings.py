@@ -1,5 +1,6 @@
 """What planted records say: steps, curvature at one loss, barriers and contrasts of known values; and the words of every verdict."""
 
+import itertools
 import json
 import math
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from experiments.loss_landscape.answers import ALIKE, CONTRADICTS, SUPPORTS, UNJUDGED, UNREAD, answer, verdict
 from experiments.loss_landscape.headlines import headline
 from experiments.loss_landscape.readings import findings
+from experiments.loss_landscape.readings_barriers import clusters
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, find
 from tests.experiments.loss_landscape import planted_laws as planted
@@ -215,3 +217,22 @@ def test_absent_phases_leave_out_what_they_hold_and_nothing_else(found: list[Fin
 def test_findings_are_strict_json(found: list[Finding]) -> None:
     json.dumps([f._asdict() for f in found], allow_nan=False)
     assert all(f.value is None or math.isfinite(f.value) for f in found)
+
+
+def test_runs_fall_into_the_clusters_that_barriers_leave() -> None:
+    """Two groups of runs in one base, a chain in the other: who is linked over others is of one cluster."""
+    groups = {0: {0: 0, 1: 0, 2: 0, 3: 1, 4: 1}, 1: dict.fromkeys(range(5), 0)}
+    made = []
+    for seed, group in groups.items():
+        for one_run, other in itertools.combinations(range(5), 2):
+            linked = group[one_run] == group[other] if seed == 0 else other - one_run == 1
+            where = {"init": "pretrained", "seed": seed, "base": seed, "run": other, "other_seed": seed, "other_run": one_run}
+            known = {"phase": "barrier", "metric": "barrier", "pair": "one base", "matching": "raw"}
+            made.append({**known, **where, "value": -0.01 if linked else 0.5})
+    own = pd.DataFrame(made)
+    (found,) = clusters(own)
+    assert found.value == 1.5 and found.n == 2 and found.note == "2, 1 of 5 runs each" and found.low is None
+    (apart,) = clusters(own.assign(value=0.5))
+    assert apart.value == 5
+    (lost,) = clusters(own.assign(value=own["value"].mask((own["seed"] == 1) & (own["run"] == 4))))
+    assert lost.value == 2 and lost.n == 1
