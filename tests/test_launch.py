@@ -162,7 +162,7 @@ def test_our_files_are_found_whatever_the_shell_says_and_a_reader_may_leave(tmp_
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "theirs"), "PYTHONSAFEPATH": "1"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None and running.stderr is not None
-        assert running.stdout.readline().startswith("intrinsic_dimension: In how many")
+        assert running.stdout.readline().startswith("forgetting: What does fine-tuning forget")
         running.stdout.close()
         assert running.stderr.read() == ""
     assert running.returncode == 0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from research.analysis.mediation import explained
 
@@ -76,9 +77,9 @@ def coverage(found: list, truth: float) -> float:
 
 def test_the_interval_is_the_jackknife_with_t() -> None:
     rows = plane(np.random.default_rng(5), 3, own=0.3)
-    found = explained(**rows, level=0.5)
+    found = explained(**rows)
     logs = [np.log(1 - explained(**{name: column[rows["units"] != unit] for name, column in rows.items()}).value) for unit in range(3)]
-    half = np.sqrt(2 / 3) * np.sqrt(2 / 3 * ((logs - np.mean(logs)) ** 2).sum())  # the quartile of Student's t with 2 degrees is sqrt(2/3)
+    half = t.ppf(0.975, 2) * np.sqrt(2 / 3 * ((logs - np.mean(logs)) ** 2).sum())
     assert found[1:3] == pytest.approx((1 - (1 - found.value) * np.exp(half), 1 - (1 - found.value) * np.exp(-half)))
 
 

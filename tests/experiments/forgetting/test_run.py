@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from experiments.forgetting import subject
 from research import tree
-from research.data.corpus import Corpus
+from research.cells import study
+from research.cells.bases import Bases
+from research.data.corpus import Corpus, load_corpus
 from research.models.configuration import DecoderConfig
 from research.models.decoder import decoder
 from research.runtime import artifacts
@@ -57,18 +58,25 @@ class Ran(NamedTuple):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    folder, noted = tmp_path_factory.mktemp("forgetting") / "run", {}
+    folder = tmp_path_factory.mktemp("forgetting") / "run"
+    corpora: dict[str, Corpus] = {}
+    made: list[Bases] = []
 
-    def note(name: str) -> Any:
-        made = getattr(subject, name)
-        return lambda *args: noted.setdefault(name, made(*args))
+    def load(*args: Any, **kwargs: Any) -> Corpus:
+        corpus = load_corpus(*args, **kwargs)
+        return corpora.setdefault(corpus.source, corpus)
 
+    def begin(self: Bases, *args: Any, **kwargs: Any) -> None:
+        begun(self, *args, **kwargs)
+        made.append(self)
+
+    begun = Bases.__init__
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("bases", "corpora"):
-            patch.setattr(subject, name, note(name))
+        patch.setattr(study, "load_corpus", load)
+        patch.setattr(Bases, "__init__", begin)
         assert ran(CONFIG, *TINY, f"--workdir={folder}") == 0
     rows = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
-    return Ran(folder, rows, noted["bases"].params(0), dict(zip(("source", "target"), noted["corpora"], strict=True)))
+    return Ran(folder, rows, made[0].params(0), {"source": corpora["text:research/**/*.py"], "target": corpora["generated:restaurants"]})
 
 
 def logs(params: Any, inputs: np.ndarray) -> np.ndarray:
@@ -127,10 +135,3 @@ def test_a_slow_run_takes_a_part_of_fulls_rate_and_is_no_candidate(run: Ran) -> 
     assert rates["slow@0.3"] == pytest.approx(0.3 * rates["full"], rel=1e-6)
     assert not [row for row in run.rows if row["phase"] in ("select", "choice") and row["arm"] == "slow@0.3"]
     assert {row["arm"] for row in run.rows if row["phase"] == "select"} == set(ARMS) - {"slow@0.3"}
-
-
-def test_the_same_command_measures_nothing_again(run: Ran) -> None:
-    before = (run.folder / "records.jsonl").read_bytes()
-    (run.folder / "finished.json").unlink()
-    assert ran(CONFIG, *TINY, f"--workdir={run.folder}") == 0
-    assert (run.folder / "records.jsonl").read_bytes() == before

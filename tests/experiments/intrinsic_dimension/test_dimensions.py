@@ -91,4 +91,4 @@ def test_rows_are_filled_up_to_whole_batches() -> None:
 
 
 class FAKE:
-    bases, rows, measures, keep = None, np.zeros((1, 65), np.uint8), {}, None
+    bases, rows, measures, keep, replay = None, np.zeros((1, 65), np.uint8), {}, None, 0
