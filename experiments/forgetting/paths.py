@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from research.analysis.pareto import at_level, hypervolume
+from research.analysis.tables import rows
 
 FULL, SLOW, WISE = "full", "slow", "wise"
 BETWEEN = 50  # points between two readings of a way
@@ -24,15 +25,6 @@ class Arm(NamedTuple):
     def where(self) -> dict[str, Any]:
         """Returns the coordinates of a finding about it."""
         return {"method": self.method, "strength": self.strength}
-
-
-def rows(results: pd.DataFrame, **where: Any) -> pd.DataFrame:
-    """Returns the records with these coordinates; none where nothing of the kind was read."""
-    for name, value in where.items():
-        if name not in results:
-            return results[:0]
-        results = results[results[name] == value]
-    return results.assign(value=pd.to_numeric(results["value"])) if "value" in results else results
 
 
 def arms(results: pd.DataFrame, wise: bool = False) -> list[Arm]:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.forgetting.paths import FULL, SLOW, WISE, Arm, arms, levels, lost_at, paths, rows, volume
+from experiments.forgetting.paths import FULL, SLOW, WISE, Arm, arms, levels, lost_at, paths, volume
 from research.analysis import described
 from research.analysis.contrasts import contrast, without_each
 from research.analysis.mediation import explained
+from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 LEAST = 3  # points, to fit a curve to

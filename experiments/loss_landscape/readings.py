@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from experiments.loss_landscape import readings_barriers, readings_levels
-from experiments.loss_landscape.readings_tables import Reading, by_base, mean, ratio, rows
+from experiments.loss_landscape.readings_tables import Reading, by_base, mean, ratio
 from research.analysis import described
 from research.analysis.densities import density_of
+from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 LEADER = "pretrained"

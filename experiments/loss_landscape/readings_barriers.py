@@ -8,10 +8,10 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from experiments.loss_landscape.readings_tables import rows
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.analysis.intervals import join_notes
 from research.analysis.pairs import Pairs, pair_difference, pair_mean
+from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 UNIT = "bits/byte"

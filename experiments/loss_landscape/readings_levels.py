@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.loss_landscape.levels import RUN, at_crossing, crossing, level, ways
-from experiments.loss_landscape.readings_tables import COLUMNS, Reading, rows
+from experiments.loss_landscape.readings_tables import COLUMNS, Reading
+from research.analysis.tables import rows
 
 FULL, LORA = "full", "lora"
 CURVATURES = ("lambda_max", "trace")

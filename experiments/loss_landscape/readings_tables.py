@@ -43,15 +43,6 @@ class Reading(NamedTuple):
         return list(dict.fromkeys(self.table["init"]))
 
 
-def rows(results: pd.DataFrame, **where: Any) -> pd.DataFrame:
-    """Returns the records with these coordinates; none where nothing of the kind was read."""
-    for name, value in where.items():
-        if name not in results:
-            return results[:0]
-        results = results[results[name] == value]
-    return results.assign(value=pd.to_numeric(results["value"])) if "value" in results else results
-
-
 def by_base(own: pd.DataFrame, value: Callable[[pd.DataFrame], float]) -> pd.DataFrame:
     """Returns a table of one value for each (init, seed), made from its rows."""
     groups = own.groupby(["init", "seed", "base"], sort=False)
