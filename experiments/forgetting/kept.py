@@ -11,6 +11,8 @@ from experiments.forgetting.axes import ForgettingSweep
 from experiments.forgetting.methods import FULL
 from research import tree
 from research.adapters.merging import merge
+from research.analysis.trajectories import distance
+from research.cells.bases import stacked
 from research.cells.measures import BITS
 from research.cells.runner import Runner
 from research.cells.setting import Cell, kept_as
@@ -45,12 +47,11 @@ def read(runner: Runner, sweep: ForgettingSweep, study: Study, cells: Sequence[C
         for first in range(0, len(todo), jax.device_count()):
             some = todo[first : first + jax.device_count()]
             pairs = [(point.make(), runner.setting.bases.params(point.base)) for point in some]
-            filled = [*pairs, *[pairs[-1]] * (jax.device_count() - len(some))]
-            found = compare(jax.tree.map(lambda *leaves: np.stack(leaves), *filled), rows)
+            found = compare(stacked(pairs), rows)
             yield [
                 row
                 for place, (point, pair) in enumerate(zip(some, pairs, strict=True))
-                for row in _rows(runner, point, {**_bits(found, size, place), "distance": _distance(*pair)})
+                for row in _rows(runner, point, {**_bits(found, size, place), "distance": float(distance(*pair))})
             ]
             bar.advance(len(some))
 
@@ -104,11 +105,6 @@ def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
 
 def _bits(found: Mapping[str, Mapping[str, np.ndarray]], size: Mapping[str, float], place: int) -> dict[str, float]:
     return {f"{what}{name}": float(values[place]) / size[name] * BITS for name, own in found.items() for what, values in own.items()}
-
-
-def _distance(own: Any, base: Any) -> float:
-    squares = jax.tree.map(lambda one, other: np.square(np.float64(one) - np.float64(other)).sum(), own, base)
-    return float(np.sqrt(sum(jax.tree.leaves(squares))))
 
 
 def _rows(runner: Runner, point: Point, known: Mapping[str, float]) -> Iterator[dict[str, Any]]:

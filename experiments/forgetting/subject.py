@@ -1,6 +1,6 @@
 """What is swept: the pretrained decoder, tuned by each method; how much of the target it learns, and of the source it loses."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -28,7 +28,7 @@ from research.errors import UsageError
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
-from research.training.processes import fetch
+from research.training.mesh import P, jit_step, own_device
 
 KEY = 14
 APART = ("base", "methods", "alphas", "seeds", "selection_seeds", "selection_steps", "learning_rates", "mesh", "members", "equal_at")
@@ -64,9 +64,6 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
             with timed("fisher", workdir.timings.append):
                 own = with_fishers(own, study, sweep, rows[1])
 
-        def after(runner: Runner, cells: Sequence[Cell]) -> Iterator[Rows]:
-            yield from kept.read(runner, sweep, study, cells)
-
         return Prepared(
             own,
             np.concatenate(rows),
@@ -74,7 +71,7 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
             (source.fingerprint, target.fingerprint, *study.named_by),
             cell,
             before=lambda runner: [[*_known(runner, sweep, study, source), *untouched(runner, "full", index, sweep.bases)]],
-            after=after,
+            after=lambda runner, cells: kept.read(runner, sweep, study, cells),
             keep=lambda c, step: c["phase"] == "result",
             replay=len(rows[1]),
         )
@@ -99,12 +96,12 @@ def with_fishers(own: Bases, study: Study, sweep: ForgettingSweep, rows: np.ndar
     chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), sweep.fisher["sequences"])).round().astype(int)]
     model, key = model_of(study), jax.random.key(KEY)
 
-    @jax.jit
     def diagonal(params: Any) -> Any:
         return fisher_diagonal(model, params, chosen, study.to_batch, key, sweep.fisher["labels"])
 
+    compiled = jit_step(diagonal, P(), P(), own_device(), donate=())
     starts = [own.params(place) for place in range(own.at_once)]
-    trees = [*starts, *(fetch(diagonal(params)) for params in starts)]
+    trees = [*starts, *(jax.device_get(compiled(params)) for params in starts)]
     return Bases(trees.__getitem__, len(trees), together=True)
 
 

@@ -67,10 +67,8 @@ def with_rates(coordinates: Sequence[Mapping[str, Any]], chosen: pd.DataFrame) -
     made = []
     for c in coordinates:
         arm, factor = c.get("rate_of", (c["arm"], 1.0))
-        rate = factor * _rate(rates, (c["init"], arm, c["trains"], c["rank"]))
-        made.append(
-            {**{key: value for key, value in c.items() if key != "rate_of"}, "learning_rate": rate if factor == 1.0 else rounded(rate)}
-        )
+        rate = rounded(factor * _rate(rates, (c["init"], arm, c["trains"], c["rank"])))
+        made.append({**{key: value for key, value in c.items() if key != "rate_of"}, "learning_rate": rate})
     return [c for c in made if not pd.isna(c["learning_rate"])]
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.forgetting.plots import methods, rows
+from research.analysis.pareto import front
 from research.figures import style
 from research.findings import Finding, find
 
@@ -50,43 +51,36 @@ def pareto(results: pd.DataFrame, found: Sequence[Finding] = ()) -> Figure:
 
 
 def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
-    """Returns how to read the plane, n, what crosses are, and what is missing, off the axes or read elsewhere."""
+    """Returns how to read the plane, n, what crosses are, what is trained by nothing, and what is missing or off the axes."""
     points, readings = plane(results), rows.budgets(results)
     window = _window(points, rows.untouched(results, "budget_target"))
     off = int(_is_off(points, window).sum()) if len(points) else 0
     crosses = sorted({f.method for f in found if f.name in ("source_rise", "target_loss") and f.low is not None})
     bars = f"Crosses at last budgets are as wide as the intervals of the findings: {'; '.join(crosses)}. " if crosses else "No intervals. "
-    short = [methods.NAMES.get(method, method) for method in methods.methods_of(points[points["short"]])] if len(points) else []
-    elsewhere = f" Hollow, with a dotted front: {', '.join(short)}, along which nothing is trained." if short else ""
+    lines = [methods.NAMES.get(method, method) for method in methods.methods_of(points[points["untrained"]])] if len(points) else []
+    between = f" Hollow, with a dotted front: {', '.join(lines)}, along which nothing is trained." if lines else ""
     return (
         "Loss on the target against what the source's loss rose above the same base's, down and left is better. Marks: means over seeds "
         f"(n = {_counted(points)}) of every strength and budget, large ones the last budget; thin lines join a strength's budgets. "
         f"Steps: a method's front, of means that no other one of its own beats in both. {bars}"
-        f"A front of noisy means looks better than it is.{elsewhere}"
+        f"A front of noisy means looks better than it is.{between}"
         f"{f' Off the axes, arrows at the edge: {off} of {len(points)} points.' if off else ''}{rows.lost(readings)}"
     )
 
 
 def plane(results: pd.DataFrame) -> pd.DataFrame:
-    """Returns means over seeds (method, strength, step, target, rise, n), whether each is of its `last` step, and of `short` texts.
+    """Returns means over seeds (method, strength, step, target, rise, n), whether each is of its `last` step, and `untrained`.
 
     Methods without budgets, which nothing trains, are read where their KL was.
     """
     own, other = rows.budgets(results), rows.kept(results)
     other = other[~other["method"].isin(own["method"])]
-    parts = [rows.over_seeds(part).assign(short=short) for part, short in ((own, False), (other, True)) if len(part)]
+    parts = [rows.over_seeds(part).assign(untrained=untrained) for part, untrained in ((own, False), (other, True)) if len(part)]
     if not parts:
-        return pd.DataFrame(columns=[*rows.POINT, "target", "rise", "n", "short", "last"])
+        return pd.DataFrame(columns=[*rows.POINT, "target", "rise", "n", "untrained", "last"])
     points = pd.concat(parts, ignore_index=True)
     last = points.groupby(["method", "strength"], dropna=False)["step"].transform("max")
     return points.assign(last=points["step"] == last)
-
-
-def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Returns the places of the points that none beats in both x and y (less is better), by growing x."""
-    order = np.lexsort((y, x))
-    before = np.concatenate([[np.inf], np.minimum.accumulate(y[order])[:-1]])
-    return order[y[order] < before]
 
 
 _STAR: dict[str, Any] = {"color": "#ffd21f", "marker": "*", "markersize": 13, "markeredgecolor": "black", "markeredgewidth": 0.8}
@@ -124,8 +118,8 @@ def _limits(axes: Axes, points: pd.DataFrame, window: Window) -> None:
 
 def _method(axes: Axes, own: pd.DataFrame, window: Window, found: Sequence[Finding]) -> None:
     (method,) = methods.methods_of(own)
-    look, short = methods.looks([method])[method], bool(own["short"].all())
-    face = "white" if short else look.color
+    look, untrained = methods.looks([method])[method], bool(own["untrained"].all())
+    face = "white" if untrained else look.color
     for strength, some in own.groupby("strength", dropna=False):
         axes.plot(some["target"], some["rise"], color=look.color, linewidth=0.6, alpha=0.35)
         _cross(axes, some[some["last"]], find(found, "target_loss", **_where(method, strength)), look.color, across=True)
@@ -139,8 +133,8 @@ def _method(axes: Axes, own: pd.DataFrame, window: Window, found: Sequence[Findi
         axes.plot(some["target"], some["rise"], color=look.color, marker=look.marker, linestyle="none", zorder=4, **mark)
     for _, row in own[_is_off(own, window)].iterrows():
         _arrow(axes, row["target"], row["rise"], window, look.color)
-    best = own.iloc[front(own["target"].to_numpy(float), own["rise"].to_numpy(float))]
-    line = (0, (1.2, 1.2)) if short else "-"
+    best = own.iloc[front(own[["target", "rise"]].to_numpy(float))].sort_values("target")
+    line = (0, (1.2, 1.2)) if untrained else "-"
     axes.plot(best["target"], best["rise"], color=look.color, linewidth=1.4, linestyle=line, drawstyle="steps-post", zorder=3)
 
 
