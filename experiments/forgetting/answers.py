@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.forgetting.headlines import EQUAL, others, word
 from research.analysis.contrasts import BASE_LEFT_OUT
-from research.analysis.wording import base_sentence
+from research.analysis.wording import base_sentence, pieces_of
 from research.findings import Finding, find, shown
 
 CLAIM = (
@@ -60,7 +60,7 @@ def _ignorance(found: Sequence[Finding], forgets: Finding) -> str:
     unigram = find(found, "unigram_rise")
     if unigram is None or unigram.value is None or forgets.value is None:
         return ""
-    known = f"somebody who knew no more than how often each byte occurs would end with {shown(unigram, '.2f')}"
+    known = f"somebody who knew no more than how often each {pieces_of(found)[:-1]} occurs would end with {shown(unigram, '.2f')}"
     return f"; {known}" + (", so that part of the rise is no lost knowledge, but wrong confidence" if forgets.value > unigram.value else "")
 
 
