@@ -14,7 +14,7 @@ from research import tree
 from research.cells.measures import BITS, BY_DOCUMENT, Measure
 from research.cells.programs import Programs
 from research.cells.setting import Cell, Setting, kept_as
-from research.data.batches import orders, replayed, scored
+from research.data.batches import replayed, scored, within
 from research.records import rounded
 from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
@@ -132,6 +132,8 @@ class _InFlight:
             None if cells[0].importance is None else np.array([self.setting.bases.together_at(cell.importance) for cell in rows], np.int32),
         )
         self.shares = [cell.replayed for cell in rows]
+        self.fresh = len(self.setting.windows) - self.setting.replay
+        self.spans = [cell.span or (0, self.fresh) for cell in rows]
         self.bases = runner.placed(cells[0].base)
         self.phase = cells[0].coordinates["phase"]
         self.measures = {name: m for m in self.setting.measures[self.phase] for name in m.names()}
@@ -178,9 +180,8 @@ class _InFlight:
     def _chunk(self, states: Any, done: int, steps: int) -> Any:
         """Dispatches a chunk and its measurements before any result is read."""
         setting = self.setting
-        fresh = len(setting.windows) - setting.replay
-        order = orders(self.seeds, done, steps, setting.batch_size, fresh)
-        order = replayed(order, self.seeds, self.shares, done, (fresh, setting.replay)) if any(self.shares) else order
+        order = within(self.spans, self.seeds, done, steps, setting.batch_size)
+        order = replayed(order, self.seeds, self.shares, done, (self.fresh, setting.replay)) if any(self.shares) else order
         states, losses = self.functions.train(states, self.members, setting.windows[order], self.bases)
         done += steps
         due = self.runner.due(self.phase, done == setting.budgets[-1]) if done in setting.budgets else []

@@ -16,6 +16,7 @@ class Cell(NamedTuple):
     """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member.
 
     strength, importance: as in `Members`, places. replayed: share of its examples that come from the setting's windows to replay.
+    span: [first, last) of the windows that it draws from, None for all that are fresh.
     """
 
     fingerprint: str
@@ -29,6 +30,7 @@ class Cell(NamedTuple):
     strength: float | None = None
     importance: int | None = None
     replayed: float = 0.0
+    span: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,6 +40,12 @@ def orders(seeds: Sequence[int], first_step: int, steps: int, batch_size: int, n
     return np.stack(rows).reshape(len(seeds), steps, batch_size)
 
 
+def within(spans: Sequence[tuple[int, int]], seeds: Sequence[int], first_step: int, steps: int, batch_size: int) -> np.ndarray:
+    """Returns what `orders` does, (len(seeds), steps, batch_size), each seed drawing from windows of its own: [first, last) of `spans`."""
+    drawn = [first + orders([seed], first_step, steps, batch_size, last - first) for (first, last), seed in zip(spans, seeds, strict=True)]
+    return np.concatenate(drawn)
+
+
 def replayed(order: np.ndarray, seeds: Sequence[int], shares: Sequence[float], first_step: int, counts: tuple[int, int]) -> np.ndarray:
     """Returns an order (members, steps, batch) in which a share of each member's examples is replayed, as evenly spread as can be.
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from research.data.batches import batch, order, orders, replayed, scored, windows
+from research.data.batches import batch, order, orders, replayed, scored, windows, within
 from research.data.vocabulary import BYTES, Vocabulary, dtype_for
 from research.errors import UsageError
 
@@ -128,3 +128,11 @@ def test_scored_tokens_and_their_bytes_are_those_that_weigh() -> None:
     assert sizes.tolist() == [1 + 4, 1 + 2]
     for row in np.random.default_rng(1).integers(0, 256, (4, 9)).astype(np.uint8):
         assert np.array_equal(*scored(row, BYTES))
+
+
+def test_a_seed_draws_from_its_own_windows_alone_in_the_order_of_a_text_of_that_size() -> None:
+    found = within([(0, 7), (7, 20), (3, 10)], [5, 5, 5], 2, 9, 3)
+    assert found.shape == (3, 9, 3)
+    for row, (first, last) in zip(found, [(0, 7), (7, 20), (3, 10)], strict=True):
+        assert set(row.ravel()) == set(range(first, last))  # 27 examples: all of them, and nobody else's
+        assert np.array_equal(row, first + orders([5], 2, 9, 3, last - first)[0])
