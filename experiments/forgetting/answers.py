@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.forgetting.headlines import EQUAL, others, word
-from research.analysis.contrasts import BASE_LEFT_OUT
-from research.analysis.wording import base_sentence, pieces_of
+from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, pieces_of, verdict
 from research.findings import Finding, find, shown
 
 CLAIM = (
@@ -15,7 +14,7 @@ CLAIM = (
 NOTHING = "Nothing was compared: for that, full training and another method have to be read"
 FULL = "full"
 CURVES = ("one", "one height per method")
-LESS, MORE, ALIKE, MIXED, UNJUDGED = "less", "more", "alike", "mixed", "unjudged"
+MIXED = "mixed"
 Compared = Mapping[str, Sequence[Finding]]  # by the word of a method: its differences, at each loss that is equal
 
 
@@ -33,13 +32,6 @@ def answer(found: Sequence[Finding]) -> str:
         parts += [*_lora(other, compared), *_others(other, compared)]
     parts += [*_unread(found), *_mediator(found), *_chance(found), *_edges(found)]
     return " ".join(f"{part}." for part in parts)
-
-
-def verdict(f: Finding) -> str:
-    """Returns whether a difference is told apart from 0: less, more, alike, or unjudged without an interval over bases."""
-    if f.value is None or f.n < 2 or f.low is None or f.high is None or BASE_LEFT_OUT in f.note:
-        return UNJUDGED
-    return ALIKE if f.low <= 0 <= f.high else LESS if f.high < 0 else MORE
 
 
 def overall(some: Sequence[Finding]) -> str:

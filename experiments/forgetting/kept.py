@@ -9,13 +9,12 @@ from jax import Array
 
 from experiments.forgetting.axes import ForgettingSweep
 from experiments.forgetting.methods import FULL
-from research import tree
-from research.adapters.merging import merge
 from research.analysis.trajectories import distance
 from research.cells.bases import stacked
+from research.cells.kept import weights
 from research.cells.measures import BITS
 from research.cells.runner import Runner
-from research.cells.setting import Cell, kept_as
+from research.cells.setting import Cell
 from research.cells.study import Study, model_of
 from research.cells.subject import Rows
 from research.losses import cross_entropy, kl_divergence
@@ -65,14 +64,6 @@ def _points(runner: Runner, sweep: ForgettingSweep, cells: Sequence[Cell]) -> It
         for alpha in sweep.alphas if cell.coordinates["arm"] == FULL else ():
             between = {**where, "arm": f"{WISE}@{alpha:g}", "method": WISE, "strength": alpha}
             yield Point(between, last, cell.base, lambda cell=cell, alpha=alpha: _between(runner, cell, alpha))  # type: ignore[misc]
-
-
-def weights(runner: Runner, cell: Cell, step: int) -> Any:
-    """Returns the plain weights that a cell had at a step, adapters merged."""
-    base = runner.setting.bases.params(cell.base)
-    kept = runner.workdir.load_artifact(kept_as(cell, step, runner.setting.budgets[-1]))
-    variables = tree.unflatten({**tree.flatten({"params": base}), **kept})
-    return jax.device_get(merge(variables))["params"] if "adapter" in variables else variables["params"]
 
 
 def _between(runner: Runner, cell: Cell, alpha: float) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ from experiments.lora_rank_sweep.moves import ARMS
 from research import tree
 from research.analysis.truncation import randomly_truncated, truncated
 from research.analysis.update_spectra import spectrum_records
+from research.cells.altered import Altered, read
 from research.cells.measures import BY_DOCUMENT
 from research.cells.runner import Runner
 from research.cells.setting import Cell, kept_as
@@ -23,15 +24,6 @@ from research.runtime.provenance import timed
 from research.training.population import Task
 
 WHERE = ("target", "init", "arm", "trains", "learning_rate", "seed", "base")
-
-
-class Cut(NamedTuple):
-    """A trained cell with its update cut: to how many directions, which ones, and the parameters that come of it."""
-
-    cell: Cell
-    rank: int
-    directions: str
-    params: Any
 
 
 def spectra(runner: Runner, cells: Sequence[Cell], sweep: RankSweep, scanned: bool) -> Rows:
@@ -63,7 +55,7 @@ def truncations(runner: Runner, cells: Sequence[Cell], spoke: Spoke) -> Rows:
     ]
     with timed("truncations", runner.workdir.timings.append):
         cuts = (cut for c, ranks in wanted for cut in _cuts(runner, c, ranks, ARMS[arm].beside))
-        return [row for some in _in_turn(cuts, setting.bases.at_once) for row in _read(runner, some)]
+        return [row for cut, found in read(runner, "full", "result", cuts) for row in _rows(runner, cut, found)]
 
 
 def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: Study) -> Rows:
@@ -75,7 +67,7 @@ def costs(runner: Runner, tasks: Mapping[str, Task], sweep: RankSweep, study: St
         return workdir.records.missing(arm_costs(experiment, tasks, sweep.ranks, study.model, tuning, pretraining))
 
 
-def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int], beside: Sequence[str]) -> Iterator[Cut]:
+def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int], beside: Sequence[str]) -> Iterator[Altered]:
     base = jax.tree.map(lambda x: np.asarray(x, np.float32), runner.setting.bases.params(cell.base))
     start, weights = tree.flatten({"params": base}), runner.workdir.load_artifact(cell.fingerprint)
     cut_paths = [path for path in weights if not any(re.search(pattern, path) for pattern in beside)]
@@ -86,34 +78,16 @@ def _cuts(runner: Runner, cell: Cell, ranks: Sequence[int], beside: Sequence[str
         made = {"best": truncated(deltas, rank), "random": randomly_truncated(deltas, rank, cell.seed)}
         for directions, cut in made.items():
             params = tree.unflatten({**start, **weights, **{path: start[path] + delta for path, delta in cut.items()}})["params"]
-            yield Cut(cell, rank, directions, params)
+            yield Altered((cell, rank, directions), cell.base, params)
 
 
-def _in_turn(cuts: Iterator[Cut], size: int) -> Iterator[list[Cut]]:
-    """As many as there are bases at a time: the programs are compiled for stacks of that size."""
-    some: list[Cut] = []
-    for cut in cuts:
-        some.append(cut)
-        if len(some) == size:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
-def _read(runner: Runner, cuts: Sequence[Cut]) -> Rows:
-    setting, size = runner.setting, runner.setting.bases.at_once
-    padded = [*cuts, *[cuts[-1]] * (size - len(cuts))]
-    like = setting.bases.params(cuts[0].cell.base)
-    stack = jax.tree.map(lambda own, *leaves: np.stack(leaves).astype(own.dtype), like, *(cut.params for cut in padded))
-    found = runner.untouched("full", "result", range(len(cuts)), stack=stack)
-    rows: Rows = []
-    for cut, loss, by_document in zip(cuts, found["target_loss"], found[BY_DOCUMENT], strict=True):
-        row = {"experiment": setting.experiment, "cell": "", "phase": "truncation", **_where(cut.cell), "rank": cut.rank}
-        row |= {"directions": cut.directions, "step": setting.budgets[-1], "unit": "bits/byte"}
-        rows.append({**row, "metric": "target_loss", "value": rounded(float(loss))})
-        rows += [{**row, "metric": BY_DOCUMENT, "document": i, "value": rounded(float(x))} for i, x in enumerate(by_document)]
-    return rows
+def _rows(runner: Runner, cut: Altered, found: Mapping[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    cell, rank, directions = cut.where
+    row = {"experiment": runner.setting.experiment, "cell": "", "phase": "truncation", **_where(cell), "rank": rank}
+    row |= {"directions": directions, "step": runner.setting.budgets[-1], "unit": "bits/byte"}
+    yield {**row, "metric": "target_loss", "value": rounded(float(found["target_loss"]))}
+    for i, value in enumerate(found[BY_DOCUMENT]):
+        yield {**row, "metric": BY_DOCUMENT, "document": i, "value": rounded(float(value))}
 
 
 def _where(cell: Cell) -> dict[str, Any]:

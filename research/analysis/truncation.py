@@ -57,7 +57,7 @@ def randomly_truncated(deltas: Deltas, rank: int, seed: int) -> dict[str, np.nda
 def with_norms_of(deltas: Deltas, others: Deltas) -> dict[str, np.ndarray]:
     """Returns `deltas` with each matrix scaled to the Frobenius norm of the one in `others`; zero stays zero."""
     with threadpool_limits(1, "blas"):
-        norms = {name: float(np.linalg.norm(matrix)) for name, matrix in _matrices(others)}
+        norms = {name: float(np.linalg.norm(matrix)) for name, matrix in matrices(others)}
 
     def scaled(name: str, matrix: np.ndarray) -> np.ndarray:
         norm = np.linalg.norm(matrix)
@@ -66,8 +66,8 @@ def with_norms_of(deltas: Deltas, others: Deltas) -> dict[str, np.ndarray]:
     return _by_matrix(deltas, scaled)
 
 
-def _matrices(deltas: Deltas) -> list[tuple[str, np.ndarray]]:
-    """Every matrix with the name that its random draws depend on; a scanned layer's is that of the layer unrolled."""
+def matrices(deltas: Deltas) -> list[tuple[str, np.ndarray]]:
+    """Returns every matrix (inputs, outputs), in float64, with its name: its path, a scanned layer's that of the layer unrolled."""
     layers = [(path, i, layer) for path, delta in deltas.items() for i, layer in enumerate(_layers(path, delta))]
     return [(path.replace(SCANNED, f"/layers_{i}/"), as_matrix(path, layer)) for path, i, layer in layers]
 
@@ -78,9 +78,9 @@ def _layers(path: str, delta: np.ndarray) -> list[np.ndarray]:
 
 def _by_matrix(deltas: Deltas, change: Callable[[str, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
     """Each matrix changed, a thread for each; in the shape and type in which it came."""
-    matrices = _matrices(deltas)
+    named = matrices(deltas)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:
-        changed = iter(list(pool.map(lambda named: change(*named), matrices)))
+        changed = iter(list(pool.map(lambda each: change(*each), named)))
     result = {}
     for path, delta in deltas.items():
         rows = [next(changed) for _ in _layers(path, delta)]
