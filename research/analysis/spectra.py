@@ -52,11 +52,35 @@ def mean_spectrum(deltas: Mapping[str, np.ndarray], input_axes: Sequence[tuple[s
     return np.mean([values[:common] / np.linalg.norm(values) for values in spectra.values()], axis=0)
 
 
+def energy_rank(values: np.ndarray, share: float = 0.9) -> int:
+    """Returns the least rank whose singular values hold `share` of the sum of all their squares; 0 for a matrix of zeros.
+
+    The order of `values` does not matter. Raises ValueError for a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"a share is in (0, 1], not {share}")
+    held = np.cumsum(np.sort(np.square(values, dtype=np.float64))[::-1])
+    return int(np.searchsorted(held, share * held[-1] * (1 - 1e-12))) + 1 if held[-1] > 0 else 0
+
+
+def above_rounding(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns which singular values (..., k), descending, of matrices (..., inputs, outputs) are above the rounding of float32 weights.
+
+    Vectors of the others are arbitrary. The tolerance is numpy.linalg.matrix_rank's.
+    """
+    return values > values[..., :1] * max(shape[-2:]) * np.finfo(np.float32).eps
+
+
+def generator_of(seed: int, name: str) -> np.random.Generator:
+    """Returns the random numbers of one matrix, a pure function of (seed, name)."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
 def noise_like(deltas: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
     """Returns Gaussian noise of each update's shape and Frobenius norm, a pure function of (seed, path)."""
 
     def noise(path: str) -> np.ndarray:
-        drawn = np.random.default_rng([seed, zlib.crc32(path.encode())]).standard_normal(np.shape(deltas[path]))
+        drawn = generator_of(seed, path).standard_normal(np.shape(deltas[path]))
         return drawn * (np.linalg.norm(deltas[path]) / np.linalg.norm(drawn))
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:

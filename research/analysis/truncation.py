@@ -6,14 +6,13 @@ norm: `with_norms_of(truncated(deltas, k), deltas)` answers that. Random directi
 a flat spectrum, which may overshoot: `projected` leaves them as they are.
 """
 
-import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from research.analysis.spectra import as_matrix
+from research.analysis.spectra import as_matrix, generator_of
 
 Deltas = Mapping[str, np.ndarray]
 SCANNED = "/layers/"  # in the path of parameters that are stacked, a layer each along the first axis
@@ -42,7 +41,7 @@ def projected(deltas: Deltas, rank: int, seed: int) -> dict[str, np.ndarray]:
 
     def on_random(name: str, matrix: np.ndarray) -> np.ndarray:
         n = min(matrix.shape)
-        drawn = np.random.default_rng([seed, zlib.crc32(name.encode())]).standard_normal((n, min(rank, n)))
+        drawn = generator_of(seed, name).standard_normal((n, min(rank, n)))
         basis = np.linalg.qr(drawn)[0]
         return basis @ (basis.T @ matrix) if matrix.shape[0] == n else (matrix @ basis) @ basis.T
 
