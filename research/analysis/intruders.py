@@ -91,16 +91,15 @@ def detection(trial: Trial, strengths: Sequence[float], top: int = TOP, eps: flo
     A strength is the perturbation's Frobenius norm over the start's. A draw adds the same direction at every strength. Raises ValueError
     for a spectrum of an unknown name or of another length than the shape has.
     """
-    pairs = [_drawn(trial, generator_of(trial.seed, f"draw {draw}")) for draw in range(trial.draws)]
-    start, added = (np.stack(matrices) for matrices in zip(*pairs, strict=True))
-    tuned = start[:, None] + np.reshape(strengths, (-1, 1, 1)) * added[:, None]
-    return intruders(start[:, None], tuned, top, eps) / min(top, *trial.shape)
+    with threadpool_limits(1, "blas"):
+        pairs = [_drawn(trial, generator_of(trial.seed, f"draw {draw}")) for draw in range(trial.draws)]
+        start, added = (np.stack(matrices)[:, None] for matrices in zip(*pairs, strict=True))
+        return intruders(start, start + np.reshape(strengths, (-1, 1, 1)) * added, top, eps) / min(top, *trial.shape)
 
 
 def _svd(matrix: np.ndarray, top: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The leading singular triples of each matrix, vectors in columns."""
-    with threadpool_limits(1, "blas"):
-        left, values, right = np.linalg.svd(np.float64(matrix), full_matrices=False)
+    left, values, right = np.linalg.svd(np.float64(matrix), full_matrices=False)
     return left[..., :top], values[..., :top], right[..., :top, :].mT
 
 

@@ -30,7 +30,7 @@ def truncated(deltas: Deltas, rank: int) -> dict[str, np.ndarray]:
         left, values, right = np.linalg.svd(matrix, full_matrices=False)
         return (left[:, :rank] * values[:rank]) @ right[:rank]
 
-    return _by_matrix(deltas, best)
+    return by_matrix(deltas, best)
 
 
 def projected(deltas: Deltas, rank: int, seed: int) -> dict[str, np.ndarray]:
@@ -45,7 +45,7 @@ def projected(deltas: Deltas, rank: int, seed: int) -> dict[str, np.ndarray]:
         basis = np.linalg.qr(drawn)[0]
         return basis @ (basis.T @ matrix) if matrix.shape[0] == n else (matrix @ basis) @ basis.T
 
-    return _by_matrix(deltas, on_random)
+    return by_matrix(deltas, on_random)
 
 
 def randomly_truncated(deltas: Deltas, rank: int, seed: int) -> dict[str, np.ndarray]:
@@ -62,7 +62,7 @@ def with_norms_of(deltas: Deltas, others: Deltas) -> dict[str, np.ndarray]:
         norm = np.linalg.norm(matrix)
         return matrix * (norms[name] / norm) if norm else matrix
 
-    return _by_matrix(deltas, scaled)
+    return by_matrix(deltas, scaled)
 
 
 def matrices(deltas: Deltas) -> list[tuple[str, np.ndarray]]:
@@ -75,8 +75,8 @@ def _layers(path: str, delta: np.ndarray) -> list[np.ndarray]:
     return list(delta) if SCANNED in path else [delta]
 
 
-def _by_matrix(deltas: Deltas, change: Callable[[str, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
-    """Each matrix changed, a thread for each; in the shape and type in which it came."""
+def by_matrix(deltas: Deltas, change: Callable[[str, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns each matrix as `change` (name, matrix in float64) makes it, a thread for each; in the shape and type in which it came."""
     named = matrices(deltas)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:
         changed = iter(list(pool.map(lambda each: change(*each), named)))

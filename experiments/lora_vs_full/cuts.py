@@ -1,0 +1,98 @@
+"""Updates that are changed and read again: cut to few directions, with their intruders scaled down, and scaled down as a whole."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.lora_vs_full.arms import FULL
+from experiments.lora_vs_full.axes import VersusSweep
+from experiments.lora_vs_full.levels import END, Steps
+from experiments.lora_vs_full.updates import Reading, parameters, readings
+from research import tree
+from research.analysis.intruders import scaled
+from research.analysis.truncation import by_matrix, matrices, randomly_truncated, truncated
+from research.analysis.update_spectra import MATRICES
+from research.cells import altered
+from research.cells.altered import Altered
+from research.cells.measures import BY_DOCUMENT
+from research.cells.runner import Runner
+from research.cells.setting import Cell
+from research.cells.subject import Rows
+from research.records import rounded
+from research.runtime.provenance import timed
+
+ALL = r"/(kernel|embedding)$"  # vectors (norms, biases) stay as they were tuned
+CUT, SCALED = "cut", "altered"
+
+
+def read(runner: Runner, sweep: VersusSweep, at: Steps, cells: Sequence[Cell]) -> Iterator[Rows]:
+    """Yields the losses of changed updates, as far as they do not stand."""
+    own = [r for r in readings(sweep, at, cells) if r.cell.coordinates["phase"] == "result"]
+    has = runner.workdir.records.has
+    for phase, make in ((CUT, _cuts), (SCALED, _scaled)):
+        todo = [(r, [w for w in _wanted(phase, sweep, r) if not has(phase=phase, **w)]) for r in own]
+        with timed(phase, runner.workdir.timings.append), runner.progress.task(f"{phase} updates", sum(len(w) for _, w in todo)) as bar:
+            made = (one for reading, wanted in todo if wanted for one in make(runner, sweep, reading, wanted))
+            for one, found in altered.read(runner, FULL, phase, made):
+                yield list(_rows(runner, phase, one, found))
+                bar.advance(1)
+
+
+def _wanted(phase: str, sweep: VersusSweep, reading: Reading) -> list[dict[str, Any]]:
+    """The coordinates of what is made of an update."""
+    where = dict(reading.where)
+    if phase == SCALED:
+        if where["at"] != END:
+            return []
+        made = [("intruders", factor) for factor in sweep.factors] + [("all", alpha) for alpha in sweep.alphas]
+        return [{**where, "scaled": what, "factor": factor} for what, factor in made]
+    ranks = [rank for rank in sweep.cut_ranks if rank < (where["rank"] or np.inf)]
+    cuts = [(directions, rank) for rank in ranks for directions in ("best", "random")]
+    return [{**where, "directions": directions, "cut": rank} for directions, rank in [("whole", None), *cuts]]
+
+
+def _cuts(runner: Runner, sweep: VersusSweep, reading: Reading, wanted: Sequence[Mapping[str, Any]]) -> Iterator[Altered]:
+    """Both cuts of an update have one norm, matrix by matrix; `whole` is not cut."""
+    start, tuned = parameters(runner, reading)
+    deltas = {path: tuned[path] - start[path] for path in start if re.search(ALL, path)}
+    if not all(np.isfinite(delta).all() for delta in deltas.values()):
+        return
+    for where in wanted:
+        cut = deltas
+        if where["directions"] == "best":
+            cut = truncated(deltas, where["cut"])
+        elif where["directions"] == "random":
+            cut = randomly_truncated(deltas, where["cut"], reading.cell.seed)
+        yield _altered(reading, where, {**tuned, **{path: start[path] + delta for path, delta in cut.items()}})
+
+
+def _scaled(runner: Runner, sweep: VersusSweep, reading: Reading, wanted: Sequence[Mapping[str, Any]]) -> Iterator[Altered]:
+    """Intruders of the blocks' matrices with their singular values times a factor, or everything at a share of its way (WiSE-FT)."""
+    start, tuned = parameters(runner, reading)
+    paths = [path for path in start if re.search(MATRICES, path)]
+    top, eps = sweep.intruders["top"], sweep.intruders["eps"]
+    if not all(np.isfinite(leaf).all() for leaf in tuned.values()):
+        return
+    begun = dict(matrices({path: start[path] for path in paths}))
+    for where in wanted:
+        factor = where["factor"]
+        if where["scaled"] == "all":
+            yield _altered(reading, where, {path: start[path] + np.float32(factor) * (leaf - start[path]) for path, leaf in tuned.items()})
+            continue
+        made = by_matrix({path: tuned[path] for path in paths}, lambda name, own, f=factor: scaled(begun[name], own, f, top, eps))  # type: ignore[misc]
+        yield _altered(reading, where, {**tuned, **made})
+
+
+def _altered(reading: Reading, where: Mapping[str, Any], flat: Mapping[str, np.ndarray]) -> Altered:
+    return Altered(where, reading.cell.base, tree.unflatten(dict(flat))["params"])
+
+
+def _rows(runner: Runner, phase: str, one: Altered, found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    row = {"experiment": runner.setting.experiment, "cell": "", "phase": phase, **one.where, "unit": "bits/byte"}
+    for metric, value in found.items():
+        if metric != BY_DOCUMENT:
+            yield {**row, "metric": metric, "value": rounded(float(value))}
+    for i, value in enumerate(found.get(BY_DOCUMENT, ())):
+        yield {**row, "metric": BY_DOCUMENT, "document": i, "value": rounded(float(value))}

@@ -1,0 +1,54 @@
+"""Where arms are compared: at the end, and where each has learned a share of what full training learns."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from research.analysis.tables import rows
+
+FULL, NONE = "full", "none"
+END, EQUAL = "end", "equal"
+Steps = Mapping[tuple[str, str, int], Mapping[str, int]]  # (arm, null, seed) -> at -> step
+
+
+def levels(results: pd.DataFrame, share: float) -> dict[int, float]:
+    """Returns, by seed, the loss on the target (bits/byte) that is `share` of the way from the untouched model to full's end.
+
+    A seed of which full's end is not finite, or learned nothing, has none.
+    """
+    start = rows(results, phase="reference", metric="budget_target").set_index("seed")["value"] if len(results) else pd.Series()
+    found = {}
+    for seed, way in ((seed, way) for (arm, seed), way in ways(results).items() if arm == FULL):
+        begun, end = float(start.get(seed, np.nan)), float(way.iloc[-1])
+        if np.isfinite([begun, end]).all() and end < begun:
+            found[int(seed)] = begun + share * (end - begun)
+    return found
+
+
+def ways(results: pd.DataFrame) -> dict[tuple[str, int], pd.Series]:
+    """Returns the losses on the target of each (arm, seed), by step."""
+    own = rows(results, phase="result", metric="budget_target")
+    if own.empty:
+        return {}
+    return {
+        (str(arm), int(seed)): way.set_index("step")["value"].sort_index() for (arm, seed), way in own.groupby(["arm", "seed"], sort=False)
+    }
+
+
+def steps(results: pd.DataFrame, share: float) -> Steps:
+    """Returns at which step each arm is read, and each null of full: at its end, and where its loss is nearest to the level.
+
+    An arm that does not come down to the level is read at its end alone. A null of full is read where full is.
+    """
+    level = levels(results, share)
+    found: dict[tuple[str, str, int], dict[str, int]] = {}
+    for (arm, seed), way in ways(results).items():
+        at = {END: int(way.index[-1])}
+        if seed in level and (way <= level[seed]).any():
+            at[EQUAL] = int((way - level[seed]).abs().idxmin())
+        found[arm, NONE, seed] = at
+    nulls = rows(results, phase="null", metric="train_loss")
+    for null, seed in nulls[["null", "seed"]].drop_duplicates().itertuples(index=False) if len(nulls) else ():
+        found[FULL, null, int(seed)] = found.get((FULL, NONE, int(seed)), {})
+    return found

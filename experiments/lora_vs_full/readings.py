@@ -1,0 +1,126 @@
+"""What a run says about the updates of LoRA and of full training: findings from its records alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from experiments.lora_vs_full.levels import levels, steps, ways
+from experiments.lora_vs_full.readings_altered import cuts, scaled
+from experiments.lora_vs_full.tables import END, EQUAL, FULL, NOISE, NONE, PLACES, ROTATED, arms, bases_of, nulls, over, paired, updates
+from research.analysis import described
+from research.analysis.contrasts import contrast
+from research.analysis.intervals import t_interval
+from research.analysis.tables import rows
+from research.findings import Estimate, Finding, finding
+
+UNITS = {"energy_rank": "rank", "intruders": "count", "strength": "1", "relative_norm": "1", "stable_rank": "rank"}
+
+
+def findings(results: pd.DataFrame) -> list[Finding]:
+    """Returns losses, ranks, intruders, subspaces, what is left of changed updates, and how far the detector can be trusted."""
+    found = [*described.base(results), *described.window(results, {}), *_target(results), *_rates(results), *_losses(results)]
+    found += [f for metric in UNITS for f in _updates(results, metric)]
+    return [*found, *_amplified(results), *_detector(results), *_alike(results), *cuts(results), *scaled(results)]
+
+
+def _target(results: pd.DataFrame) -> Iterator[Finding]:
+    for row in rows(results, metric="target").head(1).itertuples():
+        yield finding("target", {}, Estimate(1.0, None, None, 1, "set by the config", str(row.note)), "count")
+
+
+def _rates(results: pd.DataFrame) -> Iterator[Finding]:
+    for row in rows(results, phase="choice", metric="best_learning_rate").itertuples():
+        value = None if np.isnan(row.value) else float(row.value)
+        note = row.note if isinstance(getattr(row, "note", None), str) else ""
+        yield finding("learning_rate", {"arm": row.arm}, Estimate(value, None, None, 1, "best of a grid by selection seeds", note), "1")
+
+
+def _losses(results: pd.DataFrame) -> Iterator[Finding]:
+    """Losses at the end, and the loss and the step at which each arm is compared, beside full's."""
+    share = rows(results, phase="reference", metric="equal_at")
+    if share.empty:
+        return
+    bases, way, at = bases_of(results), ways(results), steps(results, float(share["value"].iloc[0]))
+    before = rows(results, phase="reference", metric="source_loss").set_index("seed")["value"]
+    level = pd.Series(levels(results, float(share["value"].iloc[0])), dtype=float)
+    if len(level):
+        yield finding("level", {"share": float(share["value"].iloc[0])}, over(level, bases), "bits/byte")
+    reached: dict[str, pd.Series] = {}
+    for arm in arms(results):
+        own = rows(results, phase="result", arm=arm)
+        last = own[own["step"] == own["step"].max()]
+        ends = {name: last[last["metric"] == name].set_index("seed")["value"] for name in ("target_loss", "source_loss")}
+        yield finding("target_loss", {"arm": arm, "at": END}, over(ends["target_loss"], bases), "bits/byte")
+        yield finding("source_rise", {"arm": arm, "at": END}, over(paired(ends["source_loss"], before), bases), "bits/byte")
+        places = {seed: at[arm, NONE, seed].get(EQUAL) for seed in bases.index if (arm, NONE, seed) in at}
+        seeds = [seed for seed, step in places.items() if step is not None]
+        reached[arm] = pd.Series({seed: float(way[arm, int(seed)].loc[places[seed]]) for seed in seeds}, dtype=float)
+        if len(seeds) < len(places):
+            lost = f"does not come down to it in {len(places) - len(seeds)} of {len(places)} runs"
+            yield finding("matched_loss", {"arm": arm}, Estimate(None, None, None, len(places), "nearest budget", lost), "bits/byte")
+            continue
+        yield finding("matched_loss", {"arm": arm}, over(reached[arm], bases), "bits/byte")
+        yield finding("matched_step", {"arm": arm}, over(pd.Series(places, dtype=float), bases), "steps")
+        if arm != FULL and len(reached[FULL]):
+            yield finding(
+                "contrast",
+                {"what": "matched_loss", "between": f"{arm} - {FULL}"},
+                over(paired(reached[arm], reached[FULL]), bases),
+                "bits/byte",
+            )
+
+
+def _updates(results: pd.DataFrame, metric: str) -> Iterator[Finding]:
+    """A reading of updates, mean over matrices, of each arm and of its nulls; each arm less its nulls, and less full."""
+    found, bases = updates(results, metric), bases_of(results)
+    for (arm, null, at), values in found.items():
+        yield finding(metric, {"arm": arm, "null": null, "at": at}, over(values, bases), UNITS[metric])
+    for at in PLACES:
+        for arm in arms(results):
+            own = found.get((arm, NONE, at))
+            beside = {null: found.get((arm, null, at)) for null in (NOISE, ROTATED, *nulls(results))}
+            beside |= {} if arm == FULL else {FULL: found.get((FULL, NONE, at))}
+            for other, values in beside.items():
+                if own is not None and values is not None and len(pairs := paired(own, values)):
+                    where = {"what": metric, "between": f"{arm} - {other}", "at": at}
+                    yield finding("contrast", where, over(pairs, bases), UNITS[metric])
+
+
+def _amplified(results: pd.DataFrame) -> Iterator[Finding]:
+    """Amplification, and by how much it passes that of random directions for an update of the same norm."""
+    found, bases = updates(results.assign(value=_logs(results)), "amplification") if len(results) else {}, bases_of(results)
+    for (arm, null, at), values in found.items():
+        yield finding("amplification", {"arm": arm, "null": null, "at": at}, over(values, bases, factor=True), "factor")
+        noise = found.get((arm, NOISE, at))
+        if null == NONE and noise is not None:
+            where = {"what": "amplification", "between": f"{arm} / {NOISE}", "at": at}
+            yield finding("contrast", where, over(paired(values, noise), bases, factor=True), "factor")
+
+
+def _logs(results: pd.DataFrame) -> pd.Series:
+    values = pd.to_numeric(results["value"])
+    logs: pd.Series = np.log(values.where(values > 0))
+    return logs
+
+
+def _detector(results: pd.DataFrame) -> Iterator[Finding]:
+    """How often a leading vector is called an intruder where noise was added to a start, and where few directions were."""
+    own = rows(results, phase="reference", metric="detected")
+    for (ground, added, strength), some in own.groupby(["ground", "added", "strength"], sort=False) if len(own) else ():
+        name = "detector_fpr" if added == "full" else "detected_share"
+        where = {"ground": ground, "strength": float(strength), "added": added}
+        yield finding(name, where, t_interval(some["value"]), "1")
+
+
+def _alike(results: pd.DataFrame) -> Iterator[Finding]:
+    """The overlap of leading subspaces, its nulls, and by how much it passes that of permuted coordinates."""
+    own = rows(results, phase="alike", metric="overlap")
+    for (pair, at, side, size), some in own.groupby(["pair", "at", "side", "dimension"], sort=False) if len(own) else ():
+        where = {"pair": pair, "at": at, "side": side, "dimension": int(size)}
+        table = some.pivot_table(index=["seed", "base"], columns="null", values="value").reset_index()
+        for null in ("none", "permuted", "expected"):
+            estimate = contrast(table[null].to_numpy(), table["base"].to_numpy())
+            yield finding("subspace_similarity", {**where, "null": null}, estimate, "1")
+        more = contrast((table["none"] - table["permuted"]).to_numpy(), table["base"].to_numpy())
+        yield finding("contrast", {"what": "subspace_similarity", "between": "none - permuted", **where}, more, "1")
