@@ -3,9 +3,10 @@
 Shuttleworth et al. 2024 (arXiv 2410.21228) compare the left singular vectors of weights (outputs, inputs). Matrices here are
 (inputs, outputs), so the same vectors, those of the output side, are the right ones. A matrix may be a stack (..., inputs, outputs).
 
-What counts is the alignment of single vectors. Where singular values of the start coincide its vectors are not defined, and where they lie
-close, as in a Gaussian matrix, a perturbation of the size of their distance mixes them, whether or not it was learned. So a count says
-little without that of a null of the same spectrum (`rotated`) or norm (`detection`) at the same `strength`.
+What counts is the alignment of single vectors. Where singular values of the start lie close, as in a Gaussian matrix, a perturbation of
+the size of their distance mixes their vectors, whether or not anything was learned. So a count says little without that of a null of the
+same spectrum (`rotated`) or norm (`detection`) at the same `strength`. Where they coincide in float32 the vectors are not even defined, but
+the space they span is: a cosine is with that space. Of other matrices the authors' count and this one are the same.
 """
 
 from collections.abc import Sequence
@@ -91,10 +92,10 @@ def detection(trial: Trial, strengths: Sequence[float], top: int = TOP, eps: flo
     A strength is the perturbation's Frobenius norm over the start's. A draw adds the same direction at every strength. Raises ValueError
     for a spectrum of an unknown name or of another length than the shape has.
     """
-    pairs = [_drawn(trial, generator_of(trial.seed, f"draw {draw}")) for draw in range(trial.draws)]
-    start, added = (np.stack(matrices) for matrices in zip(*pairs, strict=True))
-    tuned = start[:, None] + np.reshape(strengths, (-1, 1, 1)) * added[:, None]
-    return intruders(start[:, None], tuned, top, eps) / min(top, *trial.shape)
+    with threadpool_limits(1, "blas"):
+        pairs = [_drawn(trial, generator_of(trial.seed, f"draw {draw}")) for draw in range(trial.draws)]
+    start, added = (np.stack(matrices)[:, None] for matrices in zip(*pairs, strict=True))
+    return intruders(start, start + np.reshape(strengths, (-1, 1, 1)) * added, top, eps) / min(top, *trial.shape)
 
 
 def _svd(matrix: np.ndarray, top: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -105,8 +106,10 @@ def _svd(matrix: np.ndarray, top: int | None = None) -> tuple[np.ndarray, np.nda
 
 
 def _overlaps(start: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    _, held, right = _svd(start)
-    cosines = np.abs(vectors.mT @ (right * above_rounding(held, np.shape(start))[..., None, :])).max(axis=-1)
+    _, sizes, right = _svd(start)
+    held = above_rounding(sizes, np.shape(start))[..., None, :]
+    equal = np.abs(sizes[..., None] - sizes[..., None, :]) <= sizes[..., :1, None] * np.finfo(np.float32).eps
+    cosines = np.sqrt((np.square(vectors.mT @ right) * held) @ equal).max(axis=-1)
     return np.where(above_rounding(values, np.shape(start)), cosines, np.nan)
 
 
