@@ -32,7 +32,7 @@ def random_amplification(start: np.ndarray, delta: np.ndarray, rank: int, draws:
 
 def _directions(delta: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The leading singular vectors, none beyond the update's own rank, and their singular values."""
-    left, right = leading(np.float64(delta), rank)
+    left, right = leading(np.asarray(delta, np.float64), rank)
     values = np.diag(left.T @ delta @ right)
     held = above_rounding(values, delta.shape)
     if not held.any():

@@ -50,7 +50,7 @@ def scaled(start: np.ndarray, tuned: np.ndarray, factor: float, top: int = TOP, 
     """
     left, values, right = _svd(tuned, top)
     change = np.where(_overlaps(start, values, right) < eps, (factor - 1) * values, 0)
-    return np.float64(tuned) + (left * change[..., None, :]) @ right.mT
+    return np.asarray(tuned, np.float64) + (left * change[..., None, :]) @ right.mT
 
 
 def rotated(delta: np.ndarray, seed: int, name: str) -> np.ndarray:
@@ -101,7 +101,7 @@ def detection(trial: Trial, strengths: Sequence[float], top: int = TOP, eps: flo
 def _svd(matrix: np.ndarray, top: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The leading singular triples of each matrix, vectors in columns."""
     with threadpool_limits(1, "blas"):
-        left, values, right = np.linalg.svd(np.float64(matrix), full_matrices=False)
+        left, values, right = np.linalg.svd(np.asarray(matrix, np.float64), full_matrices=False)
     return left[..., :top], values[..., :top], right[..., :top, :].mT
 
 

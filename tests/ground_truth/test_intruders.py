@@ -1,7 +1,7 @@
 """Intruder dimensions against the theory of spiked matrices, against a calibration made elsewhere, and against decoys.
 
-The spiked model (Benaych-Georges & Nadakuditi 2012): W + theta u v^T with W square, entries of variance 1 / n, and unit u, v. The leading
-singular value leaves the edge 2 where theta > 1 and is theta + 1 / theta there; its vectors overlap with u and v by 1 - 1 / theta^2 squared.
+The spiked model (Benaych-Georges & Nadakuditi 2012): W + theta u v^T with W square, entries of variance 1 / n, u and v unit. The leading
+singular value leaves the edge 2 where theta > 1 and is theta + 1 / theta there; its overlaps with u and v are 1 - 1 / theta^2, squared.
 """
 
 import functools
