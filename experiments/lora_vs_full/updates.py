@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from experiments.lora_vs_full.axes import VersusSweep
 from experiments.lora_vs_full.levels import EQUAL, Steps
@@ -70,10 +72,13 @@ def _rows(
     deltas = {path: tuned[path] - start[path] for path in paths}
     if not all(np.isfinite(delta).all() and delta.any() for delta in deltas.values()):
         return
-    noise, seed = dict(matrices(noise_like(deltas, reading.cell.seed))), reading.cell.seed
-    for (name, delta), (_, begun) in zip(matrices(deltas), matrices({path: start[path] for path in paths}), strict=True):
+    noise, begun = (dict(matrices(side)) for side in (noise_like(deltas, reading.cell.seed), {path: start[path] for path in paths}))
+    own = matrices(deltas)
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda each: _read(sweep, begun[each[0]], each[1], noise[each[0]], (reading.cell.seed, each[0])), own))
+    for (name, _), readings_of in zip(own, found, strict=True):
         where = {"experiment": runner.setting.experiment, "cell": "", "phase": "update", **reading.where, "matrix": named(name)}
-        for like, metrics in _read(sweep, begun, delta, noise[name], (seed, name)).items():
+        for like, metrics in readings_of.items():
             for metric, value in metrics.items():
                 yield {**where, "like": like, "metric": metric, "value": rounded(float(value)), "unit": "1"}
 

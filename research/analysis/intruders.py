@@ -3,9 +3,10 @@
 Shuttleworth et al. 2024 (arXiv 2410.21228) compare the left singular vectors of weights (outputs, inputs). Matrices here are
 (inputs, outputs), so the same vectors, those of the output side, are the right ones. A matrix may be a stack (..., inputs, outputs).
 
-What counts is the alignment of single vectors. Where singular values of the start coincide its vectors are not defined, and where they lie
-close, as in a Gaussian matrix, a perturbation of the size of their distance mixes them, whether or not it was learned. So a count says
-little without that of a null of the same spectrum (`rotated`) or norm (`detection`) at the same `strength`.
+What counts is the alignment of single vectors. Where singular values of the start lie close, as in a Gaussian matrix, a perturbation of
+the size of their distance mixes their vectors, whether or not anything was learned. So a count says little without that of a null of the
+same spectrum (`rotated`) or norm (`detection`) at the same `strength`. Where they coincide in float32 the vectors are not even defined, but
+the space they span is: a cosine is with that space. Of other matrices the authors' count and this one are the same.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ def scaled(start: np.ndarray, tuned: np.ndarray, factor: float, top: int = TOP, 
     """
     left, values, right = _svd(tuned, top)
     change = np.where(_overlaps(start, values, right) < eps, (factor - 1) * values, 0)
-    return np.float64(tuned) + (left * change[..., None, :]) @ right.mT
+    return np.asarray(tuned, np.float64) + (left * change[..., None, :]) @ right.mT
 
 
 def rotated(delta: np.ndarray, seed: int, name: str) -> np.ndarray:
@@ -99,13 +100,15 @@ def detection(trial: Trial, strengths: Sequence[float], top: int = TOP, eps: flo
 
 def _svd(matrix: np.ndarray, top: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The leading singular triples of each matrix, vectors in columns."""
-    left, values, right = np.linalg.svd(np.float64(matrix), full_matrices=False)
+    left, values, right = np.linalg.svd(np.asarray(matrix, np.float64), full_matrices=False)
     return left[..., :top], values[..., :top], right[..., :top, :].mT
 
 
 def _overlaps(start: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    _, held, right = _svd(start)
-    cosines = np.abs(vectors.mT @ (right * above_rounding(held, np.shape(start))[..., None, :])).max(axis=-1)
+    _, sizes, right = _svd(start)
+    held = above_rounding(sizes, np.shape(start))[..., None, :]
+    equal = np.abs(sizes[..., None] - sizes[..., None, :]) <= sizes[..., :1, None] * np.finfo(np.float32).eps
+    cosines = np.sqrt((np.square(vectors.mT @ right) * held) @ equal).max(axis=-1)
     return np.where(above_rounding(values, np.shape(start)), cosines, np.nan)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from research.errors import UsageError
-from research.figures.report import escaped, markdown_table
+from research.figures.report import escaped, markdown_table, paragraphs
 from research.findings import Finding, Table, shown
 
 _BLOCK = re.compile(r"(<!-- begin (?P<words>[^>]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL)
@@ -69,14 +69,15 @@ def _gallery(runs: Runs) -> str:
             continue
         page, question = f"docs/experiments/{word}.md", run.summary["question"]
         image = f'<a href="{page}"><img src="docs/figures/{word}/default/{run.figure}.png" width="{_WIDTH}" alt="{escaped(question)}"></a>'
+        gist = next(iter(paragraphs(run.summary["answer"])), "")
         command = f"`python launch.py --config=configs/{word}.py`"
-        words = f"**[{word}]({page}): {escaped(question)}** {escaped(run.summary['answer'])}<br>*{_costs(run)}*: {command}"
+        words = f"**[{word}]({page}): {escaped(question)}** {escaped(gist)}<br>*{_costs(run)}*: {command}"
         lines.append(f"| {image} | {words} |")
     return "\n".join(lines)
 
 
 def _answer(run: Shown, rest: list[str]) -> str:
-    return f"> {escaped(run.summary['answer'])}"
+    return "\n>\n".join(f"> {escaped(part)}" for part in paragraphs(run.summary["answer"]))
 
 
 def _headline(run: Shown, rest: list[str]) -> str:

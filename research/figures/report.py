@@ -49,6 +49,7 @@ def write_report(
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
         summary=summary,
+        answer=paragraphs(summary["answer"]),
         headline=tables,
         long_cell=LONG_CELL,
         tables=finding_tables(summary["findings"]),
@@ -63,7 +64,7 @@ def write_report(
 
 def markdown(summary: Mapping[str, Any], tables: Sequence[Table], figures: Mapping[str, Captioned]) -> str:
     """Returns question, answer, headline tables, and the figures' files and captions in GitHub's dialect of Markdown."""
-    parts = [f"## {escaped(summary['question'])}", escaped(summary["answer"])]
+    parts = [f"## {escaped(summary['question'])}", *map(escaped, paragraphs(summary["answer"]))]
     for table in tables:
         parts += [markdown_table(table.columns, table.rows), escaped(table.caption)]
     parts += [f"`figures/{file_word(name)}.png`: {escaped(captioned.caption)}" for name, captioned in figures.items()]
@@ -73,6 +74,11 @@ def markdown(summary: Mapping[str, Any], tables: Sequence[Table], figures: Mappi
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a table in GitHub's dialect of Markdown."""
     return "\n".join(f"| {' | '.join(map(escaped, line))} |" for line in (columns, ["---"] * len(columns), *rows))
+
+
+def paragraphs(text: str) -> list[str]:
+    """Returns the paragraphs of an answer, parted by empty lines; the first one says the whole in short."""
+    return [part.strip() for part in text.split("\n\n") if part.strip()]
 
 
 def escaped(text: str) -> str:

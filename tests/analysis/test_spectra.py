@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from research.analysis.spectra import as_matrix, mean_spectrum, noise_like, singular_values
+from research.analysis.spectra import above_rounding, as_matrix, energy_rank, generator_of, mean_spectrum, noise_like, singular_values
 
 GENERATOR = np.random.default_rng(0)
 
@@ -64,3 +64,27 @@ def test_noise_fills_the_marchenko_pastur_bulk(rows: int, columns: int) -> None:
     edges = (1 + np.array([1, -1]) * np.sqrt(short / long)) / np.sqrt(short)
     np.testing.assert_allclose([spectrum[0], spectrum[-1]], edges, atol=0.04 * edges[0])
     assert np.sum(spectrum**2) == pytest.approx(1.0)
+
+
+def test_the_energy_rank_is_the_least_that_holds_the_share() -> None:
+    values = np.sqrt([4.0, 3.0, 2.0, 1.0])  # shares 0.4, 0.7, 0.9, 1 of the squares
+    assert [energy_rank(values, share) for share in (0.01, 0.4, 0.41, 0.7, 0.9, 0.91, 1)] == [1, 1, 2, 2, 3, 4, 4]
+    assert energy_rank(values[::-1]) == energy_rank(-values) == 3
+    assert [energy_rank(np.full(n, 0.1)) for n in (10, 20, 100)] == [9, 18, 90]
+    assert (energy_rank(np.zeros(5)), energy_rank(np.array([2.0, 0, 0]), 1)) == (0, 1)
+    for share in (0.0, 1.1):
+        with pytest.raises(ValueError, match="share"):
+            energy_rank(values, share)
+
+
+def test_float32_does_not_add_to_the_rank() -> None:
+    product = planted(64, 48, [3.0, 2.0]).astype(np.float32)
+    values = np.linalg.svd(np.float64(product), compute_uv=False)
+    assert values[2] > 0 and above_rounding(values, product.shape).sum() == 2
+    assert above_rounding(values / 1e9, product.shape).sum() == 2 and not above_rounding(0 * values, product.shape).any()
+
+
+def test_every_matrix_has_random_numbers_of_its_own() -> None:
+    first = generator_of(0, "a").random()
+    assert first == generator_of(0, "a").random()
+    assert len({first, generator_of(1, "a").random(), generator_of(0, "b").random()}) == 3

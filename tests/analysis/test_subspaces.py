@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from research.analysis.subspaces import leading, overlap, random_overlap
+from research.analysis.subspaces import leading, overlap, permuted_overlap, random_basis, random_overlap
 
 
 def basis(n: int, k: int, seed: int) -> np.ndarray:
@@ -40,3 +40,36 @@ def test_leading_subspaces_of_a_product_are_those_of_its_factors() -> None:
 def test_a_basis_that_is_not_orthonormal_is_refused() -> None:
     with pytest.raises(ValueError, match="orthonormal"):
         overlap(2 * np.eye(3), np.eye(3))
+
+
+def test_permuted_coordinates_overlap_by_what_the_columns_means_and_spreads_give() -> None:
+    """E (u . P v)^2 = (sum u)^2 (sum v)^2 / n^2 + |u - mean u|^2 |v - mean v|^2 / (n - 1) of a random permutation P, for every two columns.
+
+    The first column of one basis, and of both, has one sign: its permutations agree far more often than random directions do.
+    """
+    n, generator = 20, np.random.default_rng(0)
+    signed, level = basis(n, 3, 0), np.linalg.qr(np.c_[1 + 0.3 * generator.standard_normal(n), generator.standard_normal((n, 1))])[0]
+    for first, second in ((signed, basis(n, 2, 1)), (level, basis(n, 2, 1)), (level, np.roll(level, 3, axis=0))):
+        sums = np.outer(first.sum(axis=0) ** 2, second.sum(axis=0) ** 2) / n**2
+        spreads = np.outer(n * first.var(axis=0), n * second.var(axis=0)) / (n - 1)
+        drawn = permuted_overlap(first, second, 2000, 0)
+        expected = (sums + spreads).sum() / min(first.shape[1], second.shape[1])
+        assert abs(drawn.mean() - expected) < 4 * drawn.std() / np.sqrt(drawn.size) < 0.2 * expected
+    assert expected > 3 * random_overlap(n, 2, 2)
+    assert drawn.shape == (2000,)
+
+
+def test_a_shared_subspace_stands_out_of_its_permutations_and_an_unrelated_one_does_not() -> None:
+    first, other = basis(40, 4, 0), basis(40, 4, 1)
+    turned = first @ basis(4, 4, 2)
+    assert permuted_overlap(first, turned, 200, 0).max() < 0.5 < overlap(first, turned)
+    assert 0.01 < np.mean(permuted_overlap(first, other, 200, 0) > overlap(first, other)) < 0.99
+    np.testing.assert_array_equal(permuted_overlap(first, other, 5, 3), permuted_overlap(first, other, 5, 3))
+    assert not np.array_equal(permuted_overlap(first, other, 5, 3), permuted_overlap(first, other, 5, 4))
+
+
+def test_a_random_basis_is_orthonormal_and_prefers_no_sign() -> None:
+    """QR alone leaves the first entry of the first column with one sign."""
+    drawn = np.stack([random_basis(3, 2, np.random.default_rng(seed)) for seed in range(500)])
+    np.testing.assert_allclose(drawn.mT @ drawn, np.broadcast_to(np.eye(2), (500, 2, 2)), atol=1e-12)
+    assert np.abs(drawn.mean(axis=0)).max() < 4 * np.sqrt(1 / 3 / 500)
