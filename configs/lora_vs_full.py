@@ -4,7 +4,8 @@
     python launch.py --config=configs/lora_vs_full.py:smoke        a minute, to see that everything works
 
 A decoder pretrained on `source` is tuned on `target` by each of `arms`: full; lora@RANK; slow@FACTOR (everything, at so much of full's
-learning rate). Each is compared at its end, and where its loss is nearest to `equal_at` of the way from the untouched model to full's end.
+learning rate). Each is compared at its end, and where its loss is nearest to `equal_at` (shares) of the way from the untouched model to
+full's end.
 
 Read of each update: the rank that holds 90 % of its energy; its loss when it is cut to few directions, the best or random ones; intruders,
 leading singular vectors of the tuned matrix that no singular vector of the start resembles; the subspaces that two seeds of a base, or two
@@ -36,7 +37,7 @@ def default() -> dict[str, object]:
         "adapter": {"targets": ("attention/", "mlp/"), "alpha": 16.0, "scaling": "standard", "dropout": 0.0, "form": "factored"},
         "arms": ("full", "slow@0.1", "lora@1", "lora@4", "lora@16"),
         "nulls": ("shuffled", "source"),
-        "equal_at": 0.5,
+        "equal_at": (0.5, 0.8),
         "intruders": {"top": 10, "eps": 0.5},
         "cut_ranks": (1, 2, 4, 8, 16, 32),
         "factors": (0.25, 0.5, 0.75),
@@ -48,7 +49,7 @@ def default() -> dict[str, object]:
         "steps": 300,
         "selection_steps": 0,
         "batch_size": 4,
-        "read_at": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75),
+        "read_at": (0.03, 0.05, 0.067, 0.083, 0.1, 0.117, 0.133, 0.15, 0.17, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         "members": 0,
     }
 

@@ -1,120 +1,190 @@
 """The answer in words: what of a full update's rank, and of LoRA's intruders, is more than noise; every number is a finding."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from experiments.lora_vs_full.headlines import END, EQUAL, FULL, NOISE, NONE, NULLS, ROTATED, arms, nulls
+from experiments.lora_vs_full.headlines import END, FULL, NOISE, NONE, ROTATED, arms, named, nulls, places
 from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, verdict
 from research.findings import Finding, find, shown
 
 CLAIM = (
-    "The claims are that a full update has a high rank and needs it, that LoRA leaves intruders, directions that the start does not know, "
-    "and full training none, and that scaling intruders down undoes forgetting; updates are compared where all arms have come down to one "
-    "loss, and each beside its nulls [95 % interval]"
+    "The claims are that a full update has a high rank and needs it, that LoRA leaves intruders, leading directions that the start does "
+    "not know, and full training none, and that scaling intruders down undoes forgetting; arms are compared where they have learned "
+    "equally much (a share of what full learns), and each beside its nulls [95 % interval]"
 )
 NOTHING = "Nothing was compared: for that, full training has to learn something, and another arm to come down to its level"
-SAID = {MORE: "above", LESS: "below", ALIKE: "not told apart from", UNJUDGED: "without an interval over bases beside"}
-TIMES = {MORE: "more", LESS: "less", ALIKE: "neither more nor less", UNJUDGED: "no verdict, without an interval over bases:"}
+MIXED = "mixed"
+SOURCE = "source"
+BESIDE = {
+    NOISE: "Gaussian noise of its norm",
+    ROTATED: "its own singular values in random directions",
+    "shuffled": "full training on shuffled labels",
+    SOURCE: "full training on the source, where nothing is new",
+    FULL: "full training",
+}
+SAID = {MORE: "more than", LESS: "fewer than", ALIKE: "not told apart from", UNJUDGED: "no verdict (no interval over bases) beside"}
 
 
 def answer(found: Sequence[Finding]) -> str:
-    """Returns what each claim is worth in this run."""
+    """Returns what each claim is worth in this run: in short, and in a second paragraph the numbers behind it."""
     if not found:
         return ""
     target = find(found, "target")
-    parts = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
-    if find(found, "energy_rank", arm=FULL, null=NONE, at=EQUAL) is None:
-        return " ".join(f"{part}." for part in (*parts, NOTHING))
-    parts += [*_rank(found), *_needed(found), *_intruders(found), *_detector(found), *_scaled(found), *_subspaces(found)]
-    parts += [*_amplified(found), *_unread(found), *_chance(found), *_edges(found)]
+    start = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
+    if not places(found) or not any(f.name == "contrast" and f.where["between"].endswith(f" - {FULL}") for f in found):
+        return _said([*start, NOTHING])
+    short = [*_rank_in_short(found), *_intruders_in_short(found), *_scaled_in_short(found)]
+    long = [*_rank(found), *_needed(found), *_intruders(found), *_detector(found), *_scaled(found), *_subspaces(found)]
+    return f"{_said([*start, *short])}\n\n{_said([*long, *_amplified(found), *_unread(found), *_chance(found), *_edges(found)])}"
+
+
+def overall(some: Iterable[Finding]) -> str:
+    """Returns the verdict in which differences agree, MIXED where they do not, UNJUDGED where there are none."""
+    verdicts = {verdict(f) for f in some}
+    return MIXED if len(verdicts) > 1 else verdicts.pop() if verdicts else UNJUDGED
+
+
+def _said(parts: Iterable[str]) -> str:
     return " ".join(f"{part}." for part in parts)
 
 
-def _rank(found: Sequence[Finding]) -> Iterator[str]:
-    own = find(found, "energy_rank", arm=FULL, null=NONE, at=EQUAL)
-    beside = [_beside(found, "energy_rank", FULL, null, ".1f") for null in (NOISE, *nulls(found))]
-    yield f"90 % of the energy of a full update lies in {shown(own, '.1f')} directions of a matrix: {', '.join(filter(None, beside))}"
+def _contrasts(found: Sequence[Finding], metric: str, arm: str, other: str) -> list[Finding]:
+    """The differences of an arm from another, where both have learned equally much and at the end."""
+    own = (find(found, "contrast", what=metric, between=f"{arm} - {other}", at=at) for at in (*places(found), END))
+    return [f for f in own if f is not None and f.value is not None]
 
 
-def _beside(found: Sequence[Finding], metric: str, arm: str, null: str, form: str) -> str:
-    """What a reading is beside one of its nulls: above, below or not told apart, with what the null reads."""
-    less = find(found, "contrast", what=metric, between=f"{arm} - {null}", at=EQUAL)
-    other = find(found, metric, arm=arm, null=null, at=EQUAL)
-    if less is None or other is None:
+def _loras(found: Sequence[Finding]) -> list[str]:
+    return [arm for arm in arms(found) if arm.startswith("lora@")]
+
+
+def _rank_in_short(found: Sequence[Finding]) -> Iterator[str]:
+    beside = overall(_contrasts(found, "energy_rank", FULL, SOURCE))
+    words = {
+        LESS: "A full update has fewer directions than the same training where nothing is new: its rank is no measure of what is learned",
+        ALIKE: "A full update has no more directions than the same training where nothing is new: its rank may be the optimizer's noise",
+        MORE: "A full update has more directions than the same training where nothing is new",
+        MIXED: "Whether a full update has more directions than the same training where nothing is new hangs on how much was learned",
+    }
+    if beside in words:
+        yield words[beside]
+
+
+def _intruders_in_short(found: Sequence[Finding]) -> Iterator[str]:
+    loras = _loras(found)
+    more = overall(f for arm in loras for f in _contrasts(found, "intruders", arm, FULL) if f.where["at"] != END)
+    random = overall(f for arm in loras for f in _contrasts(found, "intruders", arm, ROTATED))
+    said = {MORE: "LoRA has more intruders than full training", LESS: "LoRA has fewer intruders than full training"}
+    said |= {ALIKE: "LoRA's intruders are not told apart in number from full training's"}
+    said |= {MIXED: "Whether LoRA has more intruders than full training hangs on the rank and on how much was learned"}
+    why = {ALIKE: "as many as its singular values make in random directions", MIXED: "some arms other than random directions would make"}
+    why |= {
+        MORE: "more than its singular values make in random directions",
+        LESS: "fewer than its singular values make in random directions",
+    }
+    if more in said:
+        yield said[more] + (f", {why[random]}" if random in why else "")
+
+
+def _scaled_in_short(found: Sequence[Finding]) -> Iterator[str]:
+    own = [f for f in _scalings(found) if f.where["arm"].startswith("lora@")]
+    words = {
+        MORE: "Scaling LoRA's intruders down loses more of the source than scaling the whole update down to the same loss on the target",
+        LESS: "Scaling LoRA's intruders down loses less of the source than scaling the whole update down to the same loss on the target",
+        ALIKE: "Scaling LoRA's intruders down is not told apart from scaling the whole update down to the same loss on the target",
+        MIXED: "Scaling LoRA's intruders down never loses less of the source than scaling the whole update to the same loss on the target",
+    }
+    if (kind := overall(own)) in words and not (kind == MIXED and any(verdict(f) == LESS for f in own)):
+        yield words[kind]
+
+
+def _beside(found: Sequence[Finding], metric: str, arm: str, other: str) -> str:
+    """What a reading is beside another one's, at each place where both are read."""
+    told = []
+    for less in _contrasts(found, metric, arm, other):
+        null = NONE if other == FULL else other
+        read = find(found, metric, arm=FULL if other == FULL else arm, null=null, at=less.where["at"])
+        told.append((SAID[verdict(less)], f"{shown(read, '.1f')} at {named(less.where['at'])}"))
+    if not told:
         return ""
-    names = {NOISE: "Gaussian noise of its norm", ROTATED: "its own singular values in random directions"}
-    names |= {name: f"training on {'shuffled labels' if name == 'shuffled' else 'the source, which it knows,'}" for name in NULLS}
-    return f"{SAID[verdict(less)]} {names.get(null, null)} ({shown(other, form)})"
+    if len({words for words, _ in told}) == 1:
+        return f"{told[0][0]} {BESIDE.get(other, other)} ({', '.join(value for _, value in told)})"
+    return f"beside {BESIDE.get(other, other)} {', '.join(f'{words} its {value}' for words, value in told)}"
+
+
+def _values(found: Sequence[Finding], metric: str, arm: str) -> str:
+    own = (find(found, metric, arm=arm, null=NONE, at=at) for at in (*places(found), END))
+    return ", ".join(f"{shown(f, '.1f')} at {named(f.where['at'])}" for f in own if f is not None)
+
+
+def _rank(found: Sequence[Finding]) -> Iterator[str]:
+    beside = filter(None, (_beside(found, "energy_rank", FULL, null) for null in (NOISE, *nulls(found))))
+    told = "; ".join([_values(found, "energy_rank", FULL), *beside])
+    yield f"90 % of the energy of a full update lies in so many directions of a matrix: {told}"
 
 
 def _needed(found: Sequence[Finding]) -> Iterator[str]:
     """How many directions keep what was learned: of the best ones, and of random ones of the same norm."""
-    for at in (EQUAL, END):
+    told = []
+    for at in (*places(found), END):
         best, random = (find(found, "rank_needed", arm=FULL, at=at, directions=which) for which in ("best", "random"))
         if best is not None:
-            place = "there" if at == EQUAL else "at the end"
-            than = f", of random directions of the same norm {shown(random, '.1f')}" if random else ""
-            yield f"To keep 90 % of what it gained {place}, an update cut to its best directions needs {shown(best, '.1f')}{than}"
+            than = f", random ones of the same norm {shown(random, '.1f')}" if random else ""
+            told.append(f"{shown(best, '.1f')} at {named(at)}{than}")
+    if told:
+        yield f"Cut to its best directions, it keeps 90 % of what it gained with so many of them: {'; '.join(told)}"
 
 
 def _intruders(found: Sequence[Finding]) -> Iterator[str]:
-    full = find(found, "intruders", arm=FULL, null=NONE, at=EQUAL)
-    told = []
-    for arm in (arm for arm in arms(found) if arm != FULL):
-        less = find(found, "contrast", what="intruders", between=f"{arm} - {FULL}", at=EQUAL)
-        if less is not None:
-            told.append(f"{arm} {TIMES[verdict(less)]} ({shown(less, '.1f')}), {_beside(found, 'intruders', arm, ROTATED, '.1f')}")
-    yield f"Of intruders a matrix has {shown(full, '.1f')} after full training, {_beside(found, 'intruders', FULL, ROTATED, '.1f')}" + (
-        f"; than that, at one loss, {'; '.join(told)}" if told else ""
-    )
+    for arm in arms(found):
+        beside = filter(None, (_beside(found, "intruders", arm, other) for other in ((ROTATED,) if arm == FULL else (FULL, ROTATED))))
+        yield f"Intruders a matrix of {arm}: {'; '.join([_values(found, 'intruders', arm), *beside])}"
 
 
 def _detector(found: Sequence[Finding]) -> Iterator[str]:
     wrong = [f for f in found if f.name == "detector_fpr" and f.where["ground"] == "base" and f.value is not None]
-    norm = find(found, "relative_norm", arm=FULL, null=NONE, at=EQUAL)
-    if wrong and norm is not None and norm.value is not None:
-        near = min(wrong, key=lambda f: abs(f.where["strength"] - norm.value))
-        yield (
-            f"The detector is not without fault: of noise that has {near.where['strength']:g} of the start's norm (full's update has "
-            f"{shown(norm, '.2f')}) it calls {shown(near, '.2f')} of the leading directions intruders"
-        )
+    for arm in _loras(found)[-1:]:
+        norm = find(found, "relative_norm", arm=arm, null=NONE, at=END)
+        if wrong and norm is not None and norm.value is not None:
+            size = norm.value
+            near = min(wrong, key=lambda f: abs(f.where["strength"] - size))
+            yield (
+                f"The detector is not without fault: of noise that has {near.where['strength']:g} of the start's norm ({arm}'s update has "
+                f"{shown(norm, '.2f')} at the end) it calls {shown(near, '.2f')} of the leading directions intruders"
+            )
+
+
+def _scalings(found: Sequence[Finding]) -> list[Finding]:
+    return [f for f in found if f.name == "contrast" and f.where["what"] == "source_loss at equal target" and f.value is not None]
 
 
 def _scaled(found: Sequence[Finding]) -> Iterator[str]:
-    """Whether scaling intruders keeps more of the source than scaling the whole update, at the same loss on the target."""
-    own = [f for f in found if f.name == "contrast" and f.where["what"] == "source_loss at equal target"]
-    told = [f"{f.where['arm']} x{f.where['factor']:g} {shown(f, '.2f')}" for f in own if f.value is not None]
-    lost = sum(f.value is None for f in own)
-    if told:
-        verdicts = {verdict(f) for f in own if f.value is not None}
-        words = {MORE: "loses more", LESS: "loses less", ALIKE: "is not told apart from it", UNJUDGED: "is not judged"}
-        said = words[verdicts.pop()] if len(verdicts) == 1 else "hangs on the arm and the factor"
-        unread = f" ({lost} cannot be compared: their loss on the target is above the untouched model's)" if lost else ""
-        beside = "Scaling intruders down, beside scaling the whole update down to the same loss on the target"
-        yield f"{beside}, {said} of the source: {', '.join(told)}{unread}"
+    if told := [f"{f.where['arm']} x{f.where['factor']:g} {shown(f, '.2f')}" for f in _scalings(found)]:
+        yield (
+            "The source's loss where intruders are scaled down, less that where the whole update is, at the same loss on the target: "
+            f"{', '.join(told)}"
+        )
 
 
 def _subspaces(found: Sequence[Finding]) -> Iterator[str]:
-    own = [f for f in found if f.name == "subspace_similarity" and f.where["at"] == EQUAL and f.where["null"] == "none"]
-    some = [f for f in own if f.where["side"] == "outputs" and f.where["dimension"] == 1]
-    told = []
-    for f in some:
-        null = find(found, "subspace_similarity", **{**f.where, "null": "permuted"})
-        told.append(f"{f.where['pair']} {shown(f, '.2f')} (permuted {shown(null, '.2f')})")
+    at, told = places(found)[-1], []
+    for f in found:
+        w = f.where
+        if f.name == "subspace_similarity" and (w["at"], w["null"], w["side"], w["dimension"]) == (at, NONE, "outputs", 1):
+            null = find(found, "subspace_similarity", **{**w, "null": "permuted"})
+            told.append(f"{w['pair']} {shown(f, '.2f')} (permuted {shown(null, '.2f')})")
     if told:
-        yield f"What the leading output directions of two updates have in common, of 1: {'; '.join(told)}"
+        yield f"What the leading output directions of two updates have in common at {named(at)}, of 1: {'; '.join(told)}"
 
 
 def _amplified(found: Sequence[Finding]) -> Iterator[str]:
-    told = []
-    for arm in arms(found):
-        if (f := find(found, "contrast", what="amplification", between=f"{arm} / {NOISE}", at=EQUAL)) is not None:
-            told.append(f"{arm} {shown(f, '.2f')}")
-    if told:
-        yield f"Directions of an update are amplified so many times as much as random ones of its norm: {', '.join(told)}"
+    at = places(found)[-1]
+    own = ((arm, find(found, "contrast", what="amplification", between=f"{arm} / {NOISE}", at=at)) for arm in arms(found))
+    if told := [f"{arm} {shown(f, '.2f')}" for arm, f in own if f is not None]:
+        yield f"The amplification factor of an update's own directions over that of random ones, at {named(at)}: {', '.join(told)}"
 
 
 def _unread(found: Sequence[Finding]) -> Iterator[str]:
-    if lost := [f"{f.where['arm']} {f.note}" for f in found if f.name == "matched_loss" and f.value is None]:
+    if lost := [f"{f.where['arm']} at {named(f.where['at'])} ({f.note})" for f in found if f.name == "matched_loss" and f.value is None]:
         yield f"Not compared: {'; '.join(lost)}"
 
 

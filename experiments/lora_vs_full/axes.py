@@ -23,7 +23,7 @@ class VersusSweep(LoRARuns):
     """The axes: arm x seed. Seeds that share a base are `bases` apart; the first of each are read, the others say what seeds share.
 
     arms: words, of which `full` is always one: all others are compared with it. nulls: of full training. read_at: shares of the steps
-    after which losses are read and weights kept. equal_at: share of what full learns at which arms are compared. intruders: `top` leading
+    after which losses are read and weights kept. equal_at: shares of what full learns at which arms are compared. intruders: `top` leading
     singular vectors, of which those with no cosine of `eps` are counted. cut_ranks, factors, alphas, subspaces: ranks to which updates are
     cut, what intruders' singular values and whole updates are multiplied with, dimensions of the subspaces that are compared.
     """
@@ -31,7 +31,7 @@ class VersusSweep(LoRARuns):
     arms: tuple[str, ...]
     nulls: tuple[str, ...]
     read_at: tuple[float, ...]
-    equal_at: float
+    equal_at: tuple[float, ...]
     intruders: Mapping[str, Any]
     cut_ranks: tuple[int, ...]
     factors: tuple[float, ...]
@@ -50,7 +50,7 @@ class VersusSweep(LoRARuns):
     def __post_init__(self) -> None:
         super().__post_init__()
         known = [(arm.name, arm.strength) for arm in self.parsed]
-        for name in ("arms", "nulls", "cut_ranks", "factors", "alphas", "subspaces"):
+        for name in ("arms", "nulls", "cut_ranks", "factors", "alphas", "subspaces", "equal_at"):
             values = known if name == "arms" else getattr(self, name)
             if len(set(values)) < len(values):
                 raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
@@ -62,11 +62,11 @@ class VersusSweep(LoRARuns):
             raise UsageError("nulls has shuffled, which takes labels from another example, and batch_size = 1: 2 at least, or leave it out")
         for trains in {arm.recipe.shape for arm in self.parsed}:
             check_rates(trains, self.learning_rates[trains])
-        for name in ("read_at", "factors", "alphas"):
+        for name in ("read_at", "factors", "alphas", "equal_at"):
             if not all(0 < share < 1 for share in getattr(self, name)):
                 raise UsageError(f"{name} = {getattr(self, name)}: numbers between 0 and 1; both ends are there anyway")
-        if not 0 < self.equal_at < 1:
-            raise UsageError(f"equal_at = {self.equal_at}: a share between 0 and 1 of what full learns, such as 0.5")
+        if not self.equal_at:
+            raise UsageError("equal_at is empty: name a share of what full learns at which arms are compared, such as 0.8")
         if not 0 < self.intruders["eps"] < 1 or self.intruders["top"] < 1:
             raise UsageError("intruders.eps is a cosine between 0 and 1, intruders.top a number of singular vectors, 1 at least")
         for name in ("cut_ranks", "subspaces"):

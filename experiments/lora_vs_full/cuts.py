@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.lora_vs_full.arms import FULL
+from experiments.lora_vs_full.arms import FULL, NONE, parse
 from experiments.lora_vs_full.axes import VersusSweep
-from experiments.lora_vs_full.levels import END, Steps
+from experiments.lora_vs_full.levels import END, Steps, place
 from experiments.lora_vs_full.updates import Reading, parameters, readings
 from research import tree
 from research.analysis.intruders import scaled
@@ -29,7 +29,9 @@ CUT, SCALED = "cut", "altered"
 
 def read(runner: Runner, sweep: VersusSweep, at: Steps, cells: Sequence[Cell]) -> Iterator[Rows]:
     """Yields the losses of changed updates, as far as they do not stand."""
-    own = [r for r in readings(sweep, at, cells) if r.cell.coordinates["phase"] == "result"]
+    read_at = (place(max(sweep.equal_at)), END)
+    own = [r for r in readings(sweep, at, cells) if r.where["null"] == NONE and r.where["at"] in read_at]
+    own = [r for r in own if parse(r.where["arm"]).recipe.slowed == 1]  # a lower rate is a control of what updates are like
     has = runner.workdir.records.has
     for phase, make in ((CUT, _cuts), (SCALED, _scaled)):
         todo = [(r, [w for w in _wanted(phase, sweep, r) if not has(phase=phase, **w)]) for r in own]

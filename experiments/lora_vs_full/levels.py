@@ -1,6 +1,6 @@
 """Where arms are compared: at the end, and where each has learned a share of what full training learns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from research.analysis.tables import rows
 
 FULL, NONE = "full", "none"
-END, EQUAL = "end", "equal"
+END = "end"
 Steps = Mapping[tuple[str, str, int], Mapping[str, int]]  # (arm, null, seed) -> at -> step
 
 
@@ -36,18 +36,30 @@ def ways(results: pd.DataFrame) -> dict[tuple[str, int], pd.Series]:
     }
 
 
-def steps(results: pd.DataFrame, share: float) -> Steps:
-    """Returns at which step each arm is read, and each null of full: at its end, and where its loss is nearest to the level.
+def place(share: float) -> str:
+    """Returns the name of the place where an arm has learned a share of what full learns."""
+    return f"{share:g}"
 
-    An arm that does not come down to the level is read at its end alone. A null of full is read where full is.
+
+def shares(results: pd.DataFrame) -> list[float]:
+    """Returns the shares at which arms are compared, in ascending order."""
+    own = rows(results, phase="reference", metric="equal_at")
+    return sorted(float(value) for value in own["value"]) if len(own) else []
+
+
+def steps(results: pd.DataFrame, wanted: Sequence[float]) -> Steps:
+    """Returns at which step each arm is read, and each null of full: at its end, and where its loss is nearest to the level of a share.
+
+    An arm that does not come down to a level is not read there. A null of full is read where full is.
     """
-    level = levels(results, share)
+    known = {share: levels(results, share) for share in wanted}
     found: dict[tuple[str, str, int], dict[str, int]] = {}
     for (arm, seed), way in ways(results).items():
-        at = {END: int(way.index[-1])}
-        if seed in level and (way <= level[seed]).any():
-            at[EQUAL] = int((way - level[seed]).abs().idxmin())
-        found[arm, NONE, seed] = at
+        found[arm, NONE, seed] = {
+            place(share): int((way - level[seed]).abs().idxmin())
+            for share, level in known.items()
+            if seed in level and (way <= level[seed]).any()
+        } | {END: int(way.index[-1])}
     nulls = rows(results, phase="null", metric="train_loss")
     for null, seed in nulls[["null", "seed"]].drop_duplicates().itertuples(index=False) if len(nulls) else ():
         found[FULL, null, int(seed)] = found.get((FULL, NONE, int(seed)), {})

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from experiments.lora_vs_full.levels import levels, steps, ways
+from experiments.lora_vs_full.levels import levels, place, shares, steps, ways
 from experiments.lora_vs_full.readings_altered import cuts, scaled
-from experiments.lora_vs_full.tables import END, EQUAL, FULL, NOISE, NONE, PLACES, ROTATED, arms, bases_of, nulls, over, paired, updates
+from experiments.lora_vs_full.tables import END, FULL, NOISE, NONE, ROTATED, arms, bases_of, nulls, over, paired, updates
 from research.analysis import described
 from research.analysis.contrasts import contrast
 from research.analysis.intervals import t_interval
@@ -38,36 +38,40 @@ def _rates(results: pd.DataFrame) -> Iterator[Finding]:
 
 def _losses(results: pd.DataFrame) -> Iterator[Finding]:
     """Losses at the end, and the loss and the step at which each arm is compared, beside full's."""
-    share = rows(results, phase="reference", metric="equal_at")
-    if share.empty:
-        return
-    bases, way, at = bases_of(results), ways(results), steps(results, float(share["value"].iloc[0]))
-    before = rows(results, phase="reference", metric="source_loss").set_index("seed")["value"]
-    level = pd.Series(levels(results, float(share["value"].iloc[0])), dtype=float)
-    if len(level):
-        yield finding("level", {"share": float(share["value"].iloc[0])}, over(level, bases), "bits/byte")
-    reached: dict[str, pd.Series] = {}
+    bases = bases_of(results)
+    before = rows(results, phase="reference", metric="source_loss")
     for arm in arms(results):
         own = rows(results, phase="result", arm=arm)
         last = own[own["step"] == own["step"].max()]
         ends = {name: last[last["metric"] == name].set_index("seed")["value"] for name in ("target_loss", "source_loss")}
         yield finding("target_loss", {"arm": arm, "at": END}, over(ends["target_loss"], bases), "bits/byte")
-        yield finding("source_rise", {"arm": arm, "at": END}, over(paired(ends["source_loss"], before), bases), "bits/byte")
-        places = {seed: at[arm, NONE, seed].get(EQUAL) for seed in bases.index if (arm, NONE, seed) in at}
-        seeds = [seed for seed, step in places.items() if step is not None]
-        reached[arm] = pd.Series({seed: float(way[arm, int(seed)].loc[places[seed]]) for seed in seeds}, dtype=float)
-        if len(seeds) < len(places):
-            lost = f"does not come down to it in {len(places) - len(seeds)} of {len(places)} runs"
-            yield finding("matched_loss", {"arm": arm}, Estimate(None, None, None, len(places), "nearest budget", lost), "bits/byte")
+        rise = paired(ends["source_loss"], before.set_index("seed")["value"])
+        yield finding("source_rise", {"arm": arm, "at": END}, over(rise, bases), "bits/byte")
+    for share in shares(results):
+        level = pd.Series(levels(results, share), dtype=float)
+        if len(level):
+            yield finding("level", {"at": place(share), "share": share}, over(level, bases), "bits/byte")
+        yield from _matched(results, share, bases)
+
+
+def _matched(results: pd.DataFrame, share: float, bases: pd.Series) -> Iterator[Finding]:
+    """The loss and the step of the budget that is nearest to a share's level."""
+    way, at, full = ways(results), steps(results, [share]), pd.Series(dtype=float)
+    for arm in sorted(arms(results), key=lambda arm: arm != FULL):
+        where = {"arm": arm, "at": place(share)}
+        found = {seed: at[arm, NONE, seed].get(place(share)) for seed in bases.index if (arm, NONE, seed) in at}
+        reached = pd.Series({seed: step for seed, step in found.items() if step is not None}, dtype=float)
+        if len(reached) < len(found):
+            lost = f"does not come down to it in {len(found) - len(reached)} of {len(found)} runs"
+            yield finding("matched_loss", where, Estimate(None, None, None, len(found), "nearest budget", lost), "bits/byte")
             continue
-        yield finding("matched_loss", {"arm": arm}, over(reached[arm], bases), "bits/byte")
-        yield finding("matched_step", {"arm": arm}, over(pd.Series(places, dtype=float), bases), "steps")
-        if arm != FULL and len(reached[FULL]):
+        losses = pd.Series({seed: float(way[arm, int(seed)].loc[step]) for seed, step in reached.items()}, dtype=float)
+        full = losses if arm == FULL else full
+        yield finding("matched_loss", where, over(losses, bases), "bits/byte")
+        yield finding("matched_step", where, over(reached, bases), "steps")
+        if arm != FULL and len(pairs := paired(losses, full)):
             yield finding(
-                "contrast",
-                {"what": "matched_loss", "between": f"{arm} - {FULL}"},
-                over(paired(reached[arm], reached[FULL]), bases),
-                "bits/byte",
+                "contrast", {"what": "matched_loss", "between": f"{arm} - {FULL}", "at": place(share)}, over(pairs, bases), "bits/byte"
             )
 
 
@@ -76,15 +80,13 @@ def _updates(results: pd.DataFrame, metric: str) -> Iterator[Finding]:
     found, bases = updates(results, metric), bases_of(results)
     for (arm, null, at), values in found.items():
         yield finding(metric, {"arm": arm, "null": null, "at": at}, over(values, bases), UNITS[metric])
-    for at in PLACES:
-        for arm in arms(results):
-            own = found.get((arm, NONE, at))
-            beside = {null: found.get((arm, null, at)) for null in (NOISE, ROTATED, *nulls(results))}
-            beside |= {} if arm == FULL else {FULL: found.get((FULL, NONE, at))}
-            for other, values in beside.items():
-                if own is not None and values is not None and len(pairs := paired(own, values)):
-                    where = {"what": metric, "between": f"{arm} - {other}", "at": at}
-                    yield finding("contrast", where, over(pairs, bases), UNITS[metric])
+    for (arm, null, at), own in found.items():
+        beside = {other: found.get((arm, other, at)) for other in (NOISE, ROTATED, *nulls(results))}
+        beside |= {} if arm == FULL else {FULL: found.get((FULL, NONE, at))}
+        for other, values in beside.items() if null == NONE else ():
+            if values is not None and len(pairs := paired(own, values)):
+                where = {"what": metric, "between": f"{arm} - {other}", "at": at}
+                yield finding("contrast", where, over(pairs, bases), UNITS[metric])
 
 
 def _amplified(results: pd.DataFrame) -> Iterator[Finding]:

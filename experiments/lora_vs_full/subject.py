@@ -24,6 +24,7 @@ from research.data.corpus import Corpus
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 
+CHUNKS = 60  # of a run: losses fall fast where they are compared
 APART = (
     *("base", "arms", "nulls", "seeds", "selection_seeds", "selection_steps", "learning_rates", "mesh", "members", "equal_at"),
     *("intruders", "cut_ranks", "factors", "alphas", "subspaces"),
@@ -75,6 +76,7 @@ def versus_subject(config: Mapping[str, Any]) -> Subject:
         prepare=prepare,
         read_at=sweep.read_at,
         kept_at=sweep.read_at,
+        longest=max(1, sweep.steps // CHUNKS),
         selection_steps=sweep.selection_steps,
         flops=study.flops(trained * sweep.batch_size, (INIT,), _read(study, sweep)),
     )
@@ -89,11 +91,11 @@ def _after(runner: Runner, sweep: VersusSweep, study: Study, cells: Sequence[Cel
 
 def _known(runner: Runner, sweep: VersusSweep, study: Study) -> Rows:
     experiment = runner.setting.experiment
-    equal = reference(experiment, "equal_at", sweep.equal_at, "1")
+    equal = [reference(experiment, "equal_at", share, "1", level=level) for level, share in enumerate(sweep.equal_at)]
     target = {**reference(experiment, "target", 1.0, "count"), "note": study.target.source}
     groups = next(m for m in runner.setting.measures["cut"] if m.groups is not None)
     sizes = [reference(experiment, "document_bytes", int(size), "bytes", document=i) for i, size in enumerate(groups.weights())]
-    return [equal, target, *described(experiment, study), *sizes]
+    return [*equal, target, *described(experiment, study), *sizes]
 
 
 def _measures(study: Study, source: Corpus, target: Corpus) -> dict[str, tuple[Measure, ...]]:

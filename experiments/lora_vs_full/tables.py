@@ -10,8 +10,7 @@ from research.analysis.tables import rows
 from research.findings import Estimate
 
 FULL, NONE, NOISE, ROTATED = "full", "none", "noise", "rotated"
-END, EQUAL = "end", "equal"
-PLACES = (END, EQUAL)
+END = "end"
 
 
 def arms(results: pd.DataFrame) -> list[str]:
