@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.forgetting.headlines import EQUAL, others, word
-from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, pieces_of, verdict
+from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, pieces_of, sentences, verdict
 from research.findings import Finding, find, shown
 
 CLAIM = (
@@ -26,12 +26,11 @@ def answer(found: Sequence[Finding]) -> str:
     parts = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
     against = {other: _compared(found, other) for other in sorted(others(found), key=lambda other: other == FULL)}
     if forgets is None or FULL not in against:
-        return " ".join(f"{part}." for part in (*parts, NOTHING))
+        return sentences([*parts, NOTHING])
     parts += [f"Full training ends with a rise of {shown(forgets, '.2f')}{_ignorance(found, forgets)}"]
-    for other, compared in against.items():
-        parts += [*_lora(other, compared), *_others(other, compared)]
-    parts += [*_unread(found), *_mediator(found), *_chance(found), *_edges(found)]
-    return " ".join(f"{part}." for part in parts)
+    parts += [part for other, compared in against.items() for part in _lora(other, compared)]
+    rest = [part for other, compared in against.items() for part in _others(other, compared)]
+    return sentences([*parts, *_mediator(found)], [*rest, *_unread(found), *_chance(found), *_edges(found)])
 
 
 def overall(some: Sequence[Finding]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from experiments.lora_vs_full.headlines import END, FULL, NOISE, NONE, ROTATED, arms, named, nulls, places
-from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, verdict
+from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, sentences, verdict
 from research.findings import Finding, find, shown
 
 CLAIM = (
@@ -31,20 +31,16 @@ def answer(found: Sequence[Finding]) -> str:
     target = find(found, "target")
     start = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
     if not places(found) or not any(f.name == "contrast" and f.where["between"].endswith(f" - {FULL}") for f in found):
-        return _said([*start, NOTHING])
+        return sentences([*start, NOTHING])
     short = [*_rank_in_short(found), *_intruders_in_short(found), *_scaled_in_short(found)]
     long = [*_rank(found), *_needed(found), *_intruders(found), *_detector(found), *_scaled(found), *_subspaces(found)]
-    return f"{_said([*start, *short])}\n\n{_said([*long, *_amplified(found), *_unread(found), *_chance(found), *_edges(found)])}"
+    return sentences([*start, *short], [*long, *_amplified(found), *_unread(found), *_chance(found), *_edges(found)])
 
 
 def overall(some: Iterable[Finding]) -> str:
     """Returns the verdict in which differences agree, MIXED where they do not, UNJUDGED where there are none."""
     verdicts = {verdict(f) for f in some}
     return MIXED if len(verdicts) > 1 else verdicts.pop() if verdicts else UNJUDGED
-
-
-def _said(parts: Iterable[str]) -> str:
-    return " ".join(f"{part}." for part in parts)
 
 
 def _contrasts(found: Sequence[Finding], metric: str, arm: str, other: str) -> list[Finding]:

@@ -40,9 +40,9 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     caption = (
         "Updates of the blocks' matrices, mean over them, at the budget where an arm's loss on the target is nearest to a level "
         f"({'; '.join(levels)}), and at the end: {held([f for f in found if f.name == 'energy_rank'])}. Norm: over that of the start. "
-        "Intruders: of the leading singular vectors of the tuned matrix, those that resemble none of the start's. Of noise: Gaussian of the "
-        "update's norm. Rotated: the update's singular values in random directions. Full on shuffled labels, and on the source, which the "
-        f"base knows: after as many steps, where nothing of the target can be learned.{window_sentence(found)}"
+        "Intruders: of the leading singular vectors of the tuned matrix, those that resemble none of the start's. Of noise: Gaussian of "
+        "the update's norm. Rotated: the update's singular values in random directions. Full on shuffled labels, and on the source, "
+        f"which the base knows: after as many steps, where nothing of the target can be learned.{window_sentence(found)}"
     )
     return (Table(COLUMNS, tuple(table), caption),)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from research.analysis.contrasts import BASE_LEFT_OUT
-from research.analysis.wording import base_sentence
+from research.analysis.wording import base_sentence, sentences
 from research.findings import Finding, find, shown
 
 CONTRADICTS, SUPPORTS, ALIKE, UNJUDGED, UNREAD = "contradicts", "supports", "not told apart", "unjudged", "not read"
@@ -33,21 +33,20 @@ def answer(found: Sequence[Finding]) -> str:
     """Returns what contradicts the claim against random weights, what supports it, the rest; then the same against the other nulls."""
     contrasts = [f for f in found if f.name == "contrast"]
     if not contrasts:
-        return " ".join(f"{part}." for part in (*base_sentence(found), NOTHING)) if found else ""
+        return sentences([*base_sentence(found), NOTHING]) if found else ""
     target = find(found, "target")
     others = list(dict.fromkeys(map(_other, contrasts)))
     others.sort(key=lambda init: init != MAIN)
     parts = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
-    for other in others:
-        own = [f for f in contrasts if _other(f) == other]
-        parts += _against(other, own if other == others[0] else [f for f in own if _is_key(f)])
-    parts += _nulls(contrasts, others)
-    parts += _chance([f for f in contrasts if _other(f) == others[0]], others[0])
+    parts += _against(others[0], [f for f in contrasts if _other(f) == others[0]])
+    rest = [part for other in others[1:] for part in _against(other, [f for f in contrasts if _other(f) == other and _is_key(f)])]
+    rest += _nulls(contrasts, others)
+    rest += _chance([f for f in contrasts if _other(f) == others[0]], others[0])
     edges = [
         f"{f.where['trains']} from {f.where['init']}" for f in found if f.name == "learning_rate" and "optimum may lie beyond" in f.note
     ]
-    parts += [f"Learning rates lie on the edge of their grid, where a better one may lie outside, for {', '.join(edges)}"] if edges else []
-    return " ".join(f"{part}." for part in parts)
+    rest += [f"Learning rates lie on the edge of their grid, where a better one may lie outside, for {', '.join(edges)}"] if edges else []
+    return sentences(parts, rest)
 
 
 def verdict(f: Finding) -> str:

@@ -1,7 +1,7 @@
 """Words about whose base a run started from, and what its intervals hold: every one of them hangs on findings."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from research.analysis.contrasts import BASE_LEFT_OUT, NO_DOCUMENTS
 from research.findings import Finding, find, shown
@@ -28,6 +28,12 @@ def verdict(f: Finding) -> str:
     if f.value is None or f.n < 2 or f.low is None or f.high is None or BASE_LEFT_OUT in f.note:
         return UNJUDGED
     return ALIKE if f.low <= 0 <= f.high else LESS if f.high < 0 else MORE
+
+
+def sentences(*paragraphs: Iterable[str]) -> str:
+    """Returns sentences, given without their periods, as paragraphs; empty ones are left out."""
+    said = (" ".join(f"{part}." for part in parts) for parts in paragraphs)
+    return "\n\n".join(part for part in said if part)
 
 
 def pieces_of(found: Sequence[Finding]) -> str:
