@@ -1,6 +1,7 @@
 """What is lost of an update that is cut to few directions, the best ones or random ones of the same norm."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from research.figures import style
 from research.findings import Finding
 
 NAME = "truncated_loss"
+WIDEST = 0.5  # how far an interval may reach beyond all values, in their range
 
 
 def cuts(results: pd.DataFrame, found: Sequence[Finding]) -> Figure:
@@ -28,13 +30,13 @@ def cuts(results: pd.DataFrame, found: Sequence[Finding]) -> Figure:
         return style.sentence("No cut updates: this figure needs values of the finding 'truncated_loss'.")
     arms, places = looks.ordered(table["arm"]), looks.places(table["at"])
     with style.context():
-        figure = style.blank(min(max(1.9 * len(arms) + 0.4, 4.2), 8.0), 2.1 * len(places) + 1.1)
+        figure = style.blank(min(max(1.75 * len(arms) + 0.4, 4.2), 7.4), 2.1 * len(places) + 1.1)
         grid = figure.subplots(len(places), len(arms), squeeze=False, sharex=True, sharey="row")
         for row, at in enumerate(places):
             for column, arm in enumerate(arms):
                 _panel(grid[row, column], table[(table["arm"] == arm) & (table["at"] == at)], _untouched(results, arm, at))
-                look = looks.looks(arms)[arm]
-                grid[0, column].set_title(looks.name(arm), fontsize=9.5, color=look.color)
+                grid[0, column].set_title(looks.name(arm), fontsize=9.5)
+            _view(grid[row, 0], table[table["at"] == at])
             grid[row, 0].set_ylabel(looks.PLACES[at].replace(" on the target", ""))
         ranks = sorted(set(table["cut"]))
         for axes in grid.ravel():
@@ -57,12 +59,12 @@ def caption(found: Sequence[Finding]) -> str:
         "Loss on the target of an update of which only so many directions of each matrix are kept, less the whole update's: its best ones, "
         "by singular value, or random ones scaled to the same norm; at 0 nothing is lost, at the dashed line (the untouched model, mean "
         "over seeds) all that was gained, and above it more than that. An adapter of LoRA has no more directions than its rank, so cuts "
-        f"end below it. {looks.intervals(own)} {looks.level(found)}{left}"
+        f"end below it. Intervals that leave the panel are cut at its edge. {looks.intervals(own)} {looks.level(found)}{left}"
     )
 
 
 _LOOKS = {BEST: style.Look("#0072B2", "o", "-"), RANDOM: style.Look("#D55E00", "s", (0, (4, 1.5)))}
-_FACES = {BEST: {}, RANDOM: {"markerfacecolor": "white"}}
+_FACES: dict[str, dict[str, Any]] = {BEST: {}, RANDOM: {"markerfacecolor": "white"}}
 _UNTOUCHED = style.Look(style.GRAY, "", (0, (5, 2)))
 
 
@@ -79,6 +81,16 @@ def _untouched(results: pd.DataFrame, arm: str, at: str) -> float:
     losses = (own[own["metric"] == "target_loss"].set_index("seed")["value"] for own in (before, whole))
     gain = over(paired(*losses), bases_of(results)).value
     return float("nan") if gain is None else gain
+
+
+def _view(axes: Axes, own: pd.DataFrame) -> None:
+    """Room for values, for the dashed lines and for intervals, of which one much wider than all values lie apart is cut at the edge."""
+    lines = [line.get_ydata()[0] for panel in axes.get_shared_y_axes().get_siblings(axes) for line in panel.get_lines()[:2]]
+    values = np.array([*own["value"], *lines, 0.0], float)
+    extent = float(np.ptp(values)) or 1.0
+    low = max(min(values.min(), own["low"].min()), values.min() - WIDEST * extent)
+    high = min(max(values.max(), own["high"].max()), values.max() + WIDEST * extent)
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def _panel(axes: Axes, own: pd.DataFrame, untouched: float) -> None:

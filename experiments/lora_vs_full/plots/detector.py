@@ -14,9 +14,9 @@ from research.findings import Finding
 GROUNDS = {"flat": "start: flat spectrum", "power": "start: power law", "base": "start: the base's spectrum"}
 NAMES = ("detector_fpr", "detected_share")
 _LOOKS = {
-    "full": style.Look("#000000", "o", "-"),
-    "rank 1": style.Look("#E69F00", "s", (0, (6, 2))),
-    "rank 8": style.Look("#882255", "D", (0, (1.2, 1.2))),
+    "full": style.Look("#555555", "o", "-"),
+    "rank 1": style.Look("#66c2a5", "s", (0, (6, 2))),
+    "rank 8": style.Look("#00684a", "D", (0, (1.2, 1.2))),
 }
 
 
@@ -53,7 +53,7 @@ def caption(found: Sequence[Finding]) -> str:
         "Share of the leading singular vectors that the detector calls intruders when a random update of this size is added to a matrix. "
         "Full-rank noise has no direction of its own, so whatever is called an intruder there is a false positive; of directions that "
         "were planted (rank 1, rank 8) some are to be found, at most so many of the leading ones. Starts have the shapes of the base's "
-        f"matrices. Bars: {looks.intervals(own)[:-1]} draws, over which they are taken).{marks}".replace(") draws", " draws")
+        f"matrices. Over draws: {looks.intervals(own)}{marks}"
     )
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
-from experiments.lora_vs_full.headlines import NULLS
 from experiments.lora_vs_full.plots import looks
-from experiments.lora_vs_full.tables import FULL, NOISE, NONE, ROTATED, updates
+from experiments.lora_vs_full.tables import NOISE, NONE, ROTATED, updates
 from research.figures import style
 from research.findings import Finding
 
@@ -34,6 +34,8 @@ def intruders(results: pd.DataFrame) -> Figure:
             _panel(axes, points[points["at"] == at])
             axes.set_title(looks.PLACES[at], fontsize=9.5)
             axes.set_xlabel("strength: ||dW|| / σ of the start (log scale)")
+            axes.xaxis.set_major_locator(FixedLocator(_ticks(points["strength"])))
+            style.plain_ticks(axes.xaxis)
         panels[0].set_ylabel("intruders a matrix")
         panels[0].set_ylim(bottom=min(-0.25, -0.03 * points[["own", ROTATED, NOISE]].max().max()))
         style.legend_below(figure, [*looks.handles(points["word"], linestyle="none"), *_extra(points)])
@@ -81,15 +83,19 @@ def _panel(axes: Axes, points: pd.DataFrame) -> None:
         axes.plot(own["strength"], own[ROTATED], **kind, markersize=looks.size(word, 4.5), markerfacecolor="white", markeredgewidth=0.9)
         axes.plot(own["strength"], own["own"], **kind, markersize=looks.size(word, 5.5), alpha=0.9, zorder=4)
     axes.set_xscale("log")
-    style.plain_ticks(axes.xaxis)
-    low, high = points["strength"].min(), points["strength"].max()
-    ticks = [tick for power in range(-3, 5) for tick in (10.0**power, 2 * 10.0**power, 5 * 10.0**power)]
-    axes.set_xticks([tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high])
     axes.axvline(1.0, color=style.GRAY, linewidth=0.9, linestyle=(0, (5, 2)), zorder=0.9)
+
+
+def _ticks(values: pd.Series) -> list[float]:
+    """Places of a log axis that have room for their names."""
+    low, high = 0.8 * values.min(), 1.25 * values.max()
+    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if high < 12 * low else (1.0, 3.0) if high < 1e3 * low else (1.0,)
+    every = [sub * 10.0**power for power in range(-6, 7) for sub in subs]
+    return [tick for tick in every if low <= tick <= high]
 
 
 def _extra(points: pd.DataFrame) -> list[Line2D]:
     look = style.Look("#444444", "o", "none")
-    extra = [style.handle(look, "rotated at random", markerfacecolor="white")] if points[ROTATED].notna().any() else []
+    extra = [style.handle(look, "hollow: rotated at random", markerfacecolor="white")] if points[ROTATED].notna().any() else []
     noise = style.handle(style.Look(GRAY, "x", "none"), "noise of its norm")
     return [*extra, *[noise] * bool(points[NOISE].notna().any())]

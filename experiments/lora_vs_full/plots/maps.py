@@ -1,6 +1,6 @@
 """Where the ranks and the intruders are: each matrix of each layer beside the others, for every arm and null."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from research.findings import Finding
 
 PANELS = {"energy_rank": "rank of 90 % of the energy", "intruders": "intruders"}
 BESIDE = {NOISE: "noise", ROTATED: "rotated"}
+MOST = 6  # layers that have rows of their own; of more, neighbors share one
 DARK = 0.55  # of the range of colors: from there on numbers are white
 
 
@@ -57,21 +58,24 @@ def _table(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     made = own["like"] != "own"
     own = own[~made | ((own["arm"] == FULL) & (own["null"] == NONE))]
     word = own["like"].where(own["like"] != "own", own["null"].where(own["null"] != NONE, own["arm"]))
-    means = own.assign(word=word).groupby(["matrix", "word", "base"])["value"].mean().groupby(["matrix", "word"]).mean()
-    table = means.unstack("word").astype(float)
+    names = _names(own["matrix"])
+    means = own.assign(word=word, row=own["matrix"].map(names)).groupby(["row", "word", "base"])["value"].mean()
+    table = means.groupby(["row", "word"]).mean().unstack("word").astype(float)
     trained = looks.ordered(word for word in table if word not in BESIDE)
-    return table.loc[_layers(table.index), [*trained, *(word for word in BESIDE if word in table)]]
+    return table.loc[list(dict.fromkeys(names.values())), [*trained, *(word for word in BESIDE if word in table)]]
 
 
-def _layers(matrices: pd.Index) -> list[str]:
-    """Matrices by kind, a kind's layers in their order."""
+def _names(matrices: Iterable[str]) -> dict[str, str]:
+    """The name of each matrix's row, in the order of rows: by kind, then by layer, of which neighbors share a row where there are many."""
+    parts = {name: (int("".join(filter(str.isdigit, layer)) or 0), kind) for name in matrices for layer, _, kind in [name.partition("/")]}
+    bands = np.array_split(sorted({layer for layer, _ in parts.values()}), MOST)
+    of = {int(layer): band for band in bands for layer in band}
 
-    def key(name: str) -> tuple[str, tuple[int, str]]:
-        layer, _, kind = name.partition("/")
-        number = "".join(filter(str.isdigit, layer))
-        return kind, (int(number or 0), layer)
+    def row(layer: int, kind: str) -> str:
+        first, last = of[layer][0], of[layer][-1]
+        return f"{kind.replace('/', ' ')}, layer {first}" if first == last else f"{kind.replace('/', ' ')}, layers {first} to {last}"
 
-    return sorted(matrices, key=key)
+    return {name: row(*parts[name]) for name in sorted(parts, key=lambda name: parts[name][::-1])}
 
 
 def _panel(axes: Axes, table: pd.DataFrame) -> None:
@@ -84,7 +88,7 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
         axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "#222222")
     names = [BESIDE.get(word) or looks.name(word, short=True) for word in table]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(table)), [name.replace("layers_", "layer ").replace("/", " ") for name in table.index])
+    axes.set_yticks(range(len(table)), table.index)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     for spine in axes.spines.values():

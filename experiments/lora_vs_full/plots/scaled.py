@@ -27,7 +27,7 @@ def scaled(results: pd.DataFrame) -> Figure:
     if not (points["scaled"] == INTRUDERS).any():
         return style.sentence("No scaled updates: this figure needs 'target_loss' and 'source_loss' of the phase 'altered'.")
     arms = looks.ordered(points["arm"])
-    columns = min(len(arms), 3)
+    columns = 2 if len(arms) in (2, 4) else min(len(arms), 3)
     count = -(-len(arms) // columns)
     with style.context():
         figure = style.blank(max(2.4 * columns, 4.6), 2.4 * count + 0.9)
@@ -47,7 +47,9 @@ def scaled(results: pd.DataFrame) -> Figure:
 def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     """Returns how to read the plane, which factors there are, n, and how many comparisons at equal loss tell the two apart."""
     points = _points(results)
-    said = {what: sorted({f"{factor:g}" for factor in points.loc[points["scaled"] == what, "factor"]} - {"0", "1"}) for what in (ALL, INTRUDERS)}
+    said = {
+        what: sorted({f"{factor:g}" for factor in points.loc[points["scaled"] == what, "factor"]} - {"0", "1"}) for what in (ALL, INTRUDERS)
+    }
     own = [f for f in found if f.name == "contrast" and f.where["what"] == "source_loss at equal target"]
     read = [verdict(f) for f in own if f.value is not None]
     unread = f"; {len(own) - len(read)} cannot be read there" if len(own) > len(read) else ""

@@ -25,21 +25,21 @@ def subspaces(found: Sequence[Finding]) -> Figure:
     pairs = _ordered(table["pair"])
     sizes = sorted(set(table["dimension"]))
     with style.context():
-        figure = style.blank(min(1.9 * len(sizes) + 1.7, 7.4), 0.3 * len(pairs) + 1.5)
+        figure = style.blank(min(2.0 * len(sizes) + 1.8, 7.4), 0.3 * len(pairs) + 1.5)
         panels = figure.subplots(1, len(sizes), squeeze=False, sharey=True).ravel()
         for size, axes in zip(sizes, panels, strict=True):
             _panel(axes, table[table["dimension"] == size], pairs)
             axes.set_title("the leading direction" if size == 1 else f"{size} directions", fontsize=9.5)
         twins = sum(TWIN in pair for pair in pairs)
         for axes in panels:
+            axes.set_xlabel("overlap of subspaces")
             axes.set_ylim(len(pairs) - 0.5, -0.5)
             axes.tick_params(axis="y", length=0)
             axes.grid(visible=False, axis="y")
             if 0 < twins < len(pairs):
                 axes.axhline(twins - 0.5, color="#bbbbbb", linewidth=0.8)
         panels[0].set_yticks(range(len(pairs)), [_words(pair) for pair in pairs])
-        figure.supxlabel("overlap of the leading subspaces of two updates", fontsize=9)
-        ticks = [style.handle(look, name) for name, look in _NULLS.values()]
+        ticks = [style.handle(look, name, markersize=9, markeredgewidth=1.5) for name, look in _NULLS.values()]
         style.legend_below(figure, [*(style.handle(look, side) for side, look in SIDES.items()), *ticks])
         return figure
 
@@ -85,7 +85,16 @@ def _panel(axes: Axes, own: pd.DataFrame, pairs: Sequence[str]) -> None:
         places = some["pair"].map({pair: place for place, pair in enumerate(pairs)}) + shift
         for null, (_, tick) in reversed(_NULLS.items()):
             mine = some["null"] == null
-            axes.plot(some.loc[mine, "value"], places[mine], color=tick.color, marker="|", markersize=7, linestyle="none", zorder=3)
+            axes.plot(
+                some.loc[mine, "value"],
+                places[mine],
+                color=tick.color,
+                marker="|",
+                markersize=7,
+                markeredgewidth=1.4,
+                linestyle="none",
+                zorder=3,
+            )
         mine = some["null"] == "none"
         read = some[mine]
         spread = [read["value"] - read["low"], read["high"] - read["value"]]
