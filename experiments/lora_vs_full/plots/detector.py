@@ -53,7 +53,7 @@ def caption(found: Sequence[Finding]) -> str:
         "Share of the leading singular vectors that the detector calls intruders when a random update of this size is added to a matrix. "
         "Full-rank noise has no direction of its own, so whatever is called an intruder there is a false positive; of directions that "
         "were planted (rank 1, rank 8) some are to be found, at most so many of the leading ones. Starts have the shapes of the base's "
-        f"matrices. Over draws: {looks.intervals(own)}{marks}"
+        f"matrices. {looks.intervals(own, ' draws')}{marks}"
     )
 
 

@@ -72,14 +72,14 @@ def level(found: Sequence[Finding]) -> str:
     return f"Equal loss: where each arm's loss on the target is nearest to one level{said}.{unread}"
 
 
-def intervals(found: Iterable[Finding]) -> str:
+def intervals(found: Iterable[Finding], unit: str = "") -> str:
     """Returns what the intervals of these findings are and n, for a caption."""
     known = [f for f in found if f.value is not None]
     n = sorted({f.n for f in known})
     count = "0" if not n else f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
     how = sorted({f.method for f in known if f.low is not None and f.high is not None})
     said = f"Intervals: {'; '.join(how)}" if how else "No intervals"
-    return f"{said} (n = {count})."
+    return f"{said} (n = {count}{unit})."
 
 
 def _parts(word: str) -> tuple[str, float]:

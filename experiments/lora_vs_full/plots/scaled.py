@@ -47,9 +47,8 @@ def scaled(results: pd.DataFrame) -> Figure:
 def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     """Returns how to read the plane, which factors there are, n, and how many comparisons at equal loss tell the two apart."""
     points = _points(results)
-    said = {
-        what: sorted({f"{factor:g}" for factor in points.loc[points["scaled"] == what, "factor"]} - {"0", "1"}) for what in (ALL, INTRUDERS)
-    }
+    factors = points[points["factor"].between(0, 1, inclusive="neither")].groupby("scaled")["factor"].unique()
+    said = {what: [f"{factor:g}" for factor in sorted(factors.get(what, []))] for what in (ALL, INTRUDERS)}
     own = [f for f in found if f.name == "contrast" and f.where["what"] == "source_loss at equal target"]
     read = [verdict(f) for f in own if f.value is not None]
     unread = f"; {len(own) - len(read)} cannot be read there" if len(own) > len(read) else ""

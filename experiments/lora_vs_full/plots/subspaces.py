@@ -85,16 +85,8 @@ def _panel(axes: Axes, own: pd.DataFrame, pairs: Sequence[str]) -> None:
         places = some["pair"].map({pair: place for place, pair in enumerate(pairs)}) + shift
         for null, (_, tick) in reversed(_NULLS.items()):
             mine = some["null"] == null
-            axes.plot(
-                some.loc[mine, "value"],
-                places[mine],
-                color=tick.color,
-                marker="|",
-                markersize=7,
-                markeredgewidth=1.4,
-                linestyle="none",
-                zorder=3,
-            )
+            at = some.loc[mine, "value"], places[mine]
+            axes.plot(*at, color=tick.color, marker="|", markersize=7, markeredgewidth=1.4, linestyle="none", zorder=3)
         mine = some["null"] == "none"
         read = some[mine]
         spread = [read["value"] - read["low"], read["high"] - read["value"]]
