@@ -17,6 +17,7 @@ from research.figures import style
 from research.findings import Finding
 
 NAME = "truncated_loss"
+APART = 1.06  # by which factor marks of both kinds stand beside their place
 WIDEST = 0.5  # how far an interval may reach beyond all values, in their range
 
 
@@ -43,6 +44,7 @@ def cuts(results: pd.DataFrame, found: Sequence[Finding]) -> Figure:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_locator(FixedLocator(ranks))
             style.plain_ticks(axes.xaxis)
+            axes.set_xlim(ranks[0] / 1.5, 1.5 * ranks[-1])
         figure.supxlabel("directions kept of each matrix (log scale)", fontsize=9)
         figure.supylabel(f"loss of the cut update less the whole one's ({style.BITS})", fontsize=9)
         named = [style.handle(_LOOKS[which], f"{which} directions", **_FACES[which]) for which in _LOOKS]
@@ -97,9 +99,8 @@ def _panel(axes: Axes, own: pd.DataFrame, untouched: float) -> None:
     axes.axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
     if np.isfinite(untouched):
         axes.axhline(untouched, color=_UNTOUCHED.color, linestyle=_UNTOUCHED.line, linewidth=1.2, zorder=0.95)
-    for which, look in _LOOKS.items():
+    for (which, look), beside in zip(_LOOKS.items(), (1 / APART, APART), strict=True):
         some = own[own["directions"] == which].sort_values("cut")
         spread = [some["value"] - some["low"], some["high"] - some["value"]]
-        axes.errorbar(
-            some["cut"], some["value"], spread, color=look.color, marker=look.marker, linestyle=look.line, markersize=4.5, **_FACES[which]
-        )
+        drawn: dict[str, Any] = {"marker": look.marker, "linestyle": look.line, "markersize": 4.5, **_FACES[which]}
+        axes.errorbar(beside * some["cut"], some["value"], spread, color=look.color, **drawn)

@@ -49,11 +49,10 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     n = "0" if runs.empty else f"{runs.min()}" if runs.min() == runs.max() else f"{runs.min()} to {runs.max()}"
     return (
         "Intruders: leading singular vectors of a tuned matrix that resemble none of the start's, mean over matrices. Strength: the "
-        "update's largest singular value over that of the start at the last of the leading places; above 1 an update can put a direction "
-        "of its own among them. A mark is a cell (one seed of each base, "
-        f"n = {n} of each kind, so marks of a kind, not intervals, show the spread). Thin lines lead to rotated updates, of the same "
-        "singular values in random directions: where the two do not differ, what looks like an intruder is the update's size alone. "
-        f"{looks.level(found)}"
+        "update's largest singular value over that of the start at the last of the leading places; above 1 (dashed) an update can put a "
+        f"direction of its own among them. A mark is a cell, one seed of each base, n = {n} of each kind, so marks of a kind, not "
+        "intervals, show the spread. Thin lines lead to rotated updates, of the same singular values in random directions: where the two "
+        f"do not differ, what looks like an intruder is the update's size alone. {looks.level(found)}"
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from experiments.lora_vs_full.headlines import NULLS
 from experiments.lora_vs_full.plots import looks
@@ -80,5 +81,6 @@ def _panel(axes: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
             axes.plot(own["index"].iloc[-1:], own["mean"].iloc[-1:], color=look.color, marker="o", markersize=4, linestyle="none")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     style.plain_ticks(axes.xaxis)
     style.plain_ticks(axes.yaxis)
