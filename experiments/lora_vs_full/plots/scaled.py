@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments.lora_vs_full.plots import looks
 from research.analysis.tables import rows
-from research.analysis.wording import ALIKE, LESS, MORE, verdict
+from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, verdict
 from research.figures import layout, style
 from research.findings import Finding
 
@@ -33,7 +33,7 @@ def scaled(results: pd.DataFrame) -> Figure:
         figure = style.blank(max(2.4 * columns, 4.6), 2.4 * count + 0.9)
         grid = list(figure.subplots(count, columns, squeeze=False, sharex=True, sharey=True).ravel())
         for arm, axes in zip(arms, grid, strict=False):
-            _panel(axes, points[points["arm"] == arm], looks.looks(arms)[arm])
+            _panel(axes, points[points["arm"] == arm])
             axes.set_title(looks.name(arm), fontsize=9.5)
         for axes in grid[len(arms) :]:
             axes.set_visible(False)
@@ -50,8 +50,8 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     factors = points[points["factor"].between(0, 1, inclusive="neither")].groupby("scaled")["factor"].unique()
     said = {what: [f"{factor:g}" for factor in sorted(factors.get(what, []))] for what in (ALL, INTRUDERS)}
     own = [f for f in found if f.name == "contrast" and f.where["what"] == "source_loss at equal target"]
-    read = [verdict(f) for f in own if f.value is not None]
-    unread = f"; {len(own) - len(read)} cannot be read there" if len(own) > len(read) else ""
+    read = [word for f in own if f.value is not None and (word := verdict(f)) != UNJUDGED]
+    unread = f"; {len(own) - len(read)} cannot be read there, or have no interval" if len(own) > len(read) else ""
     judged = (
         f" At the same loss on the target, of {len(read)} points {read.count(LESS)} lose less of the source than the path, "
         f"{read.count(MORE)} more, {read.count(ALIKE)} are not told apart{unread}. {looks.intervals(own)}"
@@ -68,6 +68,7 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
 
 
 _STAR: dict[str, Any] = {"color": "#ffd21f", "marker": "*", "markersize": 12, "markeredgecolor": "black", "markeredgewidth": 0.8}
+_PATH = "#222222"
 _SQUARE = style.Look("#D55E00", "s", "-")
 
 
@@ -89,31 +90,32 @@ def _points(results: pd.DataFrame) -> pd.DataFrame:
     return table.assign(target=table["target_loss"], rise=rise)[empty.columns]
 
 
-def _panel(axes: Axes, own: pd.DataFrame, look: style.Look) -> None:
-    tops = own[(own["scaled"] == ALL) & (own["factor"] == 1.0)].assign(scaled=INTRUDERS)
-    every = pd.concat([own, tops]).sort_values("factor")
-    for what, color in ((ALL, "#222222"), (INTRUDERS, _SQUARE.color)):
-        some = every[every["scaled"] == what]
-        for _, one in some.groupby("seed"):
-            axes.plot(one["target"], one["rise"], color=color, linewidth=0.7, alpha=0.3)
-        mean = some.groupby("factor")[["target", "rise"]].mean()
-        axes.plot(mean["target"], mean["rise"], color=color, linewidth=1.5, zorder=3)
-        if what == ALL:
-            inner = mean[(mean.index > 0) & (mean.index < 1)]
-            axes.plot(inner["target"], inner["rise"], color=color, marker="o", markersize=4, linestyle="none", zorder=4)
-            axes.plot(*mean.iloc[0], **_STAR, linestyle="none", zorder=6)
-            axes.plot(*mean.iloc[-1], color=color, marker="o", markersize=7, linestyle="none", zorder=5)
-            continue
-        inner = mean[mean.index < 1]
-        for size, (_, point) in zip(np.linspace(4, 7, len(inner)), inner.iterrows(), strict=True):
-            axes.plot(*point, color=color, marker="s", markersize=size, linestyle="none", zorder=5, markeredgecolor="white")
+def _panel(axes: Axes, own: pd.DataFrame) -> None:
     axes.axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
+    path = _mean(axes, own[own["scaled"] == ALL], _PATH)
+    for factor, point in path.iterrows():
+        mark = _STAR if factor == 0 else {"color": _PATH, "marker": "o", "markersize": 7 if factor == 1 else 4}
+        axes.plot(*point, **mark, linestyle="none", zorder=6 if factor == 0 else 4)
+    tuned = own[(own["scaled"] == ALL) & (own["factor"] == 1)]
+    beside = _mean(axes, pd.concat([own[own["scaled"] == INTRUDERS], tuned]), _SQUARE.color)
+    beside = beside[beside.index < 1]
+    for size, (_, point) in zip(np.linspace(4, 7, len(beside)), beside.iterrows(), strict=True):
+        axes.plot(*point, color=_SQUARE.color, marker="s", markersize=size, linestyle="none", zorder=5, markeredgecolor="white")
+
+
+def _mean(axes: Axes, some: pd.DataFrame, color: str) -> pd.DataFrame:
+    """Draws a line of each seed, faintly, and their mean, which it returns by factor: target, rise."""
+    for _, one in some.sort_values("factor").groupby("seed"):
+        axes.plot(one["target"], one["rise"], color=color, linewidth=0.7, alpha=0.3)
+    mean = some.groupby("factor")[["target", "rise"]].mean()
+    axes.plot(mean["target"], mean["rise"], color=color, linewidth=1.5, zorder=3)
+    return mean
 
 
 def _handles() -> list[Any]:
     return [
         style.handle(style.Look("black", "*", "none"), "untouched", **_STAR),
-        style.handle(style.Look("#222222", "o", "-"), "whole update scaled", markersize=4),
-        style.handle(style.Look("#222222", "o", "none"), "tuned", markersize=7),
+        style.handle(style.Look(_PATH, "o", "-"), "whole update scaled", markersize=4),
+        style.handle(style.Look(_PATH, "o", "none"), "tuned", markersize=7),
         style.handle(_SQUARE, "intruders scaled"),
     ]
