@@ -1,6 +1,7 @@
 """Records of a comparison that nothing trained: three bases, four arms, two nulls, every phase that figures read."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ MATRICES = [f"layers_{layer}/{kind}" for layer in range(2) for kind in ("attenti
 BASES, STEPS, SIZE = 3, (10, 20, 40), 16
 SOURCE, TARGET = 2.0, 4.0  # the untouched base's losses
 END = {"full": 2.0, "slow@0.1": 2.4, "lora@2": 2.6, "lora@8": 2.2}  # losses on the target at the end
-PATH = (0.5,)
-WINS = {"full": 0.0, "slow@0.1": 0.0, "lora@2": 0.2, "lora@8": -0.2}  # how far below its path an arm's scaled intruders lie
+HALF = 0.5
+WINS = {"full": 0.0, "slow@0.1": 0.2, "lora@2": 0.2, "lora@8": -0.2}  # how far below its path an arm's scaled intruders lie
 PAIRS = ("full & another seed's", "lora@2 & another seed's", "full & lora@2", "full & lora@8", "lora@2 & lora@8")
 
 
@@ -36,12 +37,11 @@ def _reference() -> Iterator[dict[str, Any]]:
 
 
 def _detected() -> Iterator[dict[str, Any]]:
-    for ground, wrong in (("flat", 0.2), ("power", 0.1), ("base", 0.3)):
-        for added, share in (("full", wrong), ("rank 1", 0.1), ("rank 8", 0.5)):
-            for strength in (0.1, 0.5):
-                for draw in range(2):
-                    where = {"ground": ground, "added": added, "strength": strength, "draw": draw}
-                    yield {"phase": "reference", "metric": "detected", "value": share * strength + 0.01 * draw, "step": 0, **where}
+    wrong, planted = {"flat": 0.2, "power": 0.1, "base": 0.3}, {"full": None, "rank 1": 0.1, "rank 8": 0.5}
+    for ground, added, strength, draw in product(wrong, planted, (0.1, 0.5), range(2)):
+        share = planted[added] or wrong[ground]
+        where = {"ground": ground, "added": added, "strength": strength, "draw": draw}
+        yield {"phase": "reference", "metric": "detected", "value": share * strength + 0.01 * draw, "step": 0, **where}
 
 
 def _results() -> Iterator[dict[str, Any]]:
@@ -58,17 +58,24 @@ def _results() -> Iterator[dict[str, Any]]:
 
 def _updates() -> Iterator[dict[str, Any]]:
     own = [*_cells(), *({**cell, "null": null} for cell in _cells({"full": None}) for null in ("shuffled", "source"))]
-    for cell in own:
-        for at, grown in (("equal", 1.0), ("end", 2.0)):
-            for place, matrix in enumerate(MATRICES):
-                where = {**cell, "phase": "update", "at": at, "matrix": matrix}
-                rank = (cell["rank"] or 10 + place) - (cell["null"] == "shuffled")
-                read = {"energy_rank": rank, "intruders": place * grown, "strength": 0.5 * grown * (1 + 0.1 * cell["seed"])}
-                read |= {"relative_norm": 0.2 * grown, "stable_rank": 2.0, "amplification": 3.0}
-                beside = {"noise": {"energy_rank": 14, "intruders": 0.5, "amplification": 1.0}, "rotated": {"intruders": place + 1.0}}
-                for like, metrics in {"own": read, **beside}.items():
-                    for metric, value in metrics.items():
-                        yield {**where, "like": like, "metric": metric, "value": float(value)}
+    for cell, (at, grown), (place, matrix) in product(own, (("equal", 1.0), ("end", 2.0)), enumerate(MATRICES)):
+        where = {**cell, "phase": "update", "at": at, "matrix": matrix}
+        for like, metrics in _read(cell, grown, place).items():
+            yield from ({**where, "like": like, "metric": metric, "value": float(value)} for metric, value in metrics.items())
+
+
+def _read(cell: Mapping[str, Any], grown: float, place: int) -> dict[str, dict[str, float]]:
+    """What is read of a matrix, and of what is made of it."""
+    own = {
+        "energy_rank": (cell["rank"] or 10 + place) - (cell["null"] == "shuffled"),
+        "intruders": place * grown,
+        "strength": 0.5 * grown * (1 + 0.1 * cell["seed"]),
+        "relative_norm": 0.2 * grown if cell["null"] == "none" else 0.9,
+        "stable_rank": 2.0,
+        "amplification": 3.0,
+    }
+    noise = {"energy_rank": 14 if cell["arm"] == "full" else 3, "intruders": 0.5, "amplification": 1.0}
+    return {"own": own, "noise": noise, "rotated": {"intruders": place + 1.0}}
 
 
 def _spectra() -> Iterator[dict[str, Any]]:
@@ -83,36 +90,29 @@ def _spectra() -> Iterator[dict[str, Any]]:
 
 
 def _alike() -> Iterator[dict[str, Any]]:
-    for place, pair in enumerate(PAIRS):
-        for size in (1, 4) if "lora@2" not in pair else (1,):
-            for side in ("inputs", "outputs"):
-                for seed in range(BASES):
-                    where = {"phase": "alike", "pair": pair, "at": "equal", "side": side, "dimension": size, "seed": seed, "base": seed}
-                    own = 0.9 - 0.15 * place + 0.01 * seed - 0.1 * (side == "outputs")
-                    for null, value in (("none", own), ("permuted", 0.11), ("expected", size / SIZE)):
-                        yield {**where, "null": null, "metric": "overlap", "value": value}
+    for (place, pair), size, side, seed in product(enumerate(PAIRS), (1, 4), ("inputs", "outputs"), range(BASES)):
+        where = {"phase": "alike", "pair": pair, "at": "equal", "side": side, "dimension": size, "seed": seed, "base": seed}
+        own = 0.9 - 0.15 * place + 0.01 * seed - 0.1 * (side == "outputs")
+        values = {"none": own, "permuted": 0.11, "expected": size / SIZE} if size == 1 or "lora@2" not in pair else {}
+        yield from ({**where, "null": null, "metric": "overlap", "value": value} for null, value in values.items())
 
 
 def _cuts() -> Iterator[dict[str, Any]]:
-    for cell in _cells():
-        for at, whole in (("equal", 3.0), ("end", END[cell["arm"]])):
-            where = {**cell, "phase": "cut", "at": at, "metric": "target_loss"}
-            yield {**where, "directions": "whole", "cut": None, "value": whole}
-            for cut in (rank for rank in (1, 4) if rank < (cell["rank"] or 99)):
-                for directions, lost in (("best", 0.4), ("random", 0.8)):
-                    spread = 0.01 * cell["seed"]
-                    yield {**where, "directions": directions, "cut": cut, "value": whole + (TARGET - whole) * lost / cut + spread}
+    for cell, at in product(_cells(), ("equal", "end")):
+        whole = 3.0 if at == "equal" else END[cell["arm"]]
+        where = {**cell, "phase": "cut", "at": at, "metric": "target_loss"}
+        yield {**where, "directions": "whole", "cut": None, "value": whole}
+        for cut, (directions, lost) in product((1, 4), (("best", 0.4), ("random", 0.8))):
+            if cut < (cell["rank"] or 99):
+                value = whole + (TARGET - whole) * lost / cut + 0.01 * cell["seed"]
+                yield {**where, "directions": directions, "cut": cut, "value": value}
 
 
 def _altered() -> Iterator[dict[str, Any]]:
-    """Paths that are straight lines, on which WiSE-FT's points lie; scaled intruders beside them."""
-    for cell in _cells():
-        for scaled, below in (("all", 0.0), ("intruders", WINS[cell["arm"]])):
-            for factor in PATH:
-                losses = {
-                    "target_loss": TARGET - factor * (TARGET - END[cell["arm"]]),
-                    "source_loss": SOURCE + 0.1 * cell["base"] + factor - below + 0.001 * cell["seed"] * (scaled == "intruders"),
-                }
-                where = {**cell, "phase": "altered", "at": "end", "scaled": scaled, "factor": factor, "step": STEPS[-1]}
-                for metric, value in losses.items():
-                    yield {**where, "metric": metric, "value": value}
+    """Paths that are straight lines, on which updates scaled as a whole lie; scaled intruders beside them."""
+    for cell, scaled in product(_cells(), ("all", "intruders")):
+        lost = SOURCE + 0.1 * cell["base"] + HALF
+        beside = (0.001 * cell["seed"] - WINS[cell["arm"]]) * (scaled == "intruders")
+        losses = {"target_loss": TARGET - HALF * (TARGET - END[cell["arm"]]), "source_loss": lost + beside}
+        where = {**cell, "phase": "altered", "at": "end", "scaled": scaled, "factor": HALF, "step": STEPS[-1]}
+        yield from ({**where, "metric": metric, "value": value} for metric, value in losses.items())

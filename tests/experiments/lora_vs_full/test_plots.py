@@ -150,7 +150,7 @@ def test_scaled_intruders_lie_beside_a_path_from_the_untouched_model(drawn: dict
         np.testing.assert_allclose(path.get_xydata(), [[TARGET, 0.0], [half, 0.5], [END[arm], 1.0]], atol=1e-9)
         ((x, y),) = places([line for line in axes.lines if line.get_marker() == "s"])
         assert (x, y) == (pytest.approx(half), pytest.approx(0.5 - below + 0.001))
-    assert "of 4 points 1 lose less of the source than the path, 1 more, 2 are not told apart" in drawn["scaled"].caption
+    assert "of 4 points 2 lose less of the source than the path, 1 more, 1 are not told apart" in drawn["scaled"].caption
 
 
 def test_pairs_of_seeds_stand_above_pairs_of_arms_and_nulls_are_ticks(drawn: dict[str, style.Captioned]) -> None:
