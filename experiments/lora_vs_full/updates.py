@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from experiments.lora_vs_full.axes import VersusSweep
-from experiments.lora_vs_full.levels import END, Steps
+from experiments.lora_vs_full.levels import Steps, place
 from research import tree
 from research.analysis.amplification import amplification, random_amplification
 from research.analysis.intruders import intruders, rotated, strength
@@ -57,7 +57,7 @@ def read(runner: Runner, sweep: VersusSweep, at: Steps, cells: Sequence[Cell], s
         for reading in todo:
             start, tuned = parameters(runner, reading)
             rows = list(_rows(runner, sweep, reading, start, tuned))
-            if rows and reading.where["at"] != END:
+            if rows and reading.where["at"] == place(max(sweep.equal_at)):
                 own = {**reading.where, "arm": reading.where["arm"] if reading.where["null"] == "none" else reading.where["null"]}
                 experiment, base = runner.setting.experiment, reading.cell.base
                 rows += spectrum_records(experiment, [(own, base, tuned)], runner.setting.bases.params, scanned)

@@ -38,7 +38,7 @@ def cuts(results: pd.DataFrame, found: Sequence[Finding]) -> Figure:
                 _panel(grid[row, column], table[(table["arm"] == arm) & (table["at"] == at)], _untouched(results, arm, at))
                 grid[0, column].set_title(looks.name(arm), fontsize=9.5)
             _view(grid[row, 0], table[table["at"] == at])
-            grid[row, 0].set_ylabel(looks.PLACES[at].replace(" on the target", ""))
+            grid[row, 0].set_ylabel(looks.placed(at))
         ranks = sorted(set(table["cut"]))
         for axes in grid.ravel():
             axes.set_xscale("log", base=2)

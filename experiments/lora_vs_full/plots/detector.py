@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_vs_full.plots import looks
-from experiments.lora_vs_full.tables import EQUAL, NONE
+from experiments.lora_vs_full.tables import NONE
 from research.figures import style
 from research.findings import Finding
 
@@ -48,7 +48,7 @@ def detector(found: Sequence[Finding]) -> Figure:
 def caption(found: Sequence[Finding]) -> str:
     """Returns what is added to what, what is a false positive, what intervals are, n, and what the triangles are."""
     own = [f for ground in GROUNDS for f in _of(found, ground)]
-    marks = f" Triangles: where the arms' updates lie at equal loss. {looks.level(found)}" if _norms(found) else ""
+    marks = f" Triangles: where the arms' updates lie at equal loss. {looks.level(found, _place(found))}" if _norms(found) else ""
     return (
         "Share of the leading singular vectors that the detector calls intruders when a random update of this size is added to a matrix. "
         "Full-rank noise has no direction of its own, so whatever is called an intruder there is a false positive; of directions that "
@@ -66,8 +66,12 @@ def _of(found: Sequence[Finding], ground: str) -> list[Finding]:
     return sorted(own, key=lambda f: (f.where["added"], f.where["strength"]))
 
 
+def _place(found: Sequence[Finding]) -> str:
+    return looks.last(f.where["at"] for f in found if f.name == "relative_norm")
+
+
 def _norms(found: Sequence[Finding]) -> dict[str, float]:
-    own = [f for f in found if f.name == "relative_norm" and f.where["null"] == NONE and f.where["at"] == EQUAL]
+    own = [f for f in found if f.name == "relative_norm" and f.where["null"] == NONE and f.where["at"] == _place(found)]
     return {f.where["arm"]: f.value for f in own if f.value is not None and f.value > 0}
 
 

@@ -32,7 +32,7 @@ def intruders(results: pd.DataFrame) -> Figure:
         panels = figure.subplots(1, len(drawn), squeeze=False, sharey=True, sharex=True).ravel()
         for at, axes in zip(drawn, panels, strict=True):
             _panel(axes, points[points["at"] == at])
-            axes.set_title(looks.PLACES[at], fontsize=9.5)
+            axes.set_title(looks.placed(at), fontsize=9.5)
             axes.set_xlabel("strength: ||dW|| / σ of the start (log scale)")
             axes.xaxis.set_major_locator(FixedLocator(_ticks(points["strength"])))
             style.plain_ticks(axes.xaxis)

@@ -5,14 +5,13 @@ from typing import Any
 
 from matplotlib.lines import Line2D
 
-from experiments.lora_vs_full.headlines import NULLS
-from experiments.lora_vs_full.tables import END, EQUAL, FULL
+from experiments.lora_vs_full.headlines import NULLS, named
+from experiments.lora_vs_full.tables import END, FULL
 from research.figures import style
 from research.findings import Finding, find
 
 NAMES = {FULL: "full", "slow": "low rate, × {}", "lora": "LoRA, rank {}", **NULLS}
 SHORT = {"slow": "rate × {}", "lora": "LoRA {}", "shuffled": "shuffled", "source": "source"}
-PLACES = {EQUAL: "at equal loss on the target", END: "at the end"}
 NOISE_COLOR = "#8a8a8a"
 _SLOW = ("#0072B2", "#56B4E9")
 _NULLS = {"shuffled": style.Look("#009E73", "v", (0, (4, 1.5))), "source": style.Look("#5fb596", "X", (0, (1.2, 1.2)))}
@@ -58,18 +57,31 @@ def handles(words: Iterable[str], **changes: Any) -> list[Line2D]:
 
 
 def places(read: Iterable[str]) -> list[str]:
-    """Returns the places at which something was read, in the order of every figure."""
-    own = set(read)
-    return [place for place in PLACES if place in own]
+    """Returns the places at which something was read, in the order of every figure: where least was learned first, the end last."""
+    return sorted(set(read), key=lambda at: float("inf") if at == END else float(at))
 
 
-def level(found: Sequence[Finding]) -> str:
-    """Returns at which loss arms are compared, for a caption, and which arms did not come down to it in some of their runs."""
-    own = find(found, "level")
-    said = f" ({own.value:.2f} bits/byte, {100 * own.where['share']:g} % of what full learns)" if own and own.value is not None else ""
-    lost = [f"{name(f.where['arm'])} {f.note}" for f in found if f.name == "matched_loss" and f.value is None]
+def placed(at: str) -> str:
+    """Returns a place for a reader."""
+    return "at the end" if at == END else f"at {named(at)} of what full learns"
+
+
+def last(read: Iterable[str]) -> str:
+    """Returns the place before the end at which most was learned, of those at which something was read; empty where there is none."""
+    return next((at for at in reversed(places(read)) if at != END), "")
+
+
+def level(found: Sequence[Finding], at: str) -> str:
+    """Returns at which loss arms are compared at a place, for a caption, and which did not come down to it in some of their runs."""
+    own = find(found, "level", at=at)
+    said = f", {own.value:.2f} bits/byte" if own and own.value is not None else ""
+    lost = [f"{name(f.where['arm'])} {f.note}" for f in found if f.name == "matched_loss" and f.where["at"] == at and f.value is None]
     unread = f" Not there: {'; '.join(lost)}." if lost else ""
-    return f"Equal loss: where each arm's loss on the target is nearest to one level{said}.{unread}"
+    return (
+        f"Equal loss: where each arm's loss on the target is nearest to one level ({named(at)} of what full learns{said}).{unread}"
+        if at
+        else ""
+    )
 
 
 def intervals(found: Iterable[Finding], unit: str = "") -> str:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_vs_full.plots import looks
-from experiments.lora_vs_full.tables import EQUAL, FULL, NOISE, NONE, ROTATED
+from experiments.lora_vs_full.tables import FULL, NOISE, NONE, ROTATED
 from research.analysis.tables import rows
 from research.figures import style
 from research.findings import Finding
@@ -42,12 +42,13 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
         "intervals: of which matrices the means elsewhere are made. Left: how many directions hold 90 % of the update's energy; right: how "
         "many of the leading singular vectors of the tuned matrix resemble none of the start's. Shuffled, source: full training on labels "
         "of other examples, and on the source; noise: Gaussian of the norm of full's update; rotated: full's singular values in random "
-        f"directions. Each map has colors of its own. {looks.level(found)}"
+        f"directions. Each map has colors of its own. {looks.level(found, looks.last(own['at']) if len(own) else '')}"
     )
 
 
 def _rows(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return rows(results, phase="update", metric=metric, at=EQUAL)
+    own = rows(results, phase="update", metric=metric)
+    return rows(own, at=looks.last(own["at"])) if len(own) else own
 
 
 def _table(results: pd.DataFrame, metric: str) -> pd.DataFrame:

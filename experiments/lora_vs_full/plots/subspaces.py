@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_vs_full.plots import looks
-from experiments.lora_vs_full.tables import EQUAL
 from research.figures import style
 from research.findings import Finding
 
@@ -46,12 +45,12 @@ def subspaces(found: Sequence[Finding]) -> Figure:
 
 def caption(found: Sequence[Finding]) -> str:
     """Returns what the overlap is, what ticks are, what intervals are and n, and which pairs have fewer dimensions."""
-    own = [f for f in found if f.name == NAME and f.where["at"] == EQUAL and f.where["null"] == "none"]
+    own = [f for f in found if f.name == NAME and f.where["at"] == _place(found) and f.where["null"] == "none"]
     return (
         "What the leading singular vectors of two updates have in common at equal loss: 1 where they span one subspace, mean over the "
-        "blocks' matrices. Above: two seeds of one base and arm; below: two arms of one seed. Inputs, outputs: right and left singular "
-        "vectors. Ticks: the overlap when coordinates of one of them are permuted, and what random subspaces have on average; a pair with "
-        f"an adapter of a lower rank than the panel's is not there. {looks.intervals(own)} {looks.level(found)}"
+        "blocks' matrices. Above: two seeds of one base and arm; below: two arms of one seed. Inputs, outputs: left and right singular "
+        "vectors of kernels (inputs, outputs). Ticks: the overlap when coordinates of one of them are permuted, and what random subspaces have on average; a pair with "
+        f"an adapter of a lower rank than the panel's is not there. {looks.intervals(own)} {looks.level(found, _place(found))}"
     )
 
 
@@ -61,8 +60,12 @@ _NULLS = {
 }
 
 
+def _place(found: Sequence[Finding]) -> str:
+    return looks.last(f.where["at"] for f in found if f.name == NAME)
+
+
 def _table(found: Sequence[Finding]) -> pd.DataFrame:
-    own = [f for f in found if f.name == NAME and f.where["at"] == EQUAL and f.value is not None]
+    own = [f for f in found if f.name == NAME and f.where["at"] == _place(found) and f.value is not None]
     columns = ["pair", "side", "dimension", "null", "value", "low", "high"]
     return pd.DataFrame([{**f.where, **looks.ends(f)} for f in own], columns=columns)
 
