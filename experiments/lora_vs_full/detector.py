@@ -1,5 +1,6 @@
 """How often the detector of intruders is wrong: on updates that are noise, and how often it finds directions that were planted."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -36,14 +37,12 @@ def read(runner: Runner, sweep: VersusSweep) -> Rows:
             "base": [np.linalg.svd(m, compute_uv=False) for m in own],
         }
         rows: Rows = []
-        for ground, spectrum in spectra.items():
-            for rank in RANKS:
-                trials = [Trial(one, m.shape, rank, DRAWS, seed) for seed, (one, m) in enumerate(zip(spectrum, own, strict=True))]
-                found = [detection(trial, STRENGTHS, sweep.intruders["top"], sweep.intruders["eps"]) for trial in trials]
-                for draw, by_strength in enumerate(np.mean(found, axis=0)):
-                    where = {"ground": ground, "added": "full" if rank is None else f"rank {rank}", "draw": draw}
-                    rows += [
-                        reference(runner.setting.experiment, "detected", float(rate), "1", strength=at, **where)
-                        for at, rate in zip(STRENGTHS, by_strength, strict=True)
-                    ]
+        for (ground, spectrum), rank in itertools.product(spectra.items(), RANKS):
+            trials = [Trial(one, m.shape, rank, DRAWS, seed) for seed, (one, m) in enumerate(zip(spectrum, own, strict=True))]
+            found = np.mean([detection(trial, STRENGTHS, sweep.intruders["top"], sweep.intruders["eps"]) for trial in trials], axis=0)
+            where = {"ground": ground, "added": "full" if rank is None else f"rank {rank}"}
+            rows += [
+                reference(runner.setting.experiment, "detected", float(rate), "1", strength=STRENGTHS[at], draw=draw, **where)
+                for (draw, at), rate in np.ndenumerate(found)
+            ]
         return rows

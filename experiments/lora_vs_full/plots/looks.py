@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from experiments.lora_vs_full.headlines import NULLS, named
 from experiments.lora_vs_full.tables import END, FULL
 from research.figures import style
-from research.findings import Finding, find
+from research.findings import Finding
 
 NAMES = {FULL: "full", "slow": "low rate, × {}", "lora": "LoRA, rank {}", **NULLS}
 SHORT = {"slow": "rate × {}", "lora": "LoRA {}", "shuffled": "shuffled", "source": "source"}
@@ -71,17 +71,14 @@ def last(read: Iterable[str]) -> str:
     return next((at for at in reversed(places(read)) if at != END), "")
 
 
-def level(found: Sequence[Finding], at: str) -> str:
-    """Returns at which loss arms are compared at a place, for a caption, and which did not come down to it in some of their runs."""
-    own = find(found, "level", at=at)
-    said = f", {own.value:.2f} bits/byte" if own and own.value is not None else ""
-    lost = [f"{name(f.where['arm'])} {f.note}" for f in found if f.name == "matched_loss" and f.where["at"] == at and f.value is None]
+def level(found: Sequence[Finding], *places: str) -> str:
+    """Returns at which losses arms are compared, for a caption, all of them unless places are named; and which arms did not come down."""
+    own = [f for f in found if f.name == "level" and (not places or f.where["at"] in places)]
+    said = [f"{named(f.where['at'])} of what full learns, {f.value:.2f} bits/byte" for f in own if f.value is not None]
+    matched = (f for f in found if f.name == "matched_loss" and f.value is None and (not places or f.where["at"] in places))
+    lost = [f"{name(f.where['arm'])} at {named(f.where['at'])} {f.note}" for f in matched]
     unread = f" Not there: {'; '.join(lost)}." if lost else ""
-    return (
-        f"Equal loss: where each arm's loss on the target is nearest to one level ({named(at)} of what full learns{said}).{unread}"
-        if at
-        else ""
-    )
+    return f"Equal loss: where each arm's loss on the target is nearest to one level ({'; '.join(said)}).{unread}" if said else ""
 
 
 def intervals(found: Iterable[Finding], unit: str = "") -> str:

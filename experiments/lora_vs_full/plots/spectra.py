@@ -45,7 +45,7 @@ def spectra(results: pd.DataFrame) -> Figure:
 
 def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     """Returns what lines and bands are, n, and where the arms are read."""
-    rows = _rows(results)
+    rows, last = _rows(results), looks.last(f.where["at"] for f in found if f.name == "level")
     return (
         "Singular values of the updates of the blocks' matrices at equal loss on the target, each over the update's Frobenius norm, mean "
         "over matrices: a line that falls late is an update of high rank. Gaussian noise: of the same shapes. Nulls of full: trained for "

@@ -49,8 +49,9 @@ def caption(found: Sequence[Finding]) -> str:
     return (
         "What the leading singular vectors of two updates have in common at equal loss: 1 where they span one subspace, mean over the "
         "blocks' matrices. Above: two seeds of one base and arm; below: two arms of one seed. Inputs, outputs: left and right singular "
-        "vectors of kernels (inputs, outputs). Ticks: the overlap when coordinates of one of them are permuted, and what random subspaces have on average; a pair with "
-        f"an adapter of a lower rank than the panel's is not there. {looks.intervals(own)} {looks.level(found, _place(found))}"
+        "vectors of kernels (inputs, outputs). Ticks: the overlap when coordinates of one of them are permuted, and what random subspaces "
+        "have on average; a pair with an adapter of a lower rank than the panel's is not there. "
+        f"{looks.intervals(own)} {looks.level(found, _place(found))}"
     )
 
 
