@@ -50,7 +50,7 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
         "Singular values of the updates of the blocks' matrices at equal loss on the target, each over the update's Frobenius norm, mean "
         "over matrices: a line that falls late is an update of high rank. Gaussian noise: of the same shapes. Nulls of full: trained for "
         "as many steps on labels of other examples, and on the source, which the base knows. Below a ten-thousandth of the largest they "
-        f"are cut off: an update of LoRA ends at its rank. {looks.level(found, looks.last(f.where['at'] for f in found if f.name == 'level'))} {seeds_sentence(rows, BY, text='')}"
+        f"are cut off: an update of LoRA ends at its rank. {looks.level(found, last)} {seeds_sentence(rows, BY, text='')}"
     )
 
 
