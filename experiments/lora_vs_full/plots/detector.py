@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.lora_vs_full.headlines import arms
 from experiments.lora_vs_full.plots import looks
 from experiments.lora_vs_full.tables import NONE
 from research.figures import style
@@ -33,14 +34,14 @@ def detector(found: Sequence[Finding]) -> Figure:
         panels = figure.subplots(1, len(grounds), squeeze=False, sharey=True, sharex=True).ravel()
         norms = _norms(found)
         for ground, axes in zip(grounds, panels, strict=True):
-            _panel(axes, _of(found, ground), norms)
+            _panel(axes, _of(found, ground), norms, arms(found))
             axes.set_title(GROUNDS[ground], fontsize=9.5)
             axes.set_xlabel("norm of what is added\n/ norm of the start (log scale)")
         panels[0].set_ylim(-0.03, 1.09)
         panels[0].set_ylabel("share called intruders")
         known = {f.where["added"] for ground in grounds for f in _of(found, ground)}
         named = [style.handle(look, _name(added)) for added, look in _LOOKS.items() if added in known]
-        marks = [style.handle(look, looks.name(arm), linestyle="none", marker="v") for arm, look in looks.looks(norms).items()]
+        marks = [style.handle(look, looks.name(arm), linestyle="none", marker="v") for arm, look in looks.looks(norms, arms(found)).items()]
         style.legend_below(figure, [*named, *marks])
         return figure
 
@@ -75,14 +76,14 @@ def _norms(found: Sequence[Finding]) -> dict[str, float]:
     return {f.where["arm"]: f.value for f in own if f.value is not None and f.value > 0}
 
 
-def _panel(axes: Axes, own: Sequence[Finding], norms: dict[str, float]) -> None:
+def _panel(axes: Axes, own: Sequence[Finding], norms: dict[str, float], known: Sequence[str]) -> None:
     for added, look in _LOOKS.items():
         some = pd.DataFrame([{"at": f.where["strength"], **looks.ends(f)} for f in own if f.where["added"] == added])
         if some.empty:
             continue
         spread = [some["value"] - some["low"], some["high"] - some["value"]]
         axes.errorbar(some["at"], some["value"], spread, color=look.color, marker=look.marker, linestyle=look.line, markersize=4)
-    for arm, look in looks.looks(norms).items():
+    for arm, look in looks.looks(norms, known).items():
         axes.plot(norms[arm], 1.05, color=look.color, marker="v", markersize=6, linestyle="none", clip_on=False, markeredgecolor="white")
     axes.set_xscale("log")
     places = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0]

@@ -31,9 +31,9 @@ def intruders(results: pd.DataFrame) -> Figure:
         figure = style.blank(7.2 if len(drawn) > 1 else 4.6, 4.0)
         panels = figure.subplots(1, len(drawn), squeeze=False, sharey=True, sharex=True).ravel()
         for at, axes in zip(drawn, panels, strict=True):
-            _panel(axes, points[points["at"] == at])
+            _panel(axes, points[points["at"] == at], points["word"])
             axes.set_title(looks.placed(at), fontsize=9.5)
-            axes.set_xlabel("strength: ||dW|| / σ of the start (log scale)")
+            axes.set_xlabel("strength of the update")
             axes.xaxis.set_major_locator(FixedLocator(_ticks(points["strength"])))
             style.plain_ticks(axes.xaxis)
         panels[0].set_ylabel("intruders a matrix")
@@ -48,11 +48,11 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     runs = points.groupby(["word", "at"])["seed"].nunique() if len(points) else pd.Series(dtype=int)
     n = "0" if runs.empty else f"{runs.min()}" if runs.min() == runs.max() else f"{runs.min()} to {runs.max()}"
     return (
-        "Intruders: leading singular vectors of a tuned matrix that resemble none of the start's, mean over matrices. Strength: the "
-        "update's largest singular value over that of the start at the last of the leading places; above 1 (dashed) an update can put a "
-        f"direction of its own among them. A mark is a cell, one seed of each base, n = {n} of each kind, so marks of a kind, not "
-        "intervals, show the spread. Thin lines lead to rotated updates, of the same singular values in random directions: where the two "
-        f"do not differ, what looks like an intruder is the update's size alone. {looks.level(found)}"
+        "Intruders: leading singular vectors of a tuned matrix that resemble none of the start's, mean over matrices. Strength, on a log "
+        "scale: the update's largest singular value over that of the start at the last of the leading places; above 1 (dashed) an update "
+        f"can put a direction of its own among them. A mark is a cell, one seed of each base, n = {n} of each kind, so marks of a kind, "
+        "not intervals, show the spread. Thin lines lead to rotated updates, of the same singular values in random directions: where the "
+        f"two do not differ, what looks like an intruder is the update's size alone. {looks.level(found)}"
     )
 
 
@@ -73,8 +73,8 @@ def _points(results: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame["strength"] > 0) & frame["own"].notna()].sort_values(["at", "word", "seed"])
 
 
-def _panel(axes: Axes, points: pd.DataFrame) -> None:
-    for word, look in looks.looks(points["word"]).items():
+def _panel(axes: Axes, points: pd.DataFrame, every: pd.Series) -> None:
+    for word, look in looks.looks(points["word"], every).items():
         own = points[points["word"] == word]
         kind: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none"}
         axes.vlines(own["strength"], own["own"], own[ROTATED], color=look.color, linewidth=0.7, alpha=0.5)

@@ -29,15 +29,19 @@ def ordered(words: Iterable[str]) -> list[str]:
     return sorted(set(words), key=key)
 
 
-def looks(words: Iterable[str]) -> dict[str, style.Look]:
-    """Returns the look of each word, in their order: LoRA's ranks from light to dark, nulls of full in greens."""
-    own = ordered(words)
+def looks(words: Iterable[str], every: Iterable[str] = ()) -> dict[str, style.Look]:
+    """Returns the look of each word, in their order: LoRA's ranks from light to dark, nulls of full in greens.
+
+    every: words that other panels and figures have, so that one of them looks alike in all.
+    """
+    wanted = ordered(words)
+    own = ordered([*wanted, *every])
     ramp = dict(zip(_of(own, "lora"), style.rank_colors(range(len(_of(own, "lora")))).values(), strict=True))
     found: dict[str, style.Look] = {FULL: style.FULL._replace(line="-"), **_NULLS}
     found |= {word: style.Look(_SLOW[i % 2], "P", "-") for i, word in enumerate(_of(own, "slow"))}
     found |= {word: style.Look(color, "os^D"[i % 4], "-") for i, (word, color) in enumerate(ramp.items())}
     found |= style.looks(word for word in own if word not in found)
-    return {word: found[word] for word in own}
+    return {word: found[word] for word in wanted}
 
 
 def name(word: str, short: bool = False) -> str:
@@ -51,9 +55,9 @@ def size(word: str, points: float) -> float:
     return points * (1.6 if word == FULL else 1.0)
 
 
-def handles(words: Iterable[str], **changes: Any) -> list[Line2D]:
-    """Returns legend entries of arms and nulls."""
-    return [style.handle(look, name(word), markersize=size(word, 5), **changes) for word, look in looks(words).items()]
+def handles(words: Iterable[str], every: Iterable[str] = (), **changes: Any) -> list[Line2D]:
+    """Returns legend entries of arms and nulls; `every` as in `looks`."""
+    return [style.handle(look, name(word), markersize=size(word, 5), **changes) for word, look in looks(words, every).items()]
 
 
 def places(read: Iterable[str]) -> list[str]:

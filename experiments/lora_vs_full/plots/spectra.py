@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator
 
 from experiments.lora_vs_full.headlines import NULLS
 from experiments.lora_vs_full.plots import looks
-from experiments.lora_vs_full.tables import FULL, NOISE, NONE
+from experiments.lora_vs_full.tables import FULL, NOISE, NONE, arms
 from research.figures import style
 from research.figures.intervals import over_seeds, seeds_sentence, select, tidy
 from research.findings import Finding
@@ -32,14 +32,14 @@ def spectra(results: pd.DataFrame) -> Figure:
         figure = style.blank(7.2 if len(sides) > 1 else 4.6, 4.1)
         panels = figure.subplots(1, len(sides), squeeze=False, sharex=True, sharey=True).ravel()
         for (title, own), axes in zip(sides.items(), panels, strict=True):
-            _panel(axes, table, own)
+            _panel(axes, table, own, arms(results))
             axes.set_title(title, fontsize=9.5)
             axes.set_xlabel("index of the singular value")
         means = table["mean"]
         panels[0].set_ylim(0.7 * means.min(), 1.15 * max(means.max(), table["high"].max()))
         panels[0].set_ylabel("singular value / Frobenius norm of the update")
         noise = style.handle(_NOISE, "Gaussian noise", marker="")
-        style.legend_below(figure, [*looks.handles(words, marker=""), *[noise] * bool((table["null"] == NOISE).any())])
+        style.legend_below(figure, [*looks.handles(words, arms(results), marker=""), *[noise] * bool((table["null"] == NOISE).any())])
         return figure
 
 
@@ -68,10 +68,10 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
     return table[table["mean"] > DEEPEST * table["mean"].max()]
 
 
-def _panel(axes: Axes, table: pd.DataFrame, words: Sequence[str]) -> None:
+def _panel(axes: Axes, table: pd.DataFrame, words: Sequence[str], every: Sequence[str]) -> None:
     noise = table[table["null"] == NOISE]
     lines = [(noise[noise["arm"] == noise["arm"].min()], _NOISE)] if len(noise) else []
-    lines += [(table[(table["null"] == NONE) & (table["arm"] == word)], look) for word, look in looks.looks(words).items()]
+    lines += [(table[(table["null"] == NONE) & (table["arm"] == word)], look) for word, look in looks.looks(words, every).items()]
     for own, look in lines:
         own = own.sort_values("index")
         low = np.maximum(own["low"], 1e-12)
