@@ -10,8 +10,8 @@ end and once before, the Kullback-Leibler divergence of its predictions from the
 Methods, with a strength behind the @: full; lora@RANK; top@K (the last K layers, what stands behind them, and nothing else); l2sp@LAMBDA (a
 pull to the start, all weights alike); ewc@LAMBDA (a pull by the Fisher diagonal of the source; at 1 it is the source's loss to second
 order, as far as its Hessian is diagonal and the base an optimum); replay@PERCENT (of the examples, from the source: they are counted as
-steps of the target's); slow@FACTOR (everything, at so much of full's learning rate). On the line from the start to what training everything
-made of it, `alphas` are read, too (WiSE-FT), for which nothing is trained.
+steps of the target's); slow@FACTOR (everything, at so much of full's learning rate); slowlora@FACTOR (rank 16, at so much of lora@16's).
+On the line from the start to what training everything made of it, `alphas` are read, too (WiSE-FT), for which nothing is trained.
 
 Methods are compared where they have learned equally much: at losses that are `equal_at` of the way from the untouched model to what full
 reaches; whoever does not reach one is reported so. And they are compared with full at a lower rate, which forgets less by itself.
@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, 17 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
+    "": "0.13 M parameters, code to generated sentences, 19 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; half a minute, most of it compiling",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; tried with two steps a run, not run whole so far",
 }
@@ -45,7 +45,7 @@ def default() -> dict[str, object]:
         "methods": (
             *("full", "lora@1", "lora@4", "lora@16", "top@1"),
             *("l2sp@0.001", "l2sp@0.01", "l2sp@0.1", "ewc@0.1", "ewc@1", "ewc@10"),
-            *("replay@1", "replay@5", "replay@10", "replay@25", "slow@0.1", "slow@0.3"),
+            *("replay@1", "replay@5", "replay@10", "replay@25", "slow@0.1", "slow@0.3", "slowlora@0.1", "slowlora@0.3"),
         ),
         "alphas": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         "equal_at": (0.5, 0.8),

@@ -13,6 +13,7 @@ CLAIM = (
 )
 NOTHING = "Nothing was compared: for that, full training and another method have to be read"
 FULL = "full"
+LORA = ("lora", "slowlora")
 CURVES = ("one", "one height per method")
 MIXED = "mixed"
 Compared = Mapping[str, Sequence[Finding]]  # by the word of a method: its differences, at each loss that is equal
@@ -72,7 +73,7 @@ def _last(some: Sequence[Finding], last: float) -> str:
 
 def _lora(other: str, compared: Compared) -> Iterator[str]:
     """LoRA beside full training, where both have learned equally much: so many per cent of what full learns."""
-    own = {method: some for method, some in compared.items() if method.startswith("lora@")}
+    own = {method: some for method, some in compared.items() if method.partition("@")[0] in LORA}
     words = {
         MORE: f"LoRA forgets more than {_name(other)}",
         MIXED: f"LoRA beside {_name(other)} hangs on how much was learned",
@@ -86,7 +87,7 @@ def _lora(other: str, compared: Compared) -> Iterator[str]:
 
 
 def _others(other: str, compared: Compared) -> Iterator[str]:
-    own = sorted((some[-1].value or 0.0, method) for method, some in compared.items() if not method.startswith("lora@"))
+    own = sorted((some[-1].value or 0.0, method) for method, some in compared.items() if method.partition("@")[0] not in LORA)
     words = {
         LESS: "less is forgotten by",
         MIXED: "it hangs on how much was learned for",

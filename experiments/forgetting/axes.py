@@ -55,6 +55,9 @@ class ForgettingSweep(LoRARuns):
                 raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
         if FULL not in self.methods:
             raise UsageError(f"methods = {','.join(self.methods)}: all are compared with full; add it")
+        for method in self.parsed:
+            if method.recipe.slowed and method.recipe.slowed[0] not in {known.word for known in self.parsed}:
+                raise UsageError(f"methods has {method.word}, which takes its learning rate from {method.recipe.slowed[0]}; add that one")
         for trains in {method.recipe.trains for method in self.parsed}:
             check_rates(trains, self.learning_rates[trains])
         for name in ("read_at", "kept_at", "alphas", "equal_at"):
@@ -109,7 +112,7 @@ class ForgettingSweep(LoRARuns):
             what = {"arm": method.word, "trains": method.recipe.trains, "rank": method.recipe.rank}
             for seed in seeds:
                 where = {"phase": phase, "init": INIT, **what, "method": method.name, "strength": method.strength}
-                slowed = {} if method.recipe.slowed == 1 else {"rate_of": (FULL, method.recipe.slowed)}
+                slowed = {} if method.recipe.slowed is None else {"rate_of": method.recipe.slowed}
                 yield {**where, "seed": seed, "base": base_of(INIT, seed, self.bases), **slowed}
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 from research.cells import words
 
 FULL, LORA, TOP, PULLED, WEIGHTED = "full", "lora", "top", "pulled", "weighted"
+SLOWED_RANK = 16
 
 
 class Recipe(NamedTuple):
@@ -13,7 +14,7 @@ class Recipe(NamedTuple):
 
     shape: of its program. trains: whose learning rates are swept. rank: of its adapter. layers: the last ones that move, with what stands
     behind them. strength: of the pull to the start (nats), all weights alike or, `weighted`, by the Fisher diagonal. replayed: share of
-    the examples that come from the source. slowed: what is left of full's learning rate, 1 for a rate of its own.
+    the examples that come from the source. slowed: the method whose learning rate it takes, and what is left of it; None for its own.
     """
 
     shape: str
@@ -22,7 +23,7 @@ class Recipe(NamedTuple):
     layers: int = 0
     strength: float | None = None
     replayed: float = 0.0
-    slowed: float = 1.0
+    slowed: tuple[str, float] | None = None
 
 
 Method: TypeAlias = words.Word[Recipe]
@@ -55,7 +56,12 @@ def _replay(strength: float | None) -> Recipe:
 
 
 def _slow(strength: float | None) -> Recipe:
-    return Recipe(FULL, FULL, slowed=words.share(strength, "a factor between 0 and 1 on full's learning rate, such as slow@0.3"))
+    return Recipe(FULL, FULL, slowed=(FULL, words.share(strength, "a factor between 0 and 1 on full's learning rate, such as slow@0.3")))
+
+
+def _slowlora(strength: float | None) -> Recipe:
+    what = f"a factor between 0 and 1 on lora@{SLOWED_RANK}'s learning rate, such as slowlora@0.3"
+    return Recipe(LORA, LORA, rank=SLOWED_RANK, slowed=(f"{LORA}@{SLOWED_RANK}", words.share(strength, what)))
 
 
 METHODS: dict[str, Callable[[float | None], Recipe]] = {
@@ -66,6 +72,7 @@ METHODS: dict[str, Callable[[float | None], Recipe]] = {
     "ewc": _ewc,
     "replay": _replay,
     "slow": _slow,
+    "slowlora": _slowlora,
 }
 
 

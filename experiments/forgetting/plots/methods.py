@@ -16,6 +16,7 @@ NAMES = {
     "ewc": "EWC",
     "replay": "replay",
     "slow": "low rate",
+    "slowlora": "LoRA, low rate",
     "wise": "WiSE-FT",
 }
 STRENGTHS = {
@@ -25,16 +26,19 @@ STRENGTHS = {
     "ewc": "EWC, λ = {}",
     "replay": "replay, {} %",
     "slow": "low rate, × {}",
+    "slowlora": "LoRA, rank 16, low rate, × {}",
     "wise": "WiSE-FT, α = {}",
 }
 ORDER = tuple(NAMES)
 # Eight methods need eight colors: all of the palette, not only those that looks without a name take turns in.
 _COLORS = [*(look.color for look in style.INIT_LOOKS.values()), *style.NEXT_COLORS]
 _MARKERS = [*(look.marker for look in style.INIT_LOOKS.values()), *style.NEXT_MARKERS]
+_OWN = [name for name in ORDER[1:] if name != "slowlora"]
 _LOOKS = {
     "full": style.FULL,
-    **{name: style.Look(color, marker, "-") for name, color, marker in zip(ORDER[1:], _COLORS, _MARKERS, strict=False)},
+    **{name: style.Look(color, marker, "-") for name, color, marker in zip(_OWN, _COLORS, _MARKERS, strict=False)},
 }
+_LOOKS["slowlora"] = _LOOKS["lora"]._replace(marker="<", line=(0, (4, 1.5)))  # the color of LoRA
 
 
 def methods_of(frame: pd.DataFrame) -> list[str]:

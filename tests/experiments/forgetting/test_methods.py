@@ -13,7 +13,8 @@ WORDS = {
     "l2sp@0.01": (0.01, Recipe("pulled", "full", strength=0.01)),
     "ewc@1e3": (1000.0, Recipe("weighted", "full", strength=1000.0)),
     "replay@5": (5.0, Recipe("full", "full", replayed=0.05)),
-    "slow@0.3": (0.3, Recipe("full", "full", slowed=0.3)),
+    "slow@0.3": (0.3, Recipe("full", "full", slowed=("full", 0.3))),
+    "slowlora@0.1": (0.1, Recipe("lora", "lora", rank=16, slowed=("lora@16", 0.1))),
 }
 
 
@@ -32,7 +33,7 @@ def test_each_method_is_tried_here() -> None:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("choose among full, lora, top, l2sp, ewc, replay, slow", ["wise@0.5", "Full", "", "@3", " lora@3", "lora:3"]),
+        ("choose among full, lora, top, l2sp, ewc, replay, slow, slowlora", ["wise@0.5", "Full", "", "@3", " lora@3", "lora:3"]),
         ("full takes nothing behind it", ["full@1", "full@0"]),
         ("a rank, such as lora@8", ["lora", "lora@0", "lora@1.5", "lora@-4"]),
         ("a number of layers, such as top@1", ["top", "top@0", "top@0.5"]),
@@ -40,6 +41,7 @@ def test_each_method_is_tried_here() -> None:
         ("a strength above 0, such as ewc@1", ["ewc", "ewc@0", "ewc@-0.1", "ewc@inf"]),
         ("a percentage between 0 and 100, such as replay@5", ["replay", "replay@0", "replay@100", "replay@-5", "replay@nan"]),
         ("a factor between 0 and 1 on full's learning rate, such as slow@0.3", ["slow", "slow@0", "slow@1", "slow@3"]),
+        ("a factor between 0 and 1 on lora@16's learning rate, such as slowlora@0.3", ["slowlora", "slowlora@1"]),
         ("what stands behind the @ is a number", ["lora@eight", "lora@", "full@", "ewc@1@2", "replay@5%"]),
     ],
 )
