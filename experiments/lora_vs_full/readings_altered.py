@@ -88,12 +88,17 @@ def scaled(results: pd.DataFrame) -> Iterator[Finding]:
                 moved = pd.Series({seed: pair[place] - ways[seed][place][-1] for seed, pair in pairs.items()}, dtype=float)
                 yield finding("scaled", {**where, "metric": name}, over(moved, bases), "bits/byte")
             if what == "intruders":
-                less = {seed: pair[1] - at_level(ways[seed][0], ways[seed][1], pair[0]) for seed, pair in pairs.items()}
+                less = {seed: pair[1] - _beside(ways[seed], pair[0]) for seed, pair in pairs.items()}
                 between = {"what": "source_loss at equal target", "between": "intruders - all", "arm": arm, "factor": float(factor)}
                 yield finding("contrast", between, over(pd.Series(less, dtype=float), bases), "bits/byte")
 
 
+def _beside(way: tuple[np.ndarray, ...], target: float) -> float:
+    """The loss on the source where scaling everything has this loss on the target."""
+    return at_level(way[0], way[1], target) if np.isfinite(target) else np.nan
+
+
 def _pair(own: pd.DataFrame, seed: int) -> tuple[float, float]:
-    """The losses on target and source of a seed."""
+    """The losses on target and source of a seed; null where a run was cut short before they were read."""
     mine = own[own["seed"] == seed].set_index("metric")["value"]
-    return float(mine["target_loss"]), float(mine["source_loss"])
+    return float(mine.get("target_loss", np.nan)), float(mine.get("source_loss", np.nan))
