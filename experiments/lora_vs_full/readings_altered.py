@@ -28,8 +28,8 @@ class _Cut:
         values = paired(self.losses, other.losses)
         replicates = None
         if self.groups is not None and other.groups is not None and len(sizes) > 1:
-            both = (self.groups - other.groups).loc[values.index].to_numpy(float)
-            replicates = without_each(np.nanmean(both, axis=0), sizes)
+            both = (self.groups - other.groups).reindex(index=values.index, columns=range(len(sizes)))  # a diverged seed has none
+            replicates = without_each(both.mean().to_numpy(float), sizes)
         return contrast(values.to_numpy(float), bases.loc[values.index].to_numpy(), replicates, None if replicates is None else sizes)
 
 
