@@ -88,7 +88,7 @@ def _scaled(found: Sequence[Finding]) -> Iterator[str]:
         verdicts = {verdict(f) for f in own if f.value is not None}
         words = {MORE: "loses more", LESS: "loses less", ALIKE: "is not told apart from it", UNJUDGED: "is not judged"}
         said = words[verdicts.pop()] if len(verdicts) == 1 else "hangs on the arm and the factor"
-        unread = f" ({lost} cannot be compared: their loss on the target is above the untouched model's)" if lost else ""
+        unread = f" ({lost} cannot be compared: scaling the whole update does not have their loss on the target)" if lost else ""
         beside = "Scaling intruders down, beside scaling the whole update down to the same loss on the target"
         yield f"{beside}, {said} of the source: {', '.join(told)}{unread}"
 
