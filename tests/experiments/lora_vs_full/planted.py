@@ -15,6 +15,7 @@ AT = {"full": 20, "lora@2": 20, "lora@8": 10}  # 10: 0.75 of 1.0 bits, nearer to
 RISES = {"full": 0.6, "slow@0.1": 0.1, "lora@2": 0.3, "lora@8": 0.4}
 FPR = {0.1: 0.0, 0.3: 0.2, 1.0: 0.8}
 COMMON, OWN = 2.0, {"full": 0.3, "slow@0.1": 0.6, "lora@2": 0.6, "lora@8": 0.6}  # of readings over bases: of all, of an update's own
+LATER = 100.0  # more of an update's own readings at the end
 MATRICES = {"layers_0/attention/query": -1.0, "layers_0/mlp/up": 1.0}
 RANKS = {("full", "none"): 20.0, ("full", "noise"): 40.0, ("full", "shuffled"): 30.0, ("full", "source"): 25.0}
 RANKS |= {(arm, null): rank for arm in ("slow@0.1", "lora@2", "lora@8") for null, rank in (("none", 5.0), ("noise", 40.0))}
@@ -101,16 +102,15 @@ def _run(own: dict[str, Any], learned: float, rise: float) -> list[dict[str, Any
 
 
 def _updates(where: dict[str, Any], ranks: Planted, intruders: Planted) -> list[dict[str, Any]]:
-    """Readings of all arms at a place, of two matrices around the mean that is planted; at the end, a unit higher."""
+    """Readings of all arms at a place, of two matrices around the mean that is planted; at the end, an update's own are far above all."""
     found: list[dict[str, Any]] = []
-    more = 1.0 * (where["at"] == "end")
     for metric, planted in (("energy_rank", ranks), ("intruders", intruders)):
         for (arm, null), value in planted.items():
             spread = COMMON + OWN[arm] * (null == "none")
             row = {**where, **_labels(arm, null), "metric": metric}
             if arm == "slow@0.1" and where["at"] == "equal":
                 continue  # it does not learn so much
-            found += _matrices(row, value + more + spread * deviation(where["seed"]))
+            found += _matrices(row, value + LATER * (where["at"] == "end") * (null == "none") + spread * deviation(where["seed"]))
     for arm in LEARNS if where["at"] == "end" else AT:
         for metric, value in (("relative_norm", 0.28), ("strength", 0.5), ("stable_rank", 3.0)):
             found += _matrices({**where, **_labels(arm, "none"), "metric": metric}, value, apart=0.1)

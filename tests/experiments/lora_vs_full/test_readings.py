@@ -20,6 +20,7 @@ from tests.experiments.lora_vs_full.planted import (
     GROUPS,
     INTRUDERS,
     KEEPS,
+    LATER,
     LEARNED,
     LEARNS,
     MORE,
@@ -58,7 +59,7 @@ def half(f: Finding) -> float:
 @pytest.mark.parametrize(("metric", "numbers"), [("energy_rank", RANKS), ("intruders", INTRUDERS)])
 def test_readings_of_updates_are_means_over_matrices_and_bases(found: list[Finding], metric: str, numbers: planted.Planted) -> None:
     for (arm, null), value in numbers.items():
-        for at, more in (("equal", 0.0), ("end", 1.0)) if arm in AT else (("end", 1.0),):
+        for at, more in (("equal", 0.0), ("end", LATER * (null == "none")))[arm not in AT :]:
             f = one(found, metric, arm=arm, null=null, at=at)
             assert f.value == pytest.approx(value + more) and f.n == 3
             assert half(f) == pytest.approx(THREE * (planted.COMMON + OWN[arm] * (null == "none")))
@@ -71,6 +72,7 @@ def test_an_update_less_its_nulls_and_less_full_is_paired_by_seed(found: list[Fi
         if null != "none" and (arm == "full" or null in ("noise", "rotated")):
             f = contrast(found, metric, f"{arm} - {null}", at="equal")
             assert f.value == pytest.approx(numbers[arm, "none"] - value) and half(f) == pytest.approx(THREE * OWN[arm])
+            assert contrast(found, metric, f"{arm} - {null}", at="end").value == pytest.approx(LATER + numbers[arm, "none"] - value)
         elif arm != "full":
             f = contrast(found, metric, f"{arm} - full", at="equal")
             assert f.value == pytest.approx(value - numbers["full", "none"]) and half(f) == pytest.approx(THREE * (OWN[arm] - OWN["full"]))
@@ -90,6 +92,17 @@ def test_arms_are_compared_where_each_is_nearest_to_one_loss(found: list[Finding
     assert (
         find(found, "matched_step", arm="slow@0.1") is None
         and find(found, "contrast", between="slow@0.1 - full", what="matched_loss") is None
+    )
+
+
+def test_an_arm_that_comes_down_on_some_bases_alone_has_no_loss_to_be_compared_at() -> None:
+    own = records()
+    above = (own["arm"] == "lora@2") & (own["seed"] == 1) & (own["metric"] == "budget_target")
+    found = findings(own.assign(value=own["value"].mask(above, START)))
+    f = one(found, "matched_loss", arm="lora@2")
+    assert f.value is None and f.note == "does not come down to it in 1 of 6 runs"
+    assert (
+        find(found, "matched_step", arm="lora@2") is None and find(found, "contrast", what="matched_loss", between="lora@2 - full") is None
     )
 
 
