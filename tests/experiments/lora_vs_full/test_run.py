@@ -1,6 +1,9 @@
 """A tiny run, and what its records say of kept weights by other means: NumPy alone, and the plain model."""
 
+import json
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -167,10 +170,11 @@ def test_nulls_are_other_runs_than_full_from_the_same_start(run: Ran) -> None:
     assert run.step("full", "equal") == run.step("full", "equal", "source") == run.step("full", "equal", "shuffled")
 
 
-def test_nothing_is_trained_or_read_again(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*args: Any, **kwargs: Any) -> None:
-        raise AssertionError("trained or read again")
+def never(*args: Any, **kwargs: Any) -> None:
+    raise AssertionError("trained or read again")
 
+
+def test_nothing_is_trained_or_read_again(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (run.folder / "records.jsonl").read_bytes()
     monkeypatch.setattr(_InFlight, "__init__", never)
     monkeypatch.setattr(altered, "_together", never)
@@ -178,3 +182,14 @@ def test_nothing_is_trained_or_read_again(run: Ran, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(module, "parameters", never)
     assert ran(CONFIG, *TINY, f"--workdir={run.folder}") == 0
     assert (run.folder / "records.jsonl").read_bytes() == before
+
+
+def test_larger_subspaces_are_read_beside_those_that_stand(run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "run")
+    monkeypatch.setattr(_InFlight, "__init__", never)
+    monkeypatch.setattr(altered, "_together", never)
+    assert ran(CONFIG, *TINY, "--config.subspaces=1,2,3", f"--workdir={tmp_path / 'run'}") == 0
+    before, after = ((folder / "records.jsonl").read_text() for folder in (run.folder, tmp_path / "run"))
+    assert after.startswith(before)
+    added = [json.loads(line) for line in after.removeprefix(before).splitlines()]
+    assert {(row["pair"], row["dimension"]) for row in added} == {("full & slow@0.01", 3)}  # an adapter of rank 2 has no three directions
