@@ -174,14 +174,16 @@ def never(*args: Any, **kwargs: Any) -> None:
     raise AssertionError("trained or read again")
 
 
-def test_nothing_is_trained_or_read_again(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = (run.folder / "records.jsonl").read_bytes()
+def test_nothing_is_trained_or_read_again(run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a run that was stopped just before its end: one that is finished would not look at its cells at all."""
+    shutil.copytree(run.folder, tmp_path / "run")
+    (tmp_path / "run" / "finished.json").unlink()
     monkeypatch.setattr(_InFlight, "__init__", never)
     monkeypatch.setattr(altered, "_together", never)
     for module in (updates, alike, cuts):
         monkeypatch.setattr(module, "parameters", never)
-    assert ran(CONFIG, *TINY, f"--workdir={run.folder}") == 0
-    assert (run.folder / "records.jsonl").read_bytes() == before
+    assert ran(CONFIG, *TINY, f"--workdir={tmp_path / 'run'}") == 0
+    assert (tmp_path / "run" / "records.jsonl").read_bytes() == (run.folder / "records.jsonl").read_bytes()
 
 
 def test_larger_subspaces_are_read_beside_those_that_stand(run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
