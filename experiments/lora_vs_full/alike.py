@@ -83,16 +83,18 @@ def _rows(runner: Runner, sweep: VersusSweep, at: Steps, pair: Pair, known: _Lea
     steps = [at.get((side["arm"], side["null"], side["seed"]), {}) for side in (c, other)]
     for name in (name for name in steps[0] if name in steps[1]):
         where = {"phase": "alike", "pair": pair.name, "at": name, "seed": c["seed"], "base": c["base"]}
-        if runner.workdir.records.has(**where):
+        most = min(side["rank"] or np.inf for side in (c, other))
+        sizes = [size for size in sweep.subspaces if size <= most and not runner.workdir.records.has(**where, dimension=size)]
+        if not sizes:
             continue
         both = known.of(pair.first, steps[0][name]), known.of(pair.second, steps[1][name])
         for side, label in enumerate(SIDES):
             bases = [(one[side], two[side]) for one, two in zip(*both, strict=True)] if all(both) else []
-            yield from _overlaps(sweep, bases, {"experiment": runner.setting.experiment, "cell": "", **where, "side": label})
+            yield from _overlaps(sizes, bases, {"experiment": runner.setting.experiment, "cell": "", **where, "side": label})
 
 
-def _overlaps(sweep: VersusSweep, bases: Sequence[tuple[np.ndarray, np.ndarray]], where: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for size in sweep.subspaces:
+def _overlaps(sizes: Sequence[int], bases: Sequence[tuple[np.ndarray, np.ndarray]], where: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for size in sizes:
         if not bases or size > min(side.shape[1] for pair in bases for side in pair):
             continue
         cut = [(first[:, :size], second[:, :size]) for first, second in bases]

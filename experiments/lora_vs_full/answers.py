@@ -21,7 +21,12 @@ BESIDE = {
     SOURCE: "full training on the source, where nothing is new",
     FULL: "full training",
 }
-SAID = {MORE: "more than", LESS: "fewer than", ALIKE: "not told apart from", UNJUDGED: "no verdict (no interval over bases) beside"}
+SAID = {
+    MORE: "more than",
+    LESS: "fewer than",
+    ALIKE: "not told apart from",
+    UNJUDGED: "no verdict (no interval over bases, or none of any width) beside",
+}
 
 
 def answer(found: Sequence[Finding]) -> str:
@@ -155,9 +160,12 @@ def _scalings(found: Sequence[Finding]) -> list[Finding]:
 
 def _scaled(found: Sequence[Finding]) -> Iterator[str]:
     if told := [f"{f.where['arm']} x{f.where['factor']:g} {shown(f, '.2f')}" for f in _scalings(found)]:
+        what = "source_loss at equal target"
+        lost = sum(f.value is None for f in found if f.name == "contrast" and f.where["what"] == what)
+        unread = f" ({lost} cannot be compared: scaling the whole update does not have their loss on the target)" if lost else ""
         yield (
             "The source's loss where intruders are scaled down, less that where the whole update is, at the same loss on the target: "
-            f"{', '.join(told)}"
+            f"{', '.join(told)}{unread}"
         )
 
 

@@ -50,15 +50,19 @@ def shares(results: pd.DataFrame) -> list[float]:
 def steps(results: pd.DataFrame, wanted: Sequence[float]) -> Steps:
     """Returns at which step each arm is read, and each null of full: at its end, and where its loss is nearest to the level of a share.
 
-    An arm that does not come down to a level is not read there. A null of full is read where full is.
+    An arm that does not come down to a level in each of its runs is not read there. A null of full is read where full is.
     """
-    known = {share: levels(results, share) for share in wanted}
+    every, known = ways(results), {share: levels(results, share) for share in wanted}
+    lost = {
+        (arm, share)
+        for (arm, seed), way in every.items()
+        for share, level in known.items()
+        if seed not in level or not (way <= level[seed]).any()
+    }
     found: dict[tuple[str, str, int], dict[str, int]] = {}
-    for (arm, seed), way in ways(results).items():
+    for (arm, seed), way in every.items():
         found[arm, NONE, seed] = {
-            place(share): int((way - level[seed]).abs().idxmin())
-            for share, level in known.items()
-            if seed in level and (way <= level[seed]).any()
+            place(share): int((way - level[seed]).abs().idxmin()) for share, level in known.items() if (arm, share) not in lost
         } | {END: int(way.index[-1])}
     nulls = rows(results, phase="null", metric="train_loss")
     for null, seed in nulls[["null", "seed"]].drop_duplicates().itertuples(index=False) if len(nulls) else ():

@@ -120,8 +120,9 @@ def _alike(results: pd.DataFrame) -> Iterator[Finding]:
     own = rows(results, phase="alike", metric="overlap")
     for (pair, at, side, size), some in own.groupby(["pair", "at", "side", "dimension"], sort=False) if len(own) else ():
         where = {"pair": pair, "at": at, "side": side, "dimension": int(size)}
-        table = some.pivot_table(index=["seed", "base"], columns="null", values="value").reset_index()
-        for null in ("none", "permuted", "expected"):
+        nulls_of = ["none", "permuted", "expected"]
+        table = some.pivot_table(index=["seed", "base"], columns="null", values="value").reindex(columns=nulls_of).reset_index()
+        for null in nulls_of:
             estimate = contrast(table[null].to_numpy(), table["base"].to_numpy())
             yield finding("subspace_similarity", {**where, "null": null}, estimate, "1")
         more = contrast((table["none"] - table["permuted"]).to_numpy(), table["base"].to_numpy())

@@ -28,8 +28,8 @@ class _Cut:
         values = paired(self.losses, other.losses)
         replicates = None
         if self.groups is not None and other.groups is not None and len(sizes) > 1:
-            both = (self.groups - other.groups).loc[values.index].to_numpy(float)
-            replicates = without_each(np.nanmean(both, axis=0), sizes)
+            both = (self.groups - other.groups).reindex(index=values.index, columns=range(len(sizes)))  # a diverged seed has none
+            replicates = without_each(both.mean().to_numpy(float), sizes)
         return contrast(values.to_numpy(float), bases.loc[values.index].to_numpy(), replicates, None if replicates is None else sizes)
 
 
@@ -87,11 +87,15 @@ def scaled(results: pd.DataFrame) -> Iterator[Finding]:
             for place, name in enumerate(("target_loss", "source_loss")):
                 moved = pd.Series({seed: pair[place] - ways[seed][place][-1] for seed, pair in pairs.items()}, dtype=float)
                 yield finding("scaled", {**where, "metric": name}, over(moved, bases), "bits/byte")
-            if what == "intruders":
-                read = {seed: pair for seed, pair in pairs.items() if np.isfinite(pair).all()}
-                less = {seed: pair[1] - at_level(ways[seed][0], ways[seed][1], pair[0]) for seed, pair in read.items()}
+            if what == "intruders" and any(pair != (ways[seed][0][-1], ways[seed][1][-1]) for seed, pair in pairs.items()):
+                less = {seed: pair[1] - _beside(ways[seed], pair[0]) for seed, pair in pairs.items()}
                 between = {"what": "source_loss at equal target", "between": "intruders - all", "arm": arm, "factor": float(factor)}
                 yield finding("contrast", between, over(pd.Series(less, dtype=float), bases), "bits/byte")
+
+
+def _beside(way: tuple[np.ndarray, ...], target: float) -> float:
+    """The loss on the source where scaling everything has this loss on the target."""
+    return at_level(way[0], way[1], target) if np.isfinite(target) else np.nan
 
 
 def _pair(own: pd.DataFrame, seed: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from research.analysis.contrasts import BASE_LEFT_OUT, NO_DOCUMENTS
 from research.findings import Finding, find, shown
 
 ALONE, LEFT_OUT, NO_INTERVAL = "over documents alone: there is one base", "documents are left out", "no interval over one base"
+ROUNDING = 1e-9
 LESS, MORE, ALIKE, UNJUDGED = "less", "more", "alike", "unjudged"
 _SMALL = re.compile(r"\d+ KB of held-out text carry no interval over documents")
 
@@ -24,8 +25,13 @@ def base_sentence(found: Sequence[Finding]) -> list[str]:
 
 
 def verdict(f: Finding) -> str:
-    """Returns whether a difference is told apart from 0: less, more, alike, or unjudged without an interval over bases."""
+    """Returns whether a difference is told apart from 0: less, more, alike, or unjudged without an interval over bases.
+
+    Bases that read the same to rounding, as counts may, have no interval either, but for a difference of 0.
+    """
     if f.value is None or f.n < 2 or f.low is None or f.high is None or BASE_LEFT_OUT in f.note:
+        return UNJUDGED
+    if f.value and f.high - f.low <= ROUNDING * abs(f.value):
         return UNJUDGED
     return ALIKE if f.low <= 0 <= f.high else LESS if f.high < 0 else MORE
 

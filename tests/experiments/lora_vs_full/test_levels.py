@@ -1,0 +1,81 @@
+"""Where arms are compared: the budget whose loss is nearest to a share of what full learns; nowhere but at their end without one."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import pytest
+
+from experiments.lora_vs_full.levels import levels, steps, ways
+
+BUDGETS = (10, 20, 30, 40)
+Ways = Mapping[tuple[str, int], tuple[float | None, ...]]
+# full learns 2 bits of seed 0, 1 of seed 1: half of it is at 3.0 and 4.5
+WAYS: Ways = {
+    ("full", 0): (3.6, 3.3, 2.9, 2.0),
+    ("full", 1): (4.9, 4.45, 4.2, 4.0),
+    ("lora@2", 0): (3.5, 3.2, 2.9, 2.6),
+    ("lora@2", 1): (4.8, 4.6, 4.55, 4.51),
+    ("lora@8", 0): (2.0, 1.5, 1.2, 3.05),  # down at once, and up again
+}
+
+
+def records(ways: Ways = WAYS, nulls: tuple[tuple[str, int], ...] = (("shuffled", 0), ("source", 1))) -> pd.DataFrame:
+    starts = [
+        {"phase": "reference", "metric": "budget_target", "seed": seed, "step": 0, "value": value} for seed, value in ((0, 4.0), (1, 5.0))
+    ]
+    own = [
+        {"phase": "result", "metric": "budget_target", "arm": arm, "seed": seed, "step": step, "value": value}
+        for (arm, seed), way in ways.items()
+        for step, value in zip(BUDGETS, way, strict=True)
+    ]
+    none = [
+        {"phase": "null", "metric": "train_loss", "arm": "full", "null": null, "seed": seed, "step": step, "value": 1.0}
+        for null, seed in nulls
+        for step in BUDGETS
+    ]
+    return pd.DataFrame([*starts, *own, *none])
+
+
+def test_a_level_is_a_share_of_what_full_learns_of_each_seed() -> None:
+    assert levels(records(), 0.5) == pytest.approx({0: 3.0, 1: 4.5})
+    assert levels(records(), 0.9) == pytest.approx({0: 2.2, 1: 4.1})
+
+
+def test_arms_are_read_at_the_budget_that_is_nearest_to_the_level() -> None:
+    found = steps(records(), 0.5)
+    assert found["full", "none", 0] == {"end": 40, "equal": 30}  # 2.9, not 3.3
+    assert found["full", "none", 1] == {"end": 40, "equal": 20}  # 4.45, not 4.2: the nearest, not the first below of another seed's
+    assert found["lora@2", "none", 0] == {"end": 40, "equal": 30}
+    assert found["lora@8", "none", 0] == {"end": 40, "equal": 40}
+    assert steps(records(), 0.25)["full", "none", 0]["equal"] == 10  # 3.6 for 3.5, from above
+
+
+def test_an_arm_that_does_not_come_down_is_read_at_its_end_alone() -> None:
+    """Though its last loss is nearer to the level, by 0.01, than those of arms that do."""
+    assert steps(records(), 0.5)["lora@2", "none", 1] == {"end": 40}
+
+
+def test_nulls_of_full_are_read_where_full_is() -> None:
+    found = steps(records(), 0.5)
+    assert found["full", "shuffled", 0] == found["full", "none", 0] and found["full", "source", 1] == found["full", "none", 1]
+    assert ("full", "shuffled", 1) not in found and ("lora@2", "shuffled", 0) not in found
+
+
+@pytest.mark.parametrize("end", [None, 4.0, 4.2])
+def test_a_seed_of_which_full_diverged_or_learned_nothing_has_no_level(end: float | None) -> None:
+    found = steps(records({**WAYS, ("full", 0): (3.6, 3.3, 2.9, end)}), 0.5)
+    assert levels(records({**WAYS, ("full", 0): (3.6, 3.3, 2.9, end)}), 0.5).keys() == {1}
+    assert found["full", "none", 0] == found["lora@2", "none", 0] == found["full", "shuffled", 0] == {"end": 40}
+    assert found["full", "none", 1] == {"end": 40, "equal": 20}
+
+
+def test_an_arm_that_diverged_is_read_before_it_did() -> None:
+    found = steps(records({**WAYS, ("lora@2", 0): (3.5, 2.9, None, None)}), 0.5)
+    assert found["lora@2", "none", 0] == {"end": 40, "equal": 20}
+    assert steps(records({**WAYS, ("lora@2", 0): (None,) * 4}), 0.5)["lora@2", "none", 0] == {"end": 40}
+
+
+@pytest.mark.parametrize("results", [pd.DataFrame(), records({}, ()), records({("lora@2", 0): WAYS["lora@2", 0]}, ())])
+def test_without_full_there_is_no_level(results: pd.DataFrame) -> None:
+    assert levels(results, 0.5) == {} and all(at == {"end": 40} for at in steps(results, 0.5).values())
+    assert len(steps(results, 0.5)) == len(ways(results))

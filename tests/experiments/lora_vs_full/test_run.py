@@ -1,0 +1,197 @@
+"""A tiny run, and what its records say of kept weights by other means: NumPy alone, and the plain model."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from experiments.lora_vs_full import alike, cuts, updates
+from research import tree
+from research.cells import altered
+from research.cells.runner import _InFlight
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
+from tests.commands import ran
+from tests.experiments.lora_vs_full.tiny import ARMS, CONFIG, END, EPS, LENGTH, TINY, TOP, Ran, tiny_run
+
+MODEL = decoder(DecoderConfig(d_model=16, d_mlp=32, n_layers=1, max_length=LENGTH))
+Leaves = Mapping[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return tiny_run(tmp_path_factory.mktemp("lora_vs_full") / "run")
+
+
+def matrices(leaves: Leaves, everywhere: bool = False) -> dict[str, np.ndarray]:
+    """Returns the blocks' matrices (inputs, outputs) in float64, or all: attention/out has two axes of inputs."""
+    chosen = [path for path in leaves if path.endswith("/kernel") and (everywhere or "/layers_" in path)]
+    chosen += [path for path in leaves if everywhere and path.endswith("/embedding")]
+    flat = {path: leaves[path].astype(np.float64) for path in chosen}
+    return {path: m.reshape(-1, m.shape[-1]) if "attention/out" in path else m.reshape(len(m), -1) for path, m in flat.items()}
+
+
+def overlaps(start: np.ndarray, tuned: np.ndarray) -> np.ndarray:
+    """Returns the largest |cosine| of each of the tuned matrix's leading output directions with one of the start's."""
+    return np.abs(np.linalg.svd(tuned)[2][:TOP] @ np.linalg.svd(start, full_matrices=False)[2].T).max(axis=1)
+
+
+def loss(run: Ran, leaves: Leaves, text: str = "target") -> float:
+    """Returns the bits a byte of the plain model over all whole windows of a held-out text, whose end of a document is 0."""
+    stream = run.texts[text].parts["test"].astype(np.int32)
+    rows = np.stack([stream[first : first + LENGTH + 1] for first in range(0, len(stream) - LENGTH, LENGTH)])
+    params = tree.unflatten(dict(leaves))["params"]
+    logits = np.asarray(jax.jit(MODEL.apply)({"params": params}, {"inputs": jnp.asarray(rows[:, :-1])}).logits, np.float64)
+    nll = -np.take_along_axis(log_softmax(logits, axis=-1), rows[:, 1:, None], -1)[..., 0]
+    return float(nll[rows[:, 1:] != 0].sum() / (rows[:, 1:] != 0).sum() / np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("arm", "null", "at"),
+    [
+        ("full", "none", "equal"),
+        ("full", "none", "end"),
+        ("lora@2", "none", "equal"),
+        ("full", "shuffled", "equal"),
+        ("full", "source", "end"),
+    ],
+)
+def test_readings_of_updates_are_what_numpy_says_of_kept_weights(run: Ran, arm: str, null: str, at: str) -> None:
+    before, after = matrices(run.base), matrices(run.weights(arm, at, null))
+    assert len(before) == 6 and before.keys() == after.keys()
+    for path, start in before.items():
+        delta = after[path] - start
+        name = path.removeprefix("params/").removesuffix("/kernel")
+        where = {"phase": "update", "arm": arm, "null": null, "at": at, "matrix": name, "like": "own"}
+        values = np.linalg.svd(delta, compute_uv=False)
+        held = np.cumsum(values**2) / (values**2).sum()
+        assert run.read("update_norm", **where) == pytest.approx(np.sqrt((delta**2).sum()), rel=1e-4)
+        assert run.read("relative_norm", **where) == pytest.approx(np.sqrt((delta**2).sum() / (start**2).sum()), rel=1e-4)
+        assert run.read("energy_rank", **where) == next(i + 1 for i, share in enumerate(held) if share >= 0.9)
+        assert run.read("stable_rank", **where) == pytest.approx((values**2).sum() / values[0] ** 2, rel=1e-4)
+        assert run.read("strength", **where) == pytest.approx(values[0] / np.linalg.svd(start, compute_uv=False)[TOP - 1], rel=1e-4)
+        assert run.read("intruders", **where) == (overlaps(start, after[path]) < EPS).sum()
+
+
+def test_an_adapters_update_has_its_rank_and_noise_has_not(run: Ran) -> None:
+    own = {like: run_values(run, "energy_rank", "lora@2", like) for like in ("own", "noise")}
+    assert max(own["own"]) <= 2 and min(own["noise"]) > 4
+    assert len(set(run_values(run, "intruders", "full", "own"))) > 1  # some matrices have more of them than others
+
+
+def run_values(run: Ran, metric: str, arm: str, like: str) -> list[float]:
+    wanted = {"phase": "update", "metric": metric, "arm": arm, "like": like, "at": "equal", "null": "none"}
+    return [row["value"] for row in run.rows if wanted.items() <= row.items()]
+
+
+@pytest.mark.parametrize(("arm", "at"), [("full", "equal"), ("lora@2", "end")])
+def test_losses_of_cut_updates_are_those_of_cut_weights(run: Ran, arm: str, at: str) -> None:
+    """All matrices are cut, embedding and head among them; vectors stay as they were tuned."""
+    tuned, where = run.weights(arm, at), {"phase": "cut", "arm": arm, "at": at}
+    whole = run.read("target_loss", **where, directions="whole")
+    assert whole == pytest.approx(loss(run, tuned), rel=1e-5)
+    start, cut = matrices(run.base, everywhere=True), dict(tuned)
+    for path, matrix in matrices(tuned, everywhere=True).items():
+        left, values, right = np.linalg.svd(matrix - start[path], full_matrices=False)
+        cut[path] = (start[path] + values[0] * np.outer(left[:, 0], right[0])).reshape(tuned[path].shape).astype(np.float32)
+    best = run.read("target_loss", **where, directions="best", cut=1)
+    assert best == pytest.approx(loss(run, cut), rel=1e-5) and abs(best - whole) > 1e-3
+    assert run.read("target_loss", **where, directions="random", cut=1) > best
+
+
+def test_no_update_is_cut_to_more_directions_than_it_has(run: Ran) -> None:
+    ranks = {arm: {row["cut"] for row in run.rows if row["phase"] == "cut" and row["arm"] == arm} for arm in ARMS}
+    assert ranks == {"full": {None, 1, 4}, "slow@0.01": {None, 1, 4}, "lora@2": {None, 1}}
+
+
+@pytest.mark.parametrize("arm", ["full", "lora@2"])
+def test_losses_of_scaled_updates_are_those_of_scaled_weights(run: Ran, arm: str) -> None:
+    tuned, start, changed = run.weights(arm, "end"), matrices(run.base), 0
+    half = {path: (run.base[path] + (tuned[path] - run.base[path]) / 2).astype(np.float32) for path in tuned}
+    fewer = dict(tuned)
+    for path, matrix in matrices(tuned).items():
+        left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        intruder = np.append(overlaps(start[path], matrix) < EPS, np.zeros(len(values) - TOP, bool))
+        fewer[path] = ((left * np.where(intruder, values / 2, values)) @ right).reshape(tuned[path].shape).astype(np.float32)
+        changed += int(intruder.sum())
+    assert changed > 0
+    for what, leaves in (("all", half), ("intruders", fewer)):
+        for text in ("target", "source"):
+            read = run.read(f"{text}_loss", phase="altered", arm=arm, scaled=what, factor=0.5)
+            assert read == pytest.approx(loss(run, leaves, text), rel=1e-5)
+
+
+def test_where_there_is_nothing_to_scale_the_loss_is_the_whole_updates(run: Ran) -> None:
+    before, after = matrices(run.base), matrices(run.weights("slow@0.01", "end"))
+    assert min(overlaps(start, after[path]).min() for path, start in before.items()) > EPS
+    whole = run.read("target_loss", phase="cut", arm="slow@0.01", at="end", directions="whole")
+    for text, other in (("target", whole), ("source", run.read("source_loss", phase="result", arm="slow@0.01"))):
+        assert run.read(f"{text}_loss", phase="altered", arm="slow@0.01", scaled="intruders") == pytest.approx(other, rel=1e-6)
+    assert abs(run.read("target_loss", phase="altered", arm="slow@0.01", scaled="all") - whole) > 1e-4
+
+
+def test_an_arm_that_does_not_come_down_is_read_at_its_end_alone(run: Ran) -> None:
+    read = {(row["arm"], row["at"]) for row in run.rows if row["phase"] == "update"}
+    assert read == {("full", "end"), ("full", "equal"), ("slow@0.01", "end"), ("lora@2", "end"), ("lora@2", "equal")}
+
+
+def test_a_null_draws_what_it_is_to_learn_nothing_of(run: Ran) -> None:
+    """`source` sees windows of the source alone, all else windows of the target."""
+    texts = {}
+    for name, corpus in run.texts.items():
+        stream = corpus.parts["train"]
+        texts[name] = {stream[first : first + LENGTH + 1].tobytes() for first in range(0, len(stream) - LENGTH, LENGTH)}
+    assert not texts["source"] & texts["target"]
+    for arm, null, text in (
+        ("full", "source", "source"),
+        ("full", "shuffled", "target"),
+        ("full", "none", "target"),
+        ("lora@2", "none", "target"),
+    ):
+        seen = np.concatenate(run.trained[run.cell(arm, null)])
+        assert len(seen) == END * 4 and {row.tobytes() for row in seen} <= texts[text]
+
+
+def test_nulls_are_other_runs_than_full_from_the_same_start(run: Ran) -> None:
+    ends = {null: matrices(run.weights("full", "end", null)) for null in ("none", "source", "shuffled")}
+    start = matrices(run.base)
+    for one, other in (("none", "source"), ("none", "shuffled"), ("source", "shuffled")):
+        for path, matrix in ends[one].items():
+            assert np.linalg.norm(matrix - ends[other][path]) > 0.1 * np.linalg.norm(matrix - start[path])
+    rates = {row["null"]: row["learning_rate"] for row in run.rows if row["phase"] in ("result", "null") and row["arm"] == "full"}
+    assert len(set(rates.values())) == 1 and len(rates) == 3
+    assert run.step("full", "equal") == run.step("full", "equal", "source") == run.step("full", "equal", "shuffled")
+
+
+def never(*args: Any, **kwargs: Any) -> None:
+    raise AssertionError("trained or read again")
+
+
+def test_nothing_is_trained_or_read_again(run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a run that was stopped just before its end: one that is finished would not look at its cells at all."""
+    shutil.copytree(run.folder, tmp_path / "run")
+    (tmp_path / "run" / "finished.json").unlink()
+    monkeypatch.setattr(_InFlight, "__init__", never)
+    monkeypatch.setattr(altered, "_together", never)
+    for module in (updates, alike, cuts):
+        monkeypatch.setattr(module, "parameters", never)
+    assert ran(CONFIG, *TINY, f"--workdir={tmp_path / 'run'}") == 0
+    assert (tmp_path / "run" / "records.jsonl").read_bytes() == (run.folder / "records.jsonl").read_bytes()
+
+
+def test_larger_subspaces_are_read_beside_those_that_stand(run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "run")
+    monkeypatch.setattr(_InFlight, "__init__", never)
+    monkeypatch.setattr(altered, "_together", never)
+    assert ran(CONFIG, *TINY, "--config.subspaces=1,2,3", f"--workdir={tmp_path / 'run'}") == 0
+    before, after = ((folder / "records.jsonl").read_text() for folder in (run.folder, tmp_path / "run"))
+    assert after.startswith(before)
+    added = [json.loads(line) for line in after.removeprefix(before).splitlines()]
+    assert {(row["pair"], row["dimension"]) for row in added} == {("full & slow@0.01", 3)}  # an adapter of rank 2 has no three directions
