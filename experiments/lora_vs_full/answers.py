@@ -25,7 +25,7 @@ SAID = {
     MORE: "more than",
     LESS: "fewer than",
     ALIKE: "not told apart from",
-    UNJUDGED: "no verdict (no interval over bases, or none of any width) beside",
+    UNJUDGED: "no verdict (no interval of any width over bases) beside",
 }
 
 
