@@ -20,6 +20,7 @@ from research.analysis.subspaces import random_basis
 
 TOP = 10
 EPS = 0.5
+PARTS = ("intruders", "others", "update")
 
 
 def overlaps(start: np.ndarray, tuned: np.ndarray, top: int = TOP) -> np.ndarray:
@@ -42,15 +43,27 @@ def intruders(start: np.ndarray, tuned: np.ndarray, top: int = TOP, eps: float =
     return np.sum(overlaps(start, tuned, top) < eps, axis=-1)
 
 
-def scaled(start: np.ndarray, tuned: np.ndarray, factor: float, top: int = TOP, eps: float = EPS) -> np.ndarray:
-    """Returns `tuned` with the singular values of its intruders times `factor`, every other direction as it was; (..., inputs, outputs).
+def scaled(start: np.ndarray, tuned: np.ndarray, factor: float, top: int = TOP, eps: float = EPS, part: str = PARTS[0]) -> np.ndarray:
+    """Returns `tuned` with a part of it times `factor`, all else as it was; (..., inputs, outputs).
 
-    The decomposition is that of the tuned matrix and not of its update: the intervention of the authors. Without intruders `tuned` itself
-    is returned to the last digit.
+    part: `intruders`, their singular values, in the decomposition of the tuned matrix and not of its update: the intervention of the
+    authors. `others`, its null: those of as many leading directions that are no intruders. `update`: only what the update has along the
+    intruders' output directions, and nothing of what the start has there. Without intruders `tuned` itself is returned to the last digit.
+    Raises ValueError for another part.
     """
-    left, values, right = _svd(tuned, top)
-    change = np.where(_overlaps(start, values, right) < eps, (factor - 1) * values, 0)
-    return np.asarray(tuned, np.float64) + (left * change[..., None, :]) @ right.mT
+    if part not in PARTS:
+        raise ValueError(f"no part {part!r}; there are {', '.join(PARTS)}")
+    left, values, right = _svd(tuned)
+    leading = _overlaps(start, values[..., :top], right[..., :top]) < eps
+    flagged = np.zeros(values.shape, bool)
+    flagged[..., : leading.shape[-1]] = leading
+    tuned = np.asarray(tuned, np.float64)
+    if part == "update":
+        directions = right * flagged[..., None, :]
+        return tuned + (factor - 1) * (tuned - start) @ directions @ directions.mT
+    if part == "others":
+        flagged = ~flagged & (np.cumsum(~flagged, axis=-1) <= flagged.sum(axis=-1, keepdims=True))
+    return tuned + (left * np.where(flagged, (factor - 1) * values, 0)[..., None, :]) @ right.mT
 
 
 def rotated(delta: np.ndarray, seed: int, name: str) -> np.ndarray:

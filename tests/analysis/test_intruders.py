@@ -134,3 +134,21 @@ def test_a_spectrum_that_is_none_is_refused() -> None:
         detection(Trial("steep", (8, 8)), [0.1])
     with pytest.raises(ValueError, match=r"3 singular values for a matrix of shape \(8, 8\)"):
         detection(Trial([3.0, 2, 1], (8, 8)), [0.1])
+
+
+def test_other_directions_and_the_updates_part_alone_are_scaled_beside_intruders() -> None:
+    rng = np.random.default_rng(3)
+    bases = [np.linalg.qr(rng.standard_normal((8, 8)))[0] for _ in range(2)]
+    start = bases[0][:, :6] * np.array([8.0, 7, 6, 5, 4, 3]) @ bases[1][:, :6].T
+    planted = 9.0 * np.outer(bases[0][:, 6], bases[1][:, 6])  # outside of what the start maps to
+    assert intruders(start, start + planted, 3) == 1
+    whole, others, update = (scaled(start, start + planted, 0.5, 3, part=part) for part in ("intruders", "others", "update"))
+    np.testing.assert_allclose(whole, start + 0.5 * planted, atol=1e-12)
+    np.testing.assert_allclose(update, whole, atol=1e-12)  # the start has nothing there
+    np.testing.assert_allclose(others, start + planted - 4.0 * np.outer(bases[0][:, 0], bases[1][:, 0]), atol=1e-12)  # its first alone
+    along = start + planted + 2.0 * np.outer(bases[0][:, 0], bases[1][:, 6])
+    differs = scaled(along, along + 3 * planted, 0.5, 3, 0.999, part="update") - scaled(along, along + 3 * planted, 0.5, 3, 0.999)
+    assert np.linalg.norm(differs) > 1  # where the start has something there, its own part stays
+    np.testing.assert_array_equal(scaled(start, start, 0.5, 3, part="others"), start)
+    with pytest.raises(ValueError, match="intruders, others, update"):
+        scaled(start, start, 0.5, part="all")
