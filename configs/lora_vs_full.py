@@ -4,8 +4,8 @@
     python launch.py --config=configs/lora_vs_full.py:smoke        a minute, to see that everything works
 
 A decoder pretrained on `source` is tuned on `target` by each of `arms`: full; lora@RANK; slow@FACTOR (everything, at so much of full's
-learning rate). Each is compared at its end, and where its loss is nearest to `equal_at` (shares) of the way from the untouched model to
-full's end.
+learning rate); slowlora@FACTOR (rank 16, at so much of lora@16's). Each is compared at its end, and where its loss is nearest to `equal_at`
+(shares) of the way from the untouched model to full's end.
 
 Read of each update: the rank that holds 90 % of its energy; its loss when it is cut to few directions, the best or random ones; intruders,
 leading singular vectors of the tuned matrix that no singular vector of the start resembles; the subspaces that two seeds of a base, or two
@@ -35,12 +35,12 @@ def default() -> dict[str, object]:
         "optimizer": base.optimizer(),
         "mesh": base.mesh(),
         "adapter": {"targets": ("attention/", "mlp/"), "alpha": 16.0, "scaling": "standard", "dropout": 0.0, "form": "factored"},
-        "arms": ("full", "slow@0.1", "lora@1", "lora@4", "lora@16"),
+        "arms": ("full", "slow@0.1", "lora@1", "lora@4", "lora@16", "slowlora@0.3"),
         "nulls": ("shuffled", "source"),
         "equal_at": (0.5, 0.8),
         "intruders": {"top": 10, "eps": 0.5},
         "cut_ranks": (1, 2, 4, 8, 16, 32),
-        "factors": (0.25, 0.5, 0.75),
+        "factors": (0.75, 0.9),
         "alphas": (0.2, 0.4, 0.6, 0.8),
         "subspaces": (1, 4, 16),
         "learning_rates": {"full": (7e-4, 2.5e-3, 8e-3, 2.5e-2), "lora": (1e-3, 3e-3, 1e-2, 3e-2)},
@@ -49,7 +49,7 @@ def default() -> dict[str, object]:
         "steps": 300,
         "selection_steps": 0,
         "batch_size": 4,
-        "read_at": (0.03, 0.05, 0.067, 0.083, 0.1, 0.117, 0.133, 0.15, 0.17, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "read_at": (*(step / 60 for step in range(1, 25)), *(step / 20 for step in range(9, 20))),
         "members": 0,
     }
 

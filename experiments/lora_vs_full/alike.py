@@ -1,4 +1,4 @@
-"""What the leading subspaces of two updates have in common: of two seeds of one base, and of two arms of one seed."""
+"""What the leading subspaces of two updates have in common: of two seeds of one base, of one arm or of two."""
 
 import itertools
 import re
@@ -20,6 +20,7 @@ from research.cells.subject import Rows
 from research.records import rounded
 from research.runtime.provenance import timed
 
+TWIN = "another seed's"
 SIDES = ("inputs", "outputs")
 DRAWS = 8
 
@@ -42,21 +43,17 @@ def read(runner: Runner, sweep: VersusSweep, at: Steps, cells: Sequence[Cell]) -
 
 
 def _pairs(sweep: VersusSweep, cells: Sequence[Cell]) -> Iterator[Pair]:
+    """Two seeds of one base: of one arm, and of two. One seed's adapters begin alike whatever their ranks, and would be alike by that."""
     own = {(c.coordinates["arm"], c.coordinates["seed"]): c for c in cells if c.coordinates["phase"] == "result"}
-    for (arm, seed), cell in own.items():
-        twin = own.get((arm, seed + sweep.bases))
-        if twin is not None and seed < sweep.bases:
-            yield Pair(f"{arm} & another seed's", cell, twin)
     arms = dict.fromkeys(arm for arm, _ in own)
-    beside = [
-        (first, second)
-        for first, second in itertools.combinations(arms, 2)
-        if FULL in (first, second) or parse(first).name == LORA == parse(second).name
-    ]
-    for first, second in beside:
-        for seed in sorted({seed for _, seed in own}):
-            if {(first, seed), (second, seed)} <= own.keys() and sweep.reads(own[first, seed].coordinates):
-                yield Pair(f"{first} & {second}", own[first, seed], own[second, seed])
+    beside = [(arm, arm) for arm in arms]
+    for first, second in itertools.combinations(arms, 2):
+        if FULL in (first, second) or parse(first).recipe.shape == LORA == parse(second).recipe.shape:
+            beside.append((first, second))
+    for (first, second), seed in itertools.product(beside, range(sweep.bases)):
+        if {(first, seed), (second, seed + sweep.bases)} <= own.keys():
+            name = f"{first} & {TWIN if first == second else second}"
+            yield Pair(name, own[first, seed], own[second, seed + sweep.bases])
 
 
 class _Leading:

@@ -13,6 +13,8 @@ CLAIM = (
 )
 NOTHING = "Nothing was compared: for that, full training has to learn something, and another arm to come down to its level"
 MIXED = "mixed"
+INTRUDERS, OTHERS, UPDATE = "intruders", "others", "update"
+EQUAL_TARGET = "source_loss at equal target"
 SOURCE = "source"
 BESIDE = {
     NOISE: "Gaussian noise of its norm",
@@ -54,48 +56,64 @@ def _contrasts(found: Sequence[Finding], metric: str, arm: str, other: str) -> l
     return [f for f in own if f is not None and f.value is not None]
 
 
-def _loras(found: Sequence[Finding]) -> list[str]:
-    return [arm for arm in arms(found) if arm.startswith("lora@")]
+def _named(found: Sequence[Finding], name: str) -> list[str]:
+    return [arm for arm in arms(found) if arm.partition("@")[0] == name]
 
 
 def _rank_in_short(found: Sequence[Finding]) -> Iterator[str]:
-    beside = overall(_contrasts(found, "energy_rank", FULL, SOURCE))
+    new, labels = (overall(_contrasts(found, "energy_rank", FULL, null)) for null in (SOURCE, "shuffled"))
     words = {
-        LESS: "A full update has fewer directions than the same training where nothing is new: its rank is no measure of what is learned",
-        ALIKE: "A full update has no more directions than the same training where nothing is new: its rank may be the optimizer's noise",
+        LESS: "A full update has fewer directions than the same training where nothing is new",
+        ALIKE: "A full update is not told apart in its number of directions from the same training where nothing is new",
         MORE: "A full update has more directions than the same training where nothing is new",
         MIXED: "Whether a full update has more directions than the same training where nothing is new hangs on how much was learned",
     }
-    if beside in words:
-        yield words[beside]
+    other = {LESS: ", and fewer than on shuffled labels", MORE: ", and more than on shuffled labels"}
+    if new in words:
+        so = ": a high rank is no evidence of learning" if new in (LESS, ALIKE) else ""
+        yield f"{words[new]}{other.get(labels, '')}{so}"
 
 
 def _intruders_in_short(found: Sequence[Finding]) -> Iterator[str]:
-    loras = _loras(found)
-    more = overall(f for arm in loras for f in _contrasts(found, "intruders", arm, FULL) if f.where["at"] != END)
-    random = overall(f for arm in loras for f in _contrasts(found, "intruders", arm, ROTATED))
+    loras, slow = (_named(found, name) for name in ("lora", "slowlora"))
+    more, slower = (_than_full(found, some) for some in (loras, slow))
+    random = overall(f for arm in (*loras, *slow) for f in _contrasts(found, "intruders", arm, ROTATED))
     said = {MORE: "LoRA has more intruders than full training", LESS: "LoRA has fewer intruders than full training"}
     said |= {ALIKE: "LoRA's intruders are not told apart in number from full training's"}
-    said |= {MIXED: "Whether LoRA has more intruders than full training hangs on the rank and on how much was learned"}
-    why = {ALIKE: "as many as its singular values make in random directions", MIXED: "some arms other than random directions would make"}
-    why |= {
-        MORE: "more than its singular values make in random directions",
-        LESS: "fewer than its singular values make in random directions",
-    }
+    said |= {MIXED: "whether LoRA has more intruders than full training hangs on the rank and on how much was learned"}
+    why = {ALIKE: "; in number they are not told apart from what its singular values make in random directions"}
+    why |= {MORE: "; they are more than its singular values make in random directions"}
+    why |= {LESS: "; they are fewer than its singular values make in random directions"}
     if more in said:
-        yield said[more] + (f", {why[random]}" if random in why else "")
+        yield f"At the learning rates at which each learns best {said[more]}{why.get(random, '')}"
+    if slower in said:
+        yield f"At a lower rate {said[slower]}"
+    own = find(found, "intruders", arm=FULL, null=NONE, at=END)
+    if own is not None and own.low is not None and own.low > 0:
+        yield f"Full training has some, too, by its end: {shown(own, '.1f')} a matrix"
+
+
+def _than_full(found: Sequence[Finding], some: Iterable[str]) -> str:
+    """The verdict on intruders beside full's, where both have learned equally much; none against none is no comparison."""
+    return overall(f for arm in some for f in _contrasts(found, "intruders", arm, FULL) if f.where["at"] != END and not _both_none(f))
+
+
+def _both_none(f: Finding) -> bool:
+    return f.value == f.low == f.high == 0
 
 
 def _scaled_in_short(found: Sequence[Finding]) -> Iterator[str]:
-    own = [f for f in _scalings(found) if f.where["arm"].startswith("lora@")]
-    words = {
-        MORE: "Scaling LoRA's intruders down loses more of the source than scaling the whole update down to the same loss on the target",
-        LESS: "Scaling LoRA's intruders down loses less of the source than scaling the whole update down to the same loss on the target",
-        ALIKE: "Scaling LoRA's intruders down is not told apart from scaling the whole update down to the same loss on the target",
-        MIXED: "Scaling LoRA's intruders down never loses less of the source than scaling the whole update to the same loss on the target",
-    }
-    if (kind := overall(own)) in words and not (kind == MIXED and any(verdict(f) == LESS for f in own)):
-        yield words[kind]
+    own = [f for f in _scalings(found, INTRUDERS, "all") if f.where["arm"].startswith("lora@")]
+    others = overall(f for f in _scalings(found, INTRUDERS, OTHERS) if f.where["arm"].startswith("lora@"))
+    than = "of the source than scaling the whole update down to the same loss on the target"
+    words = {MORE: f"loses more {than}", LESS: f"loses less {than}"}
+    words |= {ALIKE: "is not told apart from scaling the whole update down to the same loss on the target"}
+    kind = overall(own)
+    if kind == MIXED and not any(verdict(f) == LESS for f in own):
+        words |= {MIXED: f"loses more {than}, or is not told apart from it"}
+    also = {LESS: ", and less than scaling as many other directions", MORE: ", and more than scaling as many other directions"}
+    if kind in words:
+        yield f"Scaling LoRA's intruders down {words[kind]}{also.get(others, '')}"
 
 
 def _beside(found: Sequence[Finding], metric: str, arm: str, other: str) -> str:
@@ -104,7 +122,8 @@ def _beside(found: Sequence[Finding], metric: str, arm: str, other: str) -> str:
     for less in _contrasts(found, metric, arm, other):
         null = NONE if other == FULL else other
         read = find(found, metric, arm=FULL if other == FULL else arm, null=null, at=less.where["at"])
-        told.append((SAID[verdict(less)], f"{shown(read, '.1f')} at {named(less.where['at'])}"))
+        words = "none, as has" if _both_none(less) and read is not None and read.value == 0 else SAID[verdict(less)]
+        told.append((words, f"{shown(read, '.1f')} at {named(less.where['at'])}"))
     if not told:
         return ""
     if len({words for words, _ in told}) == 1:
@@ -133,6 +152,9 @@ def _needed(found: Sequence[Finding]) -> Iterator[str]:
             told.append(f"{shown(best, '.1f')} at {named(at)}{than}")
     if told:
         yield f"Cut to its best directions, it keeps 90 % of what it gained with so many of them: {'; '.join(told)}"
+        gained = [f"{f.where['arm']} {shown(f, '.2f')}" for f in found if f.name == "gain_share" and f.value is not None]
+        if gained:
+            yield f"That is what this update needs, and not the target: by their end others gain of what full gains {', '.join(gained)}"
 
 
 def _intruders(found: Sequence[Finding]) -> Iterator[str]:
@@ -142,30 +164,33 @@ def _intruders(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def _detector(found: Sequence[Finding]) -> Iterator[str]:
-    wrong = [f for f in found if f.name == "detector_fpr" and f.where["ground"] == "base" and f.value is not None]
-    for arm in _loras(found)[-1:]:
-        norm = find(found, "relative_norm", arm=arm, null=NONE, at=END)
-        if wrong and norm is not None and norm.value is not None:
-            size = norm.value
-            near = min(wrong, key=lambda f: abs(f.where["strength"] - size))
+    for arm in _named(found, "lora")[-1:]:
+        noise, norm = (find(found, name, arm=arm, null=null, at=END) for name, null in (("intruders", NOISE), ("relative_norm", NONE)))
+        if noise is not None and norm is not None:
             yield (
-                f"The detector is not without fault: of noise that has {near.where['strength']:g} of the start's norm ({arm}'s update has "
-                f"{shown(norm, '.2f')} at the end) it calls {shown(near, '.2f')} of the leading directions intruders"
+                f"The detector is not without fault: Gaussian noise of the norm of {arm}'s update at the end ({shown(norm, '.2f')} of the "
+                f"start's) makes {shown(noise, '.1f')} a matrix"
             )
 
 
-def _scalings(found: Sequence[Finding]) -> list[Finding]:
-    return [f for f in found if f.name == "contrast" and f.where["what"] == "source_loss at equal target" and f.value is not None]
+def _scalings(found: Sequence[Finding], part: str, other: str) -> list[Finding]:
+    between = f"{part} - {other}"
+    own = (f for f in found if f.name == "contrast" and f.where["what"] == EQUAL_TARGET and f.where["between"] == between)
+    return [f for f in own if f.value is not None]
 
 
 def _scaled(found: Sequence[Finding]) -> Iterator[str]:
-    if told := [f"{f.where['arm']} x{f.where['factor']:g} {shown(f, '.2f')}" for f in _scalings(found)]:
-        what = "source_loss at equal target"
-        lost = sum(f.value is None for f in found if f.name == "contrast" and f.where["what"] == what)
+    names = {INTRUDERS: "intruders", OTHERS: "as many other directions", UPDATE: "only the update's part along the intruders"}
+    told = []
+    for part, name in names.items():
+        if own := [f"{f.where['arm']} x{f.where['factor']:g} {shown(f, '.2f')}" for f in _scalings(found, part, "all")]:
+            told.append(f"{name}: {', '.join(own)}")
+    if told:
+        lost = sum(f.value is None for f in found if f.name == "contrast" and f.where["what"] == EQUAL_TARGET)
         unread = f" ({lost} cannot be compared: scaling the whole update does not have their loss on the target)" if lost else ""
         yield (
-            "The source's loss where intruders are scaled down, less that where the whole update is, at the same loss on the target: "
-            f"{', '.join(told)}{unread}"
+            "The source's loss where a part is scaled down, less that where the whole update is, at the same loss on the target; "
+            f"{'; '.join(told)}{unread}"
         )
 
 
@@ -184,7 +209,7 @@ def _amplified(found: Sequence[Finding]) -> Iterator[str]:
     at = places(found)[-1]
     own = ((arm, find(found, "contrast", what="amplification", between=f"{arm} / {NOISE}", at=at)) for arm in arms(found))
     if told := [f"{arm} {shown(f, '.2f')}" for arm, f in own if f is not None]:
-        yield f"The amplification factor of an update's own directions over that of random ones, at {named(at)}: {', '.join(told)}"
+        yield f"The amplification factor of an update's four leading directions over that of random ones, at {named(at)}: {', '.join(told)}"
 
 
 def _unread(found: Sequence[Finding]) -> Iterator[str]:
@@ -193,9 +218,10 @@ def _unread(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def _chance(found: Sequence[Finding]) -> Iterator[str]:
-    judged = sum(verdict(f) != UNJUDGED for f in found if f.name == "contrast")
+    told = [f for f in found if f.name == "contrast" and f.where["what"] in ("energy_rank", "intruders", EQUAL_TARGET)]
+    judged = sum(verdict(f) != UNJUDGED and not _both_none(f) for f in told)
     if judged > 1:
-        yield f"Of {judged} intervals, each at 95 %, chance alone tells about {0.05 * judged:.2g} apart"
+        yield f"Of {judged} intervals on ranks, intruders and scaling, each at 95 %, chance alone tells about {0.05 * judged:.2g} apart"
 
 
 def _edges(found: Sequence[Finding]) -> Iterator[str]:

@@ -11,15 +11,18 @@ from research.models.model import Batch
 
 FULL, LORA, SHUFFLED, SOURCE, NONE = "full", "lora", "shuffled", "source", "none"
 NULLS = (SHUFFLED, SOURCE)
-KEY = 14
+KEY, SLOWED_RANK = 14, 16
 
 
 class Recipe(NamedTuple):
-    """What makes a member of an arm: the shape of its program, the rank of its adapter, and what is left of full's learning rate."""
+    """What makes a member of an arm: the shape of its program, the rank of its adapter, and whose learning rate it takes, how much of it.
+
+    slowed: None for a learning rate of its own.
+    """
 
     shape: str
     rank: int | None = None
-    slowed: float = 1.0
+    slowed: tuple[str, float] | None = None
 
 
 Arm: TypeAlias = words.Word[Recipe]
@@ -35,10 +38,15 @@ def _lora(strength: float | None) -> Recipe:
 
 
 def _slow(strength: float | None) -> Recipe:
-    return Recipe(FULL, slowed=words.share(strength, "a factor between 0 and 1 on full's learning rate, such as slow@0.1"))
+    return Recipe(FULL, slowed=(FULL, words.share(strength, "a factor between 0 and 1 on full's learning rate, such as slow@0.1")))
 
 
-ARMS: dict[str, Callable[[float | None], Recipe]] = {"full": _full, "lora": _lora, "slow": _slow}
+def _slowlora(strength: float | None) -> Recipe:
+    what = f"a factor between 0 and 1 on lora@{SLOWED_RANK}'s learning rate, such as slowlora@0.3"
+    return Recipe(LORA, SLOWED_RANK, (f"{LORA}@{SLOWED_RANK}", words.share(strength, what)))
+
+
+ARMS: dict[str, Callable[[float | None], Recipe]] = {"full": _full, "lora": _lora, "slow": _slow, "slowlora": _slowlora}
 
 
 def parse(word: str) -> Arm:

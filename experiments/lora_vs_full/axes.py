@@ -56,6 +56,9 @@ class VersusSweep(LoRARuns):
                 raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
         if FULL not in self.arms:
             raise UsageError(f"arms = {','.join(self.arms)}: all are compared with full; add it")
+        for arm in self.parsed:
+            if arm.recipe.slowed and arm.recipe.slowed[0] not in {known.word for known in self.parsed}:
+                raise UsageError(f"arms has {arm.word}, which takes its learning rate from {arm.recipe.slowed[0]}; add that one")
         if unknown := [null for null in self.nulls if null not in NULLS]:
             raise UsageError(f"nulls has {unknown[0]!r}: choose among {', '.join(NULLS)}")
         if SHUFFLED in self.nulls and self.batch_size < 2:
@@ -115,5 +118,5 @@ class VersusSweep(LoRARuns):
         for arm in self.parsed:
             what = {"arm": arm.word, "trains": arm.recipe.shape, "rank": arm.recipe.rank, "null": NONE}
             for seed in seeds:
-                slowed = {} if arm.recipe.slowed == 1 else {"rate_of": (FULL, arm.recipe.slowed)}
+                slowed = {} if arm.recipe.slowed is None else {"rate_of": arm.recipe.slowed}
                 yield {"phase": phase, "init": INIT, **what, "seed": seed, "base": base_of(INIT, seed, self.bases), **slowed}

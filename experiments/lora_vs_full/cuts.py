@@ -11,7 +11,7 @@ from experiments.lora_vs_full.axes import VersusSweep
 from experiments.lora_vs_full.levels import END, Steps, place
 from experiments.lora_vs_full.updates import Reading, parameters, readings
 from research import tree
-from research.analysis.intruders import scaled
+from research.analysis.intruders import PARTS, scaled
 from research.analysis.truncation import by_matrix, matrices, randomly_truncated, truncated
 from research.analysis.update_spectra import MATRICES
 from research.cells import altered
@@ -23,16 +23,16 @@ from research.cells.subject import Rows
 from research.records import rounded
 from research.runtime.provenance import timed
 
+WHOLE, EVERYTHING = "whole", "all"
 ALL = r"/(kernel|embedding)$"  # vectors (norms, biases) stay as they were tuned
 CUT, SCALED = "cut", "altered"
 
 
 def read(runner: Runner, sweep: VersusSweep, at: Steps, cells: Sequence[Cell]) -> Iterator[Rows]:
-    """Yields the losses of changed updates, as far as they do not stand."""
-    read_at = (place(max(sweep.equal_at)), END)
-    own = [r for r in readings(sweep, at, cells) if r.where["null"] == NONE and r.where["at"] in read_at]
-    own = [r for r in own if parse(r.where["arm"]).recipe.slowed == 1]  # a lower rate is a control of what updates are like
-    has = runner.workdir.records.has
+    """Yields the losses of changed updates, as far as they do not stand; of nulls those of the whole update."""
+    read_at, has = (place(max(sweep.equal_at)), END), runner.workdir.records.has
+    own = [r for r in readings(sweep, at, cells) if r.where["at"] in read_at]
+    own = [r for r in own if parse(r.where["arm"]).recipe.slowed is None]  # a lower rate is a control of what updates are like
     for phase, make in ((CUT, _cuts), (SCALED, _scaled)):
         todo = [(r, [w for w in _wanted(phase, sweep, r) if not has(phase=phase, **w)]) for r in own]
         with timed(phase, runner.workdir.timings.append), runner.progress.task(f"{phase} updates", sum(len(w) for _, w in todo)) as bar:
@@ -44,15 +44,15 @@ def read(runner: Runner, sweep: VersusSweep, at: Steps, cells: Sequence[Cell]) -
 
 def _wanted(phase: str, sweep: VersusSweep, reading: Reading) -> list[dict[str, Any]]:
     """The coordinates of what is made of an update."""
-    where = dict(reading.where)
-    if phase == SCALED:
-        if where["at"] != END:
-            return []
-        made = [("intruders", factor) for factor in sweep.factors] + [("all", alpha) for alpha in sweep.alphas]
-        return [{**where, "scaled": what, "factor": factor} for what, factor in made]
+    where, is_null = dict(reading.where), reading.where["null"] != NONE
+    if phase == SCALED and where["at"] == END:
+        made = [(part, factor) for part in PARTS for factor in sweep.factors] + [(EVERYTHING, alpha) for alpha in sweep.alphas]
+        return [{**where, "scaled": part, "factor": factor} for part, factor in ([(WHOLE, 1.0)] if is_null else made)]
+    if phase == SCALED or is_null:
+        return []
     ranks = [rank for rank in sweep.cut_ranks if rank < (where["rank"] or np.inf)]
     cuts = [(directions, rank) for rank in ranks for directions in ("best", "random")]
-    return [{**where, "directions": directions, "cut": rank} for directions, rank in [("whole", None), *cuts]]
+    return [{**where, "directions": directions, "cut": rank} for directions, rank in [(WHOLE, None), *cuts]]
 
 
 def _cuts(runner: Runner, sweep: VersusSweep, reading: Reading, wanted: Sequence[Mapping[str, Any]]) -> Iterator[Altered]:
@@ -71,20 +71,25 @@ def _cuts(runner: Runner, sweep: VersusSweep, reading: Reading, wanted: Sequence
 
 
 def _scaled(runner: Runner, sweep: VersusSweep, reading: Reading, wanted: Sequence[Mapping[str, Any]]) -> Iterator[Altered]:
-    """Intruders of the blocks' matrices with their singular values times a factor, or everything at a share of its way (WiSE-FT)."""
+    """A part of the blocks' matrices times a factor (see `intruders.scaled`), or everything at a share of its way (WiSE-FT)."""
     start, tuned = parameters(runner, reading)
     paths = [path for path in start if re.search(MATRICES, path)]
-    top, eps = sweep.intruders["top"], sweep.intruders["eps"]
     if not all(np.isfinite(leaf).all() for leaf in tuned.values()):
         return
     begun = dict(matrices({path: start[path] for path in paths}))
+
+    def made(part: str, factor: float) -> dict[str, np.ndarray]:
+        def change(name: str, own: np.ndarray) -> np.ndarray:
+            return scaled(begun[name], own, factor, sweep.intruders["top"], sweep.intruders["eps"], part)
+
+        return by_matrix({path: tuned[path] for path in paths}, change)
+
     for where in wanted:
-        factor = where["factor"]
-        if where["scaled"] == "all":
+        part, factor = where["scaled"], where["factor"]
+        if part in PARTS:
+            yield _altered(reading, where, {**tuned, **made(part, factor)})
+        else:
             yield _altered(reading, where, {path: start[path] + np.float32(factor) * (leaf - start[path]) for path, leaf in tuned.items()})
-            continue
-        made = by_matrix({path: tuned[path] for path in paths}, lambda name, own, f=factor: scaled(begun[name], own, f, top, eps))  # type: ignore[misc]
-        yield _altered(reading, where, {**tuned, **made})
 
 
 def _altered(reading: Reading, where: Mapping[str, Any], flat: Mapping[str, np.ndarray]) -> Altered:

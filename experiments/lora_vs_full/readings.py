@@ -19,7 +19,14 @@ UNITS = {"energy_rank": "rank", "intruders": "count", "strength": "1", "relative
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns losses, ranks, intruders, subspaces, what is left of changed updates, and how far the detector can be trusted."""
-    found = [*described.base(results), *described.window(results, {}), *_target(results), *_rates(results), *_losses(results)]
+    found = [
+        *described.base(results),
+        *described.window(results, {}),
+        *_target(results),
+        *_rates(results),
+        *_losses(results),
+        *_nulls(results),
+    ]
     found += [f for metric in UNITS for f in _updates(results, metric)]
     return [*found, *_amplified(results), *_detector(results), *_alike(results), *cuts(results), *scaled(results)]
 
@@ -47,11 +54,33 @@ def _losses(results: pd.DataFrame) -> Iterator[Finding]:
         yield finding("target_loss", {"arm": arm, "at": END}, over(ends["target_loss"], bases), "bits/byte")
         rise = paired(ends["source_loss"], before.set_index("seed")["value"])
         yield finding("source_rise", {"arm": arm, "at": END}, over(rise, bases), "bits/byte")
+        yield from _gained(results, arm, ends["target_loss"], bases)
     for share in shares(results):
         level = pd.Series(levels(results, share), dtype=float)
         if len(level):
             yield finding("level", {"at": place(share), "share": share}, over(level, bases), "bits/byte")
         yield from _matched(results, share, bases)
+
+
+def _gained(results: pd.DataFrame, arm: str, ends: pd.Series, bases: pd.Series) -> Iterator[Finding]:
+    """The share of what full training gains on the target that an arm gains."""
+    start = rows(results, phase="reference", metric="target_loss").set_index("seed")["value"]
+    full = rows(results, phase="result", arm=FULL, metric="target_loss")
+    reached = full[full["step"] == full["step"].max()].set_index("seed")["value"]
+    if arm != FULL and len(reached):
+        share = paired(start, ends) / paired(start, reached)
+        yield finding("gain_share", {"arm": arm}, over(share.dropna(), bases), "1")
+
+
+def _nulls(results: pd.DataFrame) -> Iterator[Finding]:
+    """What nulls of full training did to both losses by their end."""
+    before, bases = rows(results, phase="reference"), bases_of(results)
+    for null in nulls(results):
+        own = rows(results, phase="altered", null=null)
+        for name, metric in (("target_rise", "target_loss"), ("source_rise", "source_loss")):
+            after, start = (some[some["metric"] == metric].set_index("seed")["value"] for some in (own, before))
+            if len(after):
+                yield finding(name, {"arm": FULL, "null": null, "at": END}, over(paired(after, start), bases), "bits/byte")
 
 
 def _matched(results: pd.DataFrame, share: float, bases: pd.Series) -> Iterator[Finding]:

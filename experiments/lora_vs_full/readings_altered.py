@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from experiments.lora_vs_full.tables import bases_of, over, paired
+from experiments.lora_vs_full.tables import NONE, bases_of, over, paired
 from research.analysis.contrasts import contrast, without_each
 from research.analysis.pareto import at_level
 from research.analysis.recovery import relative_r90
@@ -13,6 +13,8 @@ from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 BEST, RANDOM, WHOLE = "best", "random", "whole"
+INTRUDERS, OTHERS, UPDATE = PARTS = "intruders", "others", "update"
+EQUAL_TARGET = "source_loss at equal target"
 
 
 class _Cut:
@@ -71,9 +73,10 @@ def _needed(results: pd.DataFrame, made: Mapping[tuple[str, int | None], _Cut], 
 def scaled(results: pd.DataFrame) -> Iterator[Finding]:
     """Yields what scaling intruders, or everything, does to both losses; and the source's loss less that of scaling everything.
 
-    The latter where both have the same loss on the target, linear between the factors that were read.
+    The latter where both have the same loss on the target, linear between the factors that were read; and by how much more intruders fall
+    behind than as many other directions do.
     """
-    own, bases = rows(results, phase="altered"), bases_of(results)
+    own, bases = rows(results, phase="altered", null=NONE), bases_of(results)
     start, result = rows(results, phase="reference"), rows(results, phase="result")
     for arm, some in own.groupby("arm", sort=False) if len(own) else ():
         ends = result[(result["arm"] == arm) & (result["step"] == result["step"].max())]
@@ -81,16 +84,22 @@ def scaled(results: pd.DataFrame) -> Iterator[Finding]:
         for seed in dict.fromkeys(some["seed"]):
             points = [_pair(start, seed), *(_pair(one, seed) for _, one in rows(some, scaled="all").groupby("factor")), _pair(ends, seed)]
             ways[seed] = tuple(np.array(side) for side in zip(*points, strict=True))
+        behind: dict[tuple[str, float], pd.Series] = {}
         for (what, factor), one in some.groupby(["scaled", "factor"], sort=False):
             pairs = {seed: _pair(one, seed) for seed in ways}
             where = {"arm": arm, "scaled": what, "factor": float(factor)}
             for place, name in enumerate(("target_loss", "source_loss")):
                 moved = pd.Series({seed: pair[place] - ways[seed][place][-1] for seed, pair in pairs.items()}, dtype=float)
                 yield finding("scaled", {**where, "metric": name}, over(moved, bases), "bits/byte")
-            if what == "intruders" and any(pair != (ways[seed][0][-1], ways[seed][1][-1]) for seed, pair in pairs.items()):
+            if what in PARTS and any(pair != (ways[seed][0][-1], ways[seed][1][-1]) for seed, pair in pairs.items()):
                 less = {seed: pair[1] - _beside(ways[seed], pair[0]) for seed, pair in pairs.items()}
-                between = {"what": "source_loss at equal target", "between": "intruders - all", "arm": arm, "factor": float(factor)}
-                yield finding("contrast", between, over(pd.Series(less, dtype=float), bases), "bits/byte")
+                behind[what, float(factor)] = pd.Series(less, dtype=float)
+        for (what, factor), values in behind.items():
+            told = {"what": EQUAL_TARGET, "arm": arm, "factor": factor}
+            yield finding("contrast", {**told, "between": f"{what} - all"}, over(values, bases), "bits/byte")
+            if what == INTRUDERS and (OTHERS, factor) in behind:
+                apart = paired(values, behind[OTHERS, factor])
+                yield finding("contrast", {**told, "between": f"{INTRUDERS} - {OTHERS}"}, over(apart, bases), "bits/byte")
 
 
 def _beside(way: tuple[np.ndarray, ...], target: float) -> float:

@@ -14,7 +14,7 @@ from experiments.lora_vs_full.levels import Steps, place
 from research import tree
 from research.analysis.amplification import amplification, random_amplification
 from research.analysis.intruders import intruders, rotated, strength
-from research.analysis.spectra import energy_rank, noise_like
+from research.analysis.spectra import energy_rank, generator_of
 from research.analysis.truncation import matrices
 from research.analysis.update_spectra import MATRICES, spectrum_records
 from research.cells.kept import weights
@@ -24,7 +24,7 @@ from research.cells.subject import Rows
 from research.records import rounded
 from research.runtime.provenance import timed
 
-AMPLIFIED, DRAWS = 4, 8  # directions whose amplification is read, at most, and random ones beside them
+AMPLIFIED, DRAWS = 4, 8  # directions whose amplification is read, at most; and draws of what is random
 
 
 class Reading(NamedTuple):
@@ -72,10 +72,10 @@ def _rows(
     deltas = {path: tuned[path] - start[path] for path in paths}
     if not all(np.isfinite(delta).all() and delta.any() for delta in deltas.values()):
         return
-    noise, begun = (dict(matrices(side)) for side in (noise_like(deltas, reading.cell.seed), {path: start[path] for path in paths}))
+    begun = dict(matrices({path: start[path] for path in paths}))
     own = matrices(deltas)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda each: _read(sweep, begun[each[0]], each[1], noise[each[0]], (reading.cell.seed, each[0])), own))
+        found = list(pool.map(lambda each: _read(sweep, begun[each[0]], each[1], (reading.cell.seed, each[0])), own))
     for (name, _), readings_of in zip(own, found, strict=True):
         where = {"experiment": runner.setting.experiment, "cell": "", "phase": "update", **reading.where, "matrix": named(name)}
         for like, metrics in readings_of.items():
@@ -88,16 +88,18 @@ def named(path: str) -> str:
     return path.removeprefix("params/").removesuffix("/kernel")
 
 
-def _read(
-    sweep: VersusSweep, start: np.ndarray, delta: np.ndarray, noise: np.ndarray, drawn: tuple[int, str]
-) -> dict[str, dict[str, float]]:
-    """Metrics of an update itself, of Gaussian noise of its norm, and of one with its singular values that knows nothing of the start."""
+def _read(sweep: VersusSweep, start: np.ndarray, delta: np.ndarray, drawn: tuple[int, str]) -> dict[str, dict[str, float]]:
+    """Metrics of an update itself, of Gaussian noise of its norm, and of its singular values in random directions, means over draws."""
     top, eps = min(sweep.intruders["top"], *start.shape), sweep.intruders["eps"]
     values = np.linalg.svd(delta, compute_uv=False)
     held = min(AMPLIFIED, int((values > values[0] * 1e-6).sum()))
 
     def found(update: np.ndarray) -> float:
-        return float(intruders(start, start + update, top, eps))
+        return float(np.mean(intruders(start, start + update, top, eps)))
+
+    seeds, name = [DRAWS * drawn[0] + draw for draw in range(DRAWS)], drawn[1]
+    gaussian = np.stack([generator_of(seed, name).standard_normal(delta.shape) for seed in seeds])
+    noise = gaussian * (np.linalg.norm(delta) / np.linalg.norm(gaussian, axis=(1, 2), keepdims=True))
 
     own = {
         "update_norm": float(np.linalg.norm(delta)),
@@ -109,8 +111,8 @@ def _read(
         "amplification": amplification(start, delta, held),
     }
     random = {
-        "energy_rank": energy_rank(np.linalg.svd(noise, compute_uv=False)),
+        "energy_rank": float(np.mean([energy_rank(one) for one in np.linalg.svd(noise, compute_uv=False)])),
         "intruders": found(noise),
         "amplification": float(np.exp(np.mean(np.log(random_amplification(start, delta, held, DRAWS, drawn[0]))))),
     }
-    return {"own": own, "noise": random, "rotated": {"intruders": found(rotated(delta, *drawn))}}
+    return {"own": own, "noise": random, "rotated": {"intruders": found(np.stack([rotated(delta, seed, name) for seed in seeds]))}}

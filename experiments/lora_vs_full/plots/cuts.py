@@ -96,6 +96,10 @@ def _view(axes: Axes, own: pd.DataFrame) -> None:
 
 
 def _panel(axes: Axes, own: pd.DataFrame, untouched: float) -> None:
+    """Draws the cuts of an arm at a place; nothing where it was not read there."""
+    if own.empty:
+        axes.set_axis_off()
+        return
     axes.axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
     if np.isfinite(untouched):
         axes.axhline(untouched, color=_UNTOUCHED.color, linestyle=_UNTOUCHED.line, linewidth=1.2, zorder=0.95)
