@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from experiments.style_vs_facts import hows, lessons, material
 from experiments.style_vs_facts.hows import FULL, LORA, ONE, How
 from experiments.style_vs_facts.lessons import Lesson
+from experiments.style_vs_facts.value_loss import value_loss
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
 from research.analysis.costs import Moves
@@ -93,7 +94,7 @@ class StyleSweep(LoRARuns):
     def tasks(self, study: Study) -> dict[str, Task]:
         """Returns what is trained, by shape; raises UsageError for ranks and matrices that the model has not."""
         model, shapes = model_of(study), parameter_shapes(model_of(study))
-        full = Task(model, None, ("^params/",), study.optimizer, study.to_batch, dropout=study.model.dropout > 0)
+        full = Task(model, None, ("^params/",), study.optimizer, study.to_batch, value_loss, dropout=study.model.dropout > 0)
         found = {FULL: full} if any(arm.how.name == FULL for arm in self.parsed) else {}
         for shape in (LORA, ONE):
             if recipes := [arm.how.recipe for arm in self.parsed if arm.how.recipe.shape == shape]:

@@ -1,0 +1,2 @@
+"""x."""
+def answer(found): return "x"
