@@ -1,7 +1,7 @@
 """Is a style learned cheaply and are facts learned dearly, what do new facts cost old ones, and when is retrieval the right tool?
 
-    python launch.py --config=configs/style_vs_facts.py              about 8 minutes on 2 CPU cores
-    python launch.py --config=configs/style_vs_facts.py:smoke        a minute, to see that everything works
+python launch.py --config=configs/style_vs_facts.py              about 8 minutes on 2 CPU cores
+python launch.py --config=configs/style_vs_facts.py:smoke        a minute, to see that everything works
 """
 
 from ml_collections import ConfigDict

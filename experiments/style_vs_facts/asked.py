@@ -9,9 +9,9 @@ import numpy as np
 from experiments.style_vs_facts.lessons import Lesson
 from experiments.style_vs_facts.material import LENGTH, Material, said
 from research.analysis.recall import Queries, StyleQueries, queries, style_queries
-from research.data.facts import STYLES, Sentence
+from research.data.facts import ATTRIBUTES, STYLES, Sentence
 
-NEW, HELD_OUT, OLD, RETRIEVED, STRAY = "new", "heldout", "old", "retrieved", "stray"
+NEW, HELD_OUT, OLD, STYLED, RETRIEVED, STRAY = "new", "heldout", "old", "styled", "retrieved", "stray"
 TWO = 2 * LENGTH  # bytes of a row that holds a fact and a question behind it
 
 
@@ -28,7 +28,7 @@ def of_lesson(material: Material, lesson: Lesson, style: str | None, text: np.nd
     """Returns what a cell is asked, in sets of one size for all cells.
 
     New facts in the first paraphrase, which every lesson trains, and in the last one, which those of all paraphrases alone do. Who is
-    taught none is asked those of its seed all the same. Known facts and the style are those of entities that nobody is taught.
+    taught none is asked those of its seed all the same. Known facts, plain and in the style, are those of entities that nobody is taught.
     """
     room = len(said(material.new, (0,)))
     new = {name: material.learned(lesson, material.order[place]) for name, place in ((NEW, 0), (HELD_OUT, -1))}
@@ -43,7 +43,7 @@ def of_base(material: Material, style: str | None, text: np.ndarray) -> Asked:
     A stray statement is of the next entity, in which the value asked for does not stand but by chance.
     """
     asked, told = (said(material.new, (material.order[place],)) for place in (0, -1))
-    stray = [*told[4:], *told[:4]]
+    stray = [*told[len(ATTRIBUTES) :], *told[: len(ATTRIBUTES)]]
     contexts: dict[str, list[Sentence] | None] = {NEW: None, RETRIEVED: told, STRAY: stray}
     facts = {
         name: queries(asked, LENGTH if own is None else TWO, None if own is None else [each.text for each in own])
@@ -60,5 +60,10 @@ def filled(own: Queries, size: int) -> Queries:
 
 def _with_known(material: Material, facts: dict[str, Queries], counts: dict[str, int], style: str | None, text: np.ndarray) -> Asked:
     known = said(material.asked, (material.order[0],))
-    written = None if style is None else style_queries(said(material.asked, (material.order[0],), style), STYLES[style], LENGTH)
-    return Asked({**facts, OLD: queries(known, LENGTH)}, written, text, {**counts, OLD: len(known), "style": len(known)})
+    facts, counts = {**facts, OLD: queries(known, LENGTH)}, {**counts, OLD: len(known)}
+    if style is None:
+        return Asked(facts, None, text, counts)
+    styled = said(material.asked, (material.order[0],), style)
+    own = styled[:: len(ATTRIBUTES) + 1]  # each attribute in turn: what a style costs hardly hangs on the fact
+    facts[STYLED] = queries(styled, LENGTH)
+    return Asked(facts, style_queries(own, STYLES[style], LENGTH), text, {**counts, STYLED: len(styled), "style": len(own)})

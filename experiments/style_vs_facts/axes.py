@@ -128,13 +128,13 @@ class StyleSweep(LoRARuns):
         found: dict[tuple[str, str], Arm] = {}
         for arm in self.parsed:
             key = arm.lesson.sweeps, arm.how.word
-            if arm.lesson.kind in (lessons.STYLE, lessons.FACTS) and (
-                key not in found or arm.lesson.entities > found[key].lesson.entities
-            ):
+            if arm.lesson.kind in (lessons.STYLE, lessons.FACTS) and (key not in found or arm.lesson.entities > found[key].lesson.entities):
                 found[key] = arm
         for arm in self.parsed:
             if (arm.lesson.sweeps, arm.how.word) not in found:
-                raise UsageError(f"arms has {arm.word}, which takes its learning rate from new facts: add such as facts:64:4/{arm.how.word}")
+                raise UsageError(
+                    f"arms has {arm.word}, which takes its learning rate from new facts: add such as facts:64:4/{arm.how.word}"
+                )
         return found
 
     def _coordinates(self, phase: str, seeds: Iterable[int]) -> Iterator[dict[str, Any]]:

@@ -55,7 +55,9 @@ def parse(word: str) -> How:
         value = float(strength) if at else None
         return How(name if value is None else f"{name}@{value:g}", name, value, HOWS[name](value))
     except (ValueError, UsageError) as error:
-        raise UsageError(f"arms has {word!r}: {error if isinstance(error, UsageError) else 'what stands behind the @ is a number'}") from None
+        raise UsageError(
+            f"arms has {word!r}: {error if isinstance(error, UsageError) else 'what stands behind the @ is a number'}"
+        ) from None
 
 
 def _rank(strength: float | None, example: str) -> int:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.style_vs_facts.asked import OLD, Asked
+from experiments.style_vs_facts.asked import OLD, STYLED, Asked
 from experiments.style_vs_facts.lessons import Lesson, parse
 from research import tree
 from research.adapters.merging import merge
@@ -104,11 +104,11 @@ def rows_of(found: Mapping[str, Any], counts: Mapping[str, int], by_group: bool)
             yield _row("style_score", own["score"].mean(), "1")
             yield _row("style_bits", own["bits"].mean(), "bits")
             continue
-        a_fact = name == OLD
+        a_fact = name in (OLD, STYLED)
         yield _row(f"{name}_bits", own["bits"].mean() if a_fact else own["bits"].sum(), "bits/fact" if a_fact else "bits")
         yield _row(f"{name}_correct", own["correct"].mean(), "1")
         yield _row(f"{name}_mass", own["mass"].mean(), "1")
-        for group, bits in enumerate(np.array_split(own["bits"], GROUPS) if by_group and a_fact else ()):
+        for group, bits in enumerate(np.array_split(own["bits"], GROUPS) if by_group and name == OLD else ()):
             yield {**_row("old_group_bits", bits.mean(), "bits/fact"), "document": group}
 
 

@@ -33,7 +33,7 @@ from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 
 APART = ("base", "arms", "seeds", "selection_seeds", "selection_steps", "learning_rates", "mesh", "members")
-READ = 256  # windows of general text
+READ = 128  # windows of general text
 
 
 def style_subjects(config: Mapping[str, Any]) -> tuple[Subject, ...]:
@@ -137,8 +137,13 @@ class _Whole:
         where = {}
         for seed in seeds:
             at = reference(experiment, "", 0.0, "", init=INIT, seed=seed, base=base_of(INIT, seed, self.sweep.bases))
-            where[seed] = {**{key: value for key, value in at.items() if key not in ("metric", "value", "unit")}, "place": self.index[INIT, seed]}
-        todo = {seed: own for seed, own in results.items() if not runner.workdir.records.has(phase="reference", seed=seed, metric="old_bits")}
+            where[seed] = {
+                **{key: value for key, value in at.items() if key not in ("metric", "value", "unit")},
+                "place": self.index[INIT, seed],
+            }
+        todo = {
+            seed: own for seed, own in results.items() if not runner.workdir.records.has(phase="reference", seed=seed, metric="old_bits")
+        }
         questions = {seed: asked.of_base(own, self.style, text) for seed, own in todo.items()}
         read = kept.untouched(runner, self.study, questions, where) if questions else []
         return [*described(experiment, self.study), *prices.prices(experiment, self.sweep, self.study, list(results.values())), *read]

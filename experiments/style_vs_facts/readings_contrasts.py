@@ -1,0 +1,111 @@
+"""What tells arms apart, each time paired by seed: what is taught, how, of how many entities, in how many paraphrases; and retrieval."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from experiments.style_vs_facts.readings_old import END, EQUAL, changes, equal, left_out, over
+from experiments.style_vs_facts.ways import FACTS, FULL, KNOWN, STYLE, Taught, arms, bases, ends, steps_to, untouched, ways
+from research.analysis.contrasts import contrast
+from research.findings import Finding, finding
+
+
+def contrasts(results: pd.DataFrame) -> Iterator[Finding]:
+    """Yields all contrasts for which there are arms."""
+    yield from _taught(results)
+    yield from _hows(results)
+    yield from _paraphrases(results)
+    yield from _retrieval(results)
+    yield from _entities(results)
+
+
+def _taught(results: pd.DataFrame) -> Iterator[Finding]:
+    """Old facts after what was taught, at equal steps and equally trained: facts less style, each less what is known already (control)."""
+    found = changes(results)
+    for one, other in _pairs(found, ((FACTS, STYLE), (FACTS, KNOWN), (STYLE, KNOWN), ("mixed", KNOWN), ("conflict", KNOWN))):
+        mine, its = (left_out(results, arm) for arm in (one, other))
+        both = None if mine is None or its is None else mine - its
+        where = {"what": "old_recall", "at": END, "between": f"{one.lesson} - {other.lesson}", "how": one.how}
+        yield finding("contrast", where, over(results, (found[one] - found[other]).dropna(), both), "bits/fact")
+
+
+def _pairs(found: Iterable[Taught], kinds: Iterable[tuple[str, str]]) -> Iterator[tuple[Taught, Taught]]:
+    """Arms of two kinds, trained alike, of equally many entities; of several in paraphrases, that of most."""
+    known = list(found)
+    for first, second in kinds:
+        for one in (arm for arm in known if arm.kind == first and arm == _widest(known, arm)):
+            for other in (arm for arm in known if arm.kind == second and arm.how == one.how and arm.entities == one.entities):
+                yield one, other
+
+
+def _widest(known: Iterable[Taught], arm: Taught) -> Taught:
+    alike = [other for other in known if (other.kind, other.how, other.entities) == (arm.kind, arm.how, arm.entities)]
+    return max(alike, key=lambda other: other.paraphrases)
+
+
+def _hows(results: pd.DataFrame) -> Iterator[Finding]:
+    """Each way of training less full training, on the same lesson: bits or the style at the end, old facts at the end and at equal bits."""
+    known, bits, scores, old, level = (
+        arms(results),
+        ends(results, "new_bits"),
+        ends(results, "style_score"),
+        changes(results),
+        equal(results),
+    )
+    for arm in known:
+        full = next((other for other in known if other.lesson == arm.lesson and other.how == FULL), None)
+        if full is None or arm == full:
+            continue
+        where = {"between": f"{arm.how} - {FULL}", "arm": arm.lesson}
+        if arm.kind == STYLE:
+            yield finding("contrast", {"what": "style_score", **where}, over(results, scores[arm.word] - scores[full.word], None), "1")
+        if arm.learns:
+            yield finding("contrast", {"what": "bits_learned", **where}, over(results, bits[arm.word] - bits[full.word], None), "bits")
+        mine, its = (left_out(results, each) for each in (arm, full))
+        both = None if mine is None or its is None else mine - its
+        yield finding("contrast", {"what": "old_recall", "at": END, **where}, over(results, old[arm] - old[full], both), "bits/fact")
+        if arm in level and full in level and (level[arm] - level[full]).notna().all():
+            difference = over(results, level[arm] - level[full], None)
+            yield finding("contrast", {"what": "old_recall", "at": EQUAL, **where}, difference, "bits/fact")
+
+
+def _paraphrases(results: pd.DataFrame) -> Iterator[Finding]:
+    """Facts said in most ways less those said in fewest, tokens held fixed: asked as trained, and asked as only lessons of all ways train."""
+    known = [arm for arm in arms(results) if arm.kind == FACTS]
+    for one in known:
+        others = [arm for arm in known if (arm.how, arm.entities) == (one.how, one.entities) and arm.paraphrases < one.paraphrases]
+        for other in others:
+            for asked, metric in (("trained", "new_bits"), ("withheld", "heldout_bits")):
+                table = ends(results, metric)
+                where = {"what": "bits_learned", "asked": asked, "between": f"{one.lesson} - {other.lesson}", "how": one.how}
+                yield finding("contrast", where, over(results, table[one.word] - table[other.word], None), "bits")
+
+
+def _retrieval(results: pd.DataFrame) -> Iterator[Finding]:
+    """What an arm learned of the largest world of new facts less what the base reads of them behind their statements."""
+    read, bits = untouched(results, "retrieved_bits"), ends(results, "new_bits")
+    facts = [arm for arm in arms(results) if arm.kind == FACTS]
+    if read.empty or not facts:
+        return
+    most = max(arm.entities for arm in facts)
+    for arm in (arm for arm in facts if arm.entities == most):
+        values = bits[arm.word]
+        where = {"what": "bits_learned", "between": f"{arm.lesson} - retrieval", "how": arm.how}
+        yield finding("contrast", where, over(results, values - read.loc[values.index], None), "bits")
+
+
+def _entities(results: pd.DataFrame) -> Iterator[Finding]:
+    """How many times the steps many entities take that few do, to nearly all of what is learned of either; a geometric mean."""
+    for kind, metric, name in ((STYLE, "style_score", "steps_to_style"), (FACTS, "new_bits", "steps_to_facts")):
+        table = ways(results, metric)
+        own = [arm for arm in arms(results) if arm.kind == kind and arm.word in table]
+        for most in own:
+            alike = [arm for arm in own if arm.how == most.how and arm.paraphrases == most.paraphrases and arm.entities < most.entities]
+            for other in alike:
+                steps = [steps_to(table[arm.word]) for arm in (most, other)]
+                logs = np.log(steps[0]) - np.log(steps[1])
+                where = {"what": name, "between": f"{most.lesson} / {other.lesson}", "how": most.how}
+                yield finding(
+                    "contrast", where, contrast(logs.to_numpy(float), bases(results).loc[logs.index].to_numpy(), factor=True), "1"
+                )
