@@ -37,7 +37,7 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milest
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns bits learned, styles learned and how fast, old facts lost, what retrieval reads and when it pays; and what tells them apart."""
+    """Returns bits learned, styles learned and how fast, old facts lost, what retrieval reads and when it pays; and contrasts."""
     return readings.findings(results)
 
 

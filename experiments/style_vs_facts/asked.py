@@ -1,7 +1,7 @@
-"""What weights are asked: new facts as they were taught and as they were not, known facts, a style, general text; and facts in a context."""
+"""What weights are asked: new facts as they were taught and as they were not, known facts, a style, text; and facts in a context."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np

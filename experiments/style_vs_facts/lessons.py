@@ -1,4 +1,4 @@
-"""What an arm is taught: a style, new facts, both, other values of known facts, or what the base knows. A new one is one function, one name."""
+"""What an arm is taught: a style, new facts, both, other values of known facts, or what is known. A new one is one function and one name."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

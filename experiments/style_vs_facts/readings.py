@@ -15,6 +15,7 @@ from research.findings import Estimate, Finding, finding
 
 RISING = 0.05  # growth over the last readings from which on an adapter is not called saturated
 FULL_UP = 0.95  # of all bits there are, from which on nothing is left to be learned
+NEAR = "the first step at nine tenths of the end, linear between readings"
 PER = {"total": "bits", "step": "bits/step", "parameter": "bits/parameter", "flop": "bits/FLOP"}
 
 
@@ -98,7 +99,12 @@ def _steps(results: pd.DataFrame) -> Iterator[Finding]:
     for name, metric, kind in (("steps_to_style", "style_score", "style"), ("steps_to_facts", "new_bits", FACTS)):
         table = ways(results, metric)
         for arm in (arm for arm in arms(results) if arm.kind == kind and arm.word in table):
-            yield finding(name, arm.where, _over(steps_to(table[arm.word]), own), "steps")
+            steps = steps_to(table[arm.word])
+            if lost := int(steps.isna().sum()):
+                estimate = Estimate(None, None, None, len(steps), NEAR, f"ends no higher than it began in {lost} of {len(steps)} runs")
+            else:
+                estimate = _over(steps, own)
+            yield finding(name, arm.where, estimate, "steps")
 
 
 def _text(results: pd.DataFrame) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ def _hows(results: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _paraphrases(results: pd.DataFrame) -> Iterator[Finding]:
-    """Facts said in most ways less those said in fewest, tokens held fixed: asked as trained, and asked as only lessons of all ways train."""
+    """Facts said in more ways less those said in fewer, tokens held fixed: asked as both train, and asked as neither does."""
     known = [arm for arm in arms(results) if arm.kind == FACTS]
     for one in known:
         others = [arm for arm in known if (arm.how, arm.entities) == (one.how, one.entities) and arm.paraphrases < one.paraphrases]

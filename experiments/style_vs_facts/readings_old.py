@@ -42,7 +42,7 @@ def changes(results: pd.DataFrame, metric: str = "old_bits") -> dict[Taught, pd.
 
 
 def equal(results: pd.DataFrame) -> dict[Taught, pd.Series]:
-    """Returns by arm that is taught facts the change where it first has half of the bits that full training ends with on the same lesson."""
+    """Returns by arm that is taught facts the change where it first has half of the bits that full training ends with on its lesson."""
     bits, old, before = ways(results, "new_bits"), ways(results, "old_bits"), untouched(results, "old_bits")
     found = {}
     for arm in arms(results):
