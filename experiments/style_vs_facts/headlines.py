@@ -20,9 +20,9 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
         table.append(("nothing", "retrieval", shown(read), *[ABSENT] * (len(COLUMNS) - 4), "0"))
     caption = (
         f"What is learned and what is lost: {held(lost)}, of old facts over entities, too. Bits of new facts: 16 an entity are there, "
-        "asked in a paraphrase that was trained; asked anew: in one that only lessons of all paraphrases train. Style: the probability that a "
-        "sentence on others is written in it. Steps: to 90 % of what is learned at the end. Old facts: the change of what is known of "
-        "entities that nobody was taught, asked plain; less control: beside a run on facts that are known already, where there is one. "
+        "asked in a paraphrase that was trained; asked anew: in one that only lessons of all paraphrases train. Style: the probability "
+        "that a sentence on others is written in it. Steps: to 90 % of what is learned at the end. Old facts: the change of what is known "
+        "of entities that nobody was taught, asked plain; less control: beside a run on facts that are known already, where there is one. "
         "Retrieval: the untouched base, with the fact before the question in another paraphrase."
     )
     return (Table(COLUMNS, tuple(table), caption),)

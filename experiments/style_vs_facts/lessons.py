@@ -1,4 +1,4 @@
-"""What an arm is taught: a style, new facts, both, other values of known facts, or what is known. A new one is one function and one name."""
+"""What an arm is taught: a style, new facts, both, other values of known facts, or what is known. A new one: one function, one name."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

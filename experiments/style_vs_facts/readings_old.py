@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from experiments.style_vs_facts.ways import FULL, MIXED, STYLE, Taught, arms, at_bits, bases, ends, groups, untouched, ways
-from research.analysis.contrasts import contrast, without_each
+from experiments.style_vs_facts.ways import FULL, MIXED, STYLE, Read, Taught, at_bits
+from research.analysis.contrasts import without_each
 from research.findings import Estimate, Finding, finding
 
 HALF = 0.5  # of the bits that full training ends with, where ways of training are compared
@@ -14,38 +14,38 @@ END, EQUAL = "end", "equal bits"
 PLAIN, STYLED = "plain", "in the style"
 
 
-def old_recall(results: pd.DataFrame) -> Iterator[Finding]:
+def old_recall(read: Read) -> Iterator[Finding]:
     """Yields the change of what is known of old facts, with an interval over bases and entities; at equal bits over bases alone.
 
     Of those taught a style, also where they are asked in it: as a base knows them plain, so that a change of form is told from a loss.
     """
-    for arm, change in changes(results).items():
+    for arm, change in changes(read).items():
         where = {**arm.where, "at": END, "asked": PLAIN}
-        yield finding("old_recall", where, over(results, change, left_out(results, arm)), "bits/fact")
-    for arm, change in changes(results, "styled_bits").items():
+        yield finding("old_recall", where, read.over(change, left_out(read, arm)), "bits/fact")
+    for arm, change in changes(read, "styled_bits").items():
         if arm.kind in (STYLE, MIXED):
-            yield finding("old_recall", {**arm.where, "at": END, "asked": STYLED}, over(results, change, None), "bits/fact")
-    for arm, change in equal(results).items():
+            yield finding("old_recall", {**arm.where, "at": END, "asked": STYLED}, read.over(change), "bits/fact")
+    for arm, change in equal(read).items():
         if lost := int(change.isna().sum()):
             estimate = Estimate(
                 None, None, None, len(change), "linear between readings", f"does not learn so much in {lost} of {len(change)}"
             )
         else:
-            estimate = over(results, change, None)
+            estimate = read.over(change)
         yield finding("old_recall", {**arm.where, "at": EQUAL, "asked": PLAIN}, estimate, "bits/fact")
 
 
-def changes(results: pd.DataFrame, metric: str = "old_bits") -> dict[Taught, pd.Series]:
+def changes(read: Read, metric: str = "old_bits") -> dict[Taught, pd.Series]:
     """Returns by arm and seed what a metric of old facts reads at the end, less what the bases know of them, asked plain."""
-    before, after = untouched(results, "old_bits"), ends(results, metric)
-    return {arm: after[arm.word] - before.loc[after[arm.word].index] for arm in arms(results) if arm.word in after}
+    before, after = read.untouched("old_bits"), read.ends(metric)
+    return {arm: after[arm.word] - before.loc[after[arm.word].index] for arm in read.arms if arm.word in after}
 
 
-def equal(results: pd.DataFrame) -> dict[Taught, pd.Series]:
+def equal(read: Read) -> dict[Taught, pd.Series]:
     """Returns by arm that is taught facts the change where it first has half of the bits that full training ends with on its lesson."""
-    bits, old, before = ways(results, "new_bits"), ways(results, "old_bits"), untouched(results, "old_bits")
+    bits, old, before = read.ways("new_bits"), read.ways("old_bits"), read.untouched("old_bits")
     found = {}
-    for arm in arms(results):
+    for arm in read.arms:
         full = bits.get(f"{arm.lesson}/{FULL}")
         if arm.learns and full is not None:
             levels = {seed: HALF * value for seed, value in full.iloc[:, -1].items() if value > 0}
@@ -53,15 +53,10 @@ def equal(results: pd.DataFrame) -> dict[Taught, pd.Series]:
     return found
 
 
-def left_out(results: pd.DataFrame, arm: Taught) -> np.ndarray | None:
+def left_out(read: Read, arm: Taught) -> np.ndarray | None:
     """Returns the mean change over seeds with one group of entities left out each, None where a run diverged or no groups were read."""
-    table = groups(results).get(arm.word)
+    table = read.groups.get(arm.word)
     if table is None or table.isna().to_numpy().any() or table.shape[1] < 2:
         return None
     kept: np.ndarray = without_each(table.to_numpy(float).mean(axis=0), np.ones(table.shape[1]))
     return kept
-
-
-def over(results: pd.DataFrame, values: pd.Series, replicates: np.ndarray | None) -> Estimate:
-    """Returns the mean over seeds with its interval over bases and, where there are replicates, groups of entities."""
-    return contrast(values.to_numpy(float), bases(results).loc[values.index].to_numpy(), replicates)

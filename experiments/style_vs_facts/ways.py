@@ -1,13 +1,17 @@
 """The way of each arm from step to step: bits of new facts, its style, what is left of known facts; from the records alone."""
 
+import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from research.analysis.contrasts import contrast
 from research.analysis.pareto import at_level
 from research.analysis.tables import rows
+from research.findings import Estimate
 
 STYLE, FACTS, MIXED, CONFLICT, KNOWN = "style", "facts", "mixed", "conflict", "known"
 FULL = "full"
@@ -36,47 +40,66 @@ class Taught(NamedTuple):
         return self.kind in (FACTS, MIXED, CONFLICT)
 
 
-def arms(results: pd.DataFrame) -> list[Taught]:
-    """Returns the arms that were read, in the order of their records."""
-    own = rows(results, phase="recall")
-    own = own.drop_duplicates("arm") if len(own) else own
-    return [Taught(str(x.arm), str(x.lesson), str(x.kind), int(x.entities), int(x.paraphrases), str(x.how)) for x in own.itertuples()]
+@dataclasses.dataclass(frozen=True, eq=False)
+class Read:
+    """The records of a run, by arm, seed and step; what was asked for once is kept."""
 
+    results: pd.DataFrame
 
-def ways(results: pd.DataFrame, metric: str) -> dict[str, pd.DataFrame]:
-    """Returns by arm what a metric read, a row for each seed and a column for each step, null where a run diverged."""
-    own = rows(results, phase="recall", metric=metric)
-    found = {}
-    for arm, some in own.groupby("arm", sort=False) if len(own) else ():
-        found[str(arm)] = some.pivot_table(index="seed", columns="step", values="value", dropna=False).sort_index(axis=1)
-    return found
+    @functools.cached_property
+    def arms(self) -> list[Taught]:
+        """Returns the arms that were read, in the order of their records."""
+        own = rows(self.results, phase="recall")
+        own = own.drop_duplicates("arm") if len(own) else own
+        return [Taught(str(x.arm), str(x.lesson), str(x.kind), int(x.entities), int(x.paraphrases), str(x.how)) for x in own.itertuples()]
 
+    @functools.cached_property
+    def bases(self) -> pd.Series:
+        """Returns the base of each seed."""
+        own = rows(self.results, phase="recall")
+        return own.groupby("seed")["base"].first() if len(own) else pd.Series(dtype=float)
 
-def ends(results: pd.DataFrame, metric: str) -> dict[str, pd.Series]:
-    """Returns by arm what a metric read at the last step, by seed."""
-    return {arm: way.iloc[:, -1] for arm, way in ways(results, metric).items()}
+    @functools.cached_property
+    def groups(self) -> dict[str, pd.DataFrame]:
+        """Returns by arm the change of what is left of known facts at the end, a row for each seed, a column for each group of entities."""
+        start, own = (rows(self.results, phase=phase, metric=GROUP) for phase in ("reference", "recall"))
+        if start.empty or own.empty:
+            return {}
+        before = start.pivot_table(index="seed", columns="document", values="value")
+        tables = {
+            str(arm): some.pivot_table(index="seed", columns="document", values="value") for arm, some in own.groupby("arm", sort=False)
+        }
+        return {arm: table - before.loc[table.index] for arm, table in tables.items()}
 
+    @functools.cached_property
+    def _tables(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """By metric and arm what was read, a row for each seed and a column for each step."""
+        own = rows(self.results, phase="recall")
+        if own.empty:
+            return {}
+        whole = own[own["metric"] != GROUP].set_index(["metric", "arm", "seed", "step"])["value"].unstack("step").sort_index(axis=1)
+        return {(str(key[0]), str(key[1])): some.droplevel([0, 1]) for key, some in whole.groupby(level=[0, 1], sort=False)}
 
-def untouched(results: pd.DataFrame, metric: str) -> pd.Series:
-    """Returns what a metric read of the bases before any training, by seed."""
-    return rows(results, phase="reference", metric=metric).set_index("seed")["value"]
+    def ways(self, metric: str) -> dict[str, pd.DataFrame]:
+        """Returns by arm what a metric read, a row for each seed and a column for each step, null where a run diverged."""
+        return {arm.word: self._tables[metric, arm.word] for arm in self.arms if (metric, arm.word) in self._tables}
 
+    def ends(self, metric: str) -> dict[str, pd.Series]:
+        """Returns by arm what a metric read at the last step, by seed."""
+        return {arm: way.iloc[:, -1] for arm, way in self.ways(metric).items()}
 
-def bases(results: pd.DataFrame) -> pd.Series:
-    """Returns the base of each seed."""
-    own = rows(results, phase="recall")
-    return own.groupby("seed")["base"].first() if len(own) else pd.Series(dtype=float)
+    def untouched(self, metric: str) -> pd.Series:
+        """Returns what a metric read of the bases before any training, by seed."""
+        return rows(self.results, phase="reference", metric=metric).set_index("seed")["value"]
 
+    def price(self, metric: str, how: str | None = None) -> float:
+        """Returns a price, of a way of training where one is named; nan where none was counted."""
+        own = rows(self.results, phase="cost", metric=metric, **({} if how is None else {"how": how}))
+        return float(own["value"].iloc[0]) if len(own) else float("nan")
 
-def groups(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Returns by arm the change of what is left of known facts at the end, a row for each seed, a column for each group of entities."""
-    start = rows(results, phase="reference", metric=GROUP)
-    own = rows(results, phase="recall", metric=GROUP)
-    if start.empty or own.empty:
-        return {}
-    before = start.pivot_table(index="seed", columns="document", values="value")
-    tables = {str(arm): some.pivot_table(index="seed", columns="document", values="value") for arm, some in own.groupby("arm", sort=False)}
-    return {arm: table - before.loc[table.index] for arm, table in tables.items()}
+    def over(self, values: pd.Series, replicates: np.ndarray | None = None) -> Estimate:
+        """Returns the mean over seeds with its interval over bases and, where there are replicates, groups of entities."""
+        return contrast(values.to_numpy(float), self.bases.loc[values.index].to_numpy(), replicates)
 
 
 def steps_to(way: pd.DataFrame, start: float = 0.0) -> pd.Series:
