@@ -1,9 +1,8 @@
 """What weights are asked: new facts as they were taught and as they were not, known facts, a style, text; and facts in a context."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.style_vs_facts.lessons import Lesson
@@ -16,25 +15,25 @@ TWO = 2 * LENGTH  # bytes of a row that holds a fact and a question behind it
 
 
 class Asked(NamedTuple):
-    """Queries of facts by name, of a style (None: of none), rows of general text; and how many of each set are no repetitions."""
+    """Queries of facts, of a style (None: of none), rows of general text; and where the facts of each name lie among all."""
 
-    facts: Mapping[str, Queries]
+    facts: Queries
     style: StyleQueries | None
     text: np.ndarray
-    counts: Mapping[str, int]
+    parts: Mapping[str, slice]
 
 
 def of_lesson(material: Material, lesson: Lesson, style: str | None, text: np.ndarray) -> Asked:
-    """Returns what a cell is asked, in sets of one size for all cells.
+    """Returns what a cell is asked, as many facts as all cells, so that one program reads them.
 
     New facts in the first paraphrase, which every lesson trains, and in the last one, which those of all paraphrases alone do. Who is
     taught none is asked those of its seed all the same. Known facts, plain and in the style, are those of entities that nobody is taught.
     """
-    room = len(said(material.new, (0,)))
-    new = {name: material.learned(lesson, material.order[place]) for name, place in ((NEW, 0), (HELD_OUT, -1))}
-    sets = {name: own or said(material.new, (material.order[-1 if name == HELD_OUT else 0],)) for name, own in new.items()}
-    facts = {name: filled(queries(own, LENGTH), max(room, len(own))) for name, own in sets.items()}
-    return _with_known(material, facts, {name: len(own) for name, own in sets.items()}, style, text)
+    room = max(len(said(world, (0,))) for world in (material.new, material.taught))
+    own = {name: material.learned(lesson, material.order[place]) for name, place in ((NEW, 0), (HELD_OUT, -1))}
+    untaught = {NEW: said(material.new, material.order[:1]), HELD_OUT: said(material.new, material.order[-1:])}
+    asked = {name: some or untaught[name] for name, some in own.items()}
+    return _with_known(material, {name: (some, None) for name, some in asked.items()}, style, text, room)
 
 
 def of_base(material: Material, style: str | None, text: np.ndarray) -> Asked:
@@ -44,26 +43,31 @@ def of_base(material: Material, style: str | None, text: np.ndarray) -> Asked:
     """
     asked, told = (said(material.new, (material.order[place],)) for place in (0, -1))
     stray = [*told[len(ATTRIBUTES) :], *told[: len(ATTRIBUTES)]]
-    contexts: dict[str, list[Sentence] | None] = {NEW: None, RETRIEVED: told, STRAY: stray}
-    facts = {
-        name: queries(asked, LENGTH if own is None else TWO, None if own is None else [each.text for each in own])
-        for name, own in contexts.items()
-    }
-    return _with_known(material, facts, dict.fromkeys(facts, len(asked)), style, text)
+    return _with_known(material, {NEW: (asked, None), RETRIEVED: (asked, told), STRAY: (asked, stray)}, style, text, 0)
 
 
-def filled(own: Queries, size: int) -> Queries:
-    """Returns queries repeated until there are `size` of them: sets of one size are read by one program."""
-    repeated: Queries = jax.tree.map(lambda leaf: np.resize(leaf, (size, *leaf.shape[1:])), own)
-    return repeated
+def _with_known(
+    material: Material,
+    sets: Mapping[str, tuple[Sequence[Sentence], Sequence[Sentence] | None]],
+    style: str | None,
+    text: np.ndarray,
+    room: int,
+) -> Asked:
+    """Sentences, each behind one of a context where there are such, with known facts; a set of less than `room` is said again."""
+    every = {**sets, OLD: (said(material.asked, material.order[:1]), None)}
+    if style is not None:
+        every[STYLED] = said(material.asked, material.order[:1], style), None
+    sentences, contexts, parts = list[Sentence](), list[bytes](), dict[str, slice]()
+    for name, (some, told) in every.items():
+        parts[name] = slice(len(sentences), len(sentences) + len(some))
+        again = [place % len(some) for place in range(max(room, len(some)))]
+        sentences += [some[place] for place in again]
+        contexts += [b"" if told is None else told[place].text + b" " for place in again]
+    behind = any(contexts)
+    facts = queries([_behind(*pair) for pair in zip(contexts, sentences, strict=True)], TWO if behind else LENGTH)
+    written = every[STYLED][0][:: len(ATTRIBUTES) + 1] if style is not None else ()  # each attribute in turn
+    return Asked(facts, style_queries(written, STYLES[style], LENGTH) if style is not None else None, text, parts)
 
 
-def _with_known(material: Material, facts: dict[str, Queries], counts: dict[str, int], style: str | None, text: np.ndarray) -> Asked:
-    known = said(material.asked, (material.order[0],))
-    facts, counts = {**facts, OLD: queries(known, LENGTH)}, {**counts, OLD: len(known)}
-    if style is None:
-        return Asked(facts, None, text, counts)
-    styled = said(material.asked, (material.order[0],), style)
-    own = styled[:: len(ATTRIBUTES) + 1]  # each attribute in turn: what a style costs hardly hangs on the fact
-    facts[STYLED] = queries(styled, LENGTH)
-    return Asked(facts, style_queries(own, STYLES[style], LENGTH), text, {**counts, STYLED: len(styled), "style": len(own)})
+def _behind(context: bytes, sentence: Sentence) -> Sentence:
+    return sentence._replace(prompt=context + sentence.prompt)

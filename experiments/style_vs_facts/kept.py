@@ -26,7 +26,7 @@ from research.runtime.provenance import timed
 from research.training.spread import spread
 
 GROUPS = 16  # of the known entities that are asked: an interval holds what differs between them
-STYLE, SOURCE = "style", "source"
+FACTS, STYLE, SOURCE = "facts", "style", "source"
 Compare = Callable[..., dict[str, Any]]
 
 
@@ -44,7 +44,7 @@ def read(runner: Runner, study: Study, asked: Callable[[Lesson, int], Asked], ce
             yield [
                 {**start, "step": step, **row}
                 for step, found in zip(runner.setting.kept_at, _each(compare, points, what), strict=True)
-                for row in rows_of(found, what.counts, step == last)
+                for row in rows_of(found, what.parts, step == last)
             ]
             bar.advance(1)
 
@@ -56,7 +56,7 @@ def untouched(runner: Runner, study: Study, asked: Mapping[int, Asked], where: M
         for seed, what in asked.items():
             coordinates = {key: value for key, value in where[seed].items() if key != "place"}
             (found,) = _each(compare, [runner.setting.bases.params(where[seed]["place"])], what)
-            rows += [{**coordinates, **row} for row in rows_of(found, what.counts, True)]
+            rows += [{**coordinates, **row} for row in rows_of(found, what.parts, True)]
     return rows
 
 
@@ -68,7 +68,7 @@ def weights(runner: Runner, cell: Cell, step: int) -> Any:
 
 
 def reader(model: Model, study: Study) -> Compare:
-    """Returns (weights, facts, style, text) -> what each query reads, by name; traced."""
+    """Returns (weights, facts, style, text) -> what is read of facts, of the style and of the text; traced."""
 
     def loss(params: Any, text: Array) -> Array:
         def one(row: Array) -> Array:
@@ -77,11 +77,9 @@ def reader(model: Model, study: Study) -> Compare:
 
         return jax.lax.map(one, text, batch_size=study.evaluation[1]).sum(axis=0)
 
-    def of(params: Any, facts: Mapping[str, Queries], written: StyleQueries | None, text: Array) -> dict[str, Any]:
-        found: dict[str, Any] = {name: recall(model, params, own) for name, own in facts.items()}
-        if written is not None:
-            found[STYLE] = style(model, params, written)
-        return {**found, SOURCE: loss(params, text)}
+    def of(params: Any, facts: Queries, written: StyleQueries | None, text: Array) -> dict[str, Any]:
+        found: dict[str, Any] = {} if written is None else {STYLE: style(model, params, written)}
+        return {**found, FACTS: recall(model, params, facts), SOURCE: loss(params, text)}
 
     return of
 
@@ -93,25 +91,22 @@ def _each(compare: Compare, points: Sequence[Any], asked: Asked) -> Iterator[Map
         yield jax.tree.map(lambda leaf, at=place: leaf[at], found)
 
 
-def rows_of(found: Mapping[str, Any], counts: Mapping[str, int], by_group: bool) -> Iterator[dict[str, Any]]:
+def rows_of(found: Mapping[str, Any], parts: Mapping[str, slice], by_group: bool) -> Iterator[dict[str, Any]]:
     """Yields the metrics of some weights: of new facts the sum of their bits, of known ones the mean, and that by groups of entities."""
-    for name, values in found.items():
-        if name == SOURCE:
-            yield _row("source_loss", values[0] / values[1] * BITS, "bits/byte")
-            continue
-        own = {metric: np.asarray(each[: counts[name]], float) for metric, each in values.items()}
-        if name == STYLE:
-            yield _row("style_score", own["score"].mean(), "1")
-            yield _row("style_bits", own["bits"].mean(), "bits")
-            continue
+    for name, part in parts.items():
+        own = {metric: np.asarray(each[part], float) for metric, each in found[FACTS].items()}
         a_fact = name in (OLD, STYLED)
         yield _row(f"{name}_bits", own["bits"].mean() if a_fact else own["bits"].sum(), "bits/fact" if a_fact else "bits")
         yield _row(f"{name}_correct", own["correct"].mean(), "1")
         yield _row(f"{name}_mass", own["mass"].mean(), "1")
         for group, bits in enumerate(np.array_split(own["bits"], GROUPS) if by_group and name == OLD else ()):
             yield {**_row("old_group_bits", bits.mean(), "bits/fact"), "document": group}
+    if STYLE in found:
+        yield _row("style_score", np.mean(found[STYLE]["score"]), "1")
+        yield _row("style_bits", np.mean(found[STYLE]["bits"]), "bits")
+    yield _row("source_loss", found[SOURCE][0] / found[SOURCE][1] * BITS, "bits/byte")
 
 
-def _row(metric: str, value: float, unit: str) -> dict[str, Any]:
+def _row(metric: str, value: Any, unit: str) -> dict[str, Any]:
     row = {"metric": metric, "value": rounded(float(value)), "unit": unit}
     return row if np.isfinite(value) else {**row, "value": None, "note": "diverged"}
