@@ -1,7 +1,25 @@
 """Is a style learned cheaply and are facts learned dearly, what do new facts cost old ones, and when is retrieval the right tool?
 
-python launch.py --config=configs/style_vs_facts.py              about 8 minutes on 2 CPU cores
-python launch.py --config=configs/style_vs_facts.py:smoke        a minute, to see that everything works
+    python launch.py --config=configs/style_vs_facts.py              about 8 minutes on 2 CPU cores
+    python launch.py --config=configs/style_vs_facts.py:smoke        a minute, to see that everything works
+
+A decoder is pretrained on sentences about a made-up world, whose facts have exactly known bits: each entity has four attributes, each one
+of 16 equally likely values, 16 bits in all. It is then taught by each of `arms`, LESSON/HOW, in equally many sentences:
+
+    style:STYLE:N      facts of N known entities in a new style (capitals, tagged)
+    facts:N:P          facts of N new entities, in P of the 5 paraphrases; of 4 and fewer, the last one is withheld
+    mixed:STYLE:N      both
+    conflict:N         other values of N known entities
+    known:N            what N known entities are like, plain: the control, for it teaches nothing
+    .../full           all weights move;  .../lora@RANK  an adapter of all matrices;  .../one@RANK  one of a single matrix
+
+Learning rates are chosen for each HOW, apart for styles (the loss on styled sentences of others) and facts (the loss on the values that are
+taught). What the weights recall is read along the way: bits of the new facts, as they were taught and in the paraphrase that was withheld;
+what is left of facts of known entities that nobody was taught; the style, on sentences about those; general text. Nothing is trained for
+retrieval: the base is asked with the fact before the question, in another paraphrase.
+
+Keys to change: arms, seeds (bases, worlds of new facts), steps, batch_size, kept_at (when weights are read), learning_rates.*, adapter.*,
+model.*, pretraining.*
 """
 
 from ml_collections import ConfigDict
@@ -49,7 +67,10 @@ CHANGES: dict[str, dict[str, object]] = {
         "model": {"d_model": 32, "n_layers": 2, "d_mlp": 64},
         "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
         "pretraining": {"steps": 200, "batch_size": 16, "bases": 2},
-        "arms": ("style:capitals:8/full", "facts:8:4/full"),
+        "arms": (
+            *("style:capitals:8/full", "style:capitals:2/full", "facts:8:4/full", "facts:8:1/full", "facts:8:4/lora@2"),
+            *("facts:8:4/one@1", "mixed:capitals:8/full", "conflict:8/full", "known:8/full"),
+        ),
         "seeds": 2,
         "steps": 40,
         "batch_size": 16,
