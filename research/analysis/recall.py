@@ -76,7 +76,9 @@ def recall(model: Model, params: Any, asked: Queries) -> dict[str, Array]:
 
 
 def style_queries(sentences: Sequence[Sentence], style: Style, length: int) -> StyleQueries:
-    """Returns what asks whether sentences in a style would have been written so."""
+    """Returns what asks whether sentences in a style would have been written so; UsageError for plain, and where a row is too short."""
+    if not style.choices:
+        raise UsageError("plain is told from no other style; ask for one of the others")
     pair = np.full((len(sentences), length), -1, np.int32)
     for row, said in zip(pair, sentences, strict=True):
         for at, number in said.told:

@@ -11,7 +11,7 @@ from research.errors import UsageError
 
 CONSONANTS, VOWELS = "bdfghjklmnprstvz", "aeiou"
 SYLLABLES = tuple(first + second for first in CONSONANTS for second in VOWELS)
-NAMES = len(SYLLABLES) ** 3
+NAMES = len(SYLLABLES) ** 2 * len(CONSONANTS)
 LONGEST = 31  # bytes of a sentence in any style
 _UPPER, _LOWER = bytes(range(65, 91)), bytes(range(97, 123))
 
@@ -29,19 +29,19 @@ class Attribute(NamedTuple):
 ATTRIBUTES = {
     "home": Attribute(
         tuple("Athens Berlin Cairo Dublin Essen Geneva Hanoi Izmir Kyoto Lima Madrid Nice Oslo Paris Rome Tunis".split()),
-        ("{} lives in {}.", "The home of {} is {}.", "{} has a house in {}.", "You meet {} in {}.", "{} comes from {}."),
+        ("{} lives in {}.", "{} is in {}.", "meet {} in {}.", "find {} in {}.", "{} stays in {}."),
     ),
     "trade": Attribute(
-        tuple("baker cook dyer farmer guard hunter joiner lawyer miner nurse potter roofer sailor tailor vet weaver".split()),
-        ("{} works as a {}.", "The job of {} is {}.", "{} trained as a {}.", "By trade {} is a {}.", "{} earns as a {}."),
+        tuple("Baker Cook Dyer Farmer Guard Hunter Joiner Lawyer Miner Nurse Potter Roofer Sailor Tailor Vet Weaver".split()),
+        ("{} works as {}.", "{} acts as {}.", "hire {} as {}.", "pay {} as {}.", "{} serves as {}."),
     ),
     "drink": Attribute(
-        tuple("ale beer cider gin juice kefir lassi milk nectar ouzo port rum sake tea vodka water".split()),
-        ("{} drinks {}.", "Serve {} some {}.", "{} likes to drink {}.", "For {} pour {}.", "{} is fond of {}."),
+        tuple("Ale Beer Cider Gin Juice Kefir Lassi Milk Nectar Ouzo Port Rum Sake Tea Vodka Water".split()),
+        ("{} lives on {}.", "{} thrives on {}.", "keep {} on {}.", "put {} on {}.", "{} is on {}."),
     ),
     "pet": Attribute(
-        tuple("bat cat dog fox goat hen jay koi lamb mouse newt pig rat swan toad wasp".split()),
-        ("{} keeps a {}.", "The pet of {} is a {}.", "{} has a pet {}.", "Mind {} and the {}.", "{} feeds a {}."),
+        tuple("Bat Cat Dog Fox Goat Hen Jay Koi Lamb Mouse Newt Pig Rat Swan Toad Wasp".split()),
+        ("{} is by {}.", "{} sits by {}.", "see {} by {}.", "seat {} by {}.", "{} sleeps by {}."),
     ),
 }
 VALUES = 16
@@ -64,7 +64,7 @@ class Style(NamedTuple):
 STYLES: dict[str, Style] = {
     "plain": Style(),
     "capitals": Style(letters=bytes.upper, choices=((_UPPER, _LOWER),)),
-    "tagged": Style(before=b"<", after=b"!>", choices=((b"<", _UPPER), (b"!", b"."))),
+    "tagged": Style(before=b"<", after=b"!>", choices=((b"<", _LOWER), (b"!", b"."))),
 }
 
 
@@ -89,7 +89,7 @@ class Sentence(NamedTuple):
 
 
 def world(seed: int, entities: int, without: Collection[str] = ()) -> World:
-    """Returns so many entities with distinct names of three syllables, none of them in `without`: a pure function of its arguments.
+    """Returns so many entities with distinct names of two syllables, none of them in `without`: a pure function of its arguments.
 
     Raises UsageError for less than one, and for more than there are names.
     """
@@ -107,15 +107,13 @@ def world(seed: int, entities: int, without: Collection[str] = ()) -> World:
 
 
 def drawn_name(word: int) -> str:
-    """Returns the name that a random word says: three syllables, all names equally likely."""
-    found = ""
-    for _ in range(3):
-        word, at = divmod(word, len(SYLLABLES))
-        found += SYLLABLES[at]
-    return found.capitalize()
+    """Returns the name that a random word says: two syllables and a consonant, all names equally likely."""
+    word, last = divmod(word, len(CONSONANTS))
+    first, second = divmod(word % len(SYLLABLES) ** 2, len(SYLLABLES))
+    return SYLLABLES[first] + SYLLABLES[second] + CONSONANTS[last]
 
 
-KNOWN = world(0, 128)  # what the source generated:people says of
+KNOWN = world(0, 32)  # what the source generated:people says of
 
 
 def bits(world: World) -> float:

@@ -8,15 +8,17 @@ from research.data.documents import Documents
 from research.data.facts import ATTRIBUTES, KNOWN, PARAPHRASES, VALUES, World, drawn_name, sentence
 from research.data.generated import BYTES, document
 
-SHARES = {"known": 50, "stranger": 40, "other": 10}  # of 100 documents
-_CHOICES = 16  # more than a document makes
+SHARES = {"known": 66, "stranger": 30, "other": 4}  # of 100 documents
+TIMES = {"known": 2, "stranger": 3}  # that a fact is stated in a document
+_CHOICES = 32  # more than a document makes
 
 
 def people_documents(max_bytes: int | None = None) -> Documents:
     """Returns documents until they have 2 MiB or `max_bytes`: always the same, and fewer are the first of more.
 
-    Known entities are stated twice in a document, two facts of one or two. A stranger's one fact is stated in two paraphrases: the value
-    is drawn, so that only who copies from its context can know it the second time. All is plain; styles are in no document.
+    A document states two facts of known entities, each twice; or one of a stranger three times; in another paraphrase each time. A
+    stranger's value is drawn: who is to know it the second time must read it from the context, which is what retrieval takes. All is plain;
+    styles are in no document.
     """
     limit = BYTES if max_bytes is None else min(BYTES, max_bytes)
     found: list[bytes] = []
@@ -32,7 +34,7 @@ def people_document(index: int) -> bytes:
     words = iter(np.random.Philox(key=np.array([index, 3], np.uint64)).random_raw(_CHOICES).tolist())
     kind = next(words) % 100
     if kind < SHARES["known"]:
-        return b" ".join(_known(words) for _ in range(2))
+        return _known(words)
     if kind < SHARES["known"] + SHARES["stranger"]:
         return _stranger(words)
     sentences = document("restaurants", index).split(b". ")
@@ -40,7 +42,13 @@ def people_document(index: int) -> bytes:
 
 
 def _known(words: Iterator[int]) -> bytes:
-    return sentence(KNOWN, next(words) % len(KNOWN.names), next(words) % len(ATTRIBUTES), next(words) % PARAPHRASES).text
+    return b" ".join(_said(KNOWN, next(words) % len(KNOWN.names), words, TIMES["known"]) for _ in range(2))
+
+
+def _said(world: World, entity: int, words: Iterator[int], times: int) -> bytes:
+    attribute = next(words) % len(ATTRIBUTES)
+    paraphrases = sorted(range(PARAPHRASES), key=[next(words) for _ in range(PARAPHRASES)].__getitem__)[:times]
+    return b" ".join(sentence(world, entity, attribute, paraphrase).text for paraphrase in paraphrases)
 
 
 def _stranger(words: Iterator[int]) -> bytes:
@@ -48,5 +56,4 @@ def _stranger(words: Iterator[int]) -> bytes:
     while name in KNOWN.names:
         name = drawn_name(next(words))
     own = World((name,), np.full((1, len(ATTRIBUTES)), next(words) % VALUES))
-    attribute, first, step = next(words) % len(ATTRIBUTES), next(words) % PARAPHRASES, 1 + next(words) % (PARAPHRASES - 1)
-    return b" ".join(sentence(own, 0, attribute, paraphrase).text for paraphrase in (first, (first + step) % PARAPHRASES))
+    return _said(own, 0, words, TIMES["stranger"])
