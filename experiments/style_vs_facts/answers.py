@@ -65,10 +65,10 @@ def _contrasts(found: Sequence[Finding], what: str) -> list[Finding]:
 def _style(found: Sequence[Finding]) -> Iterator[Said]:
     """A style's steps by entities beside those of facts, and what the smallest adapters make of it."""
     for f in _contrasts(found, "steps_to_style"):
-        facts = next((g for g in _contrasts(found, "steps_to_facts") if g.where["how"] == f.where["how"] and _sizes(g) == _sizes(f)), None)
+        facts = next((g for g in _contrasts(found, "steps_to_facts") if g.where["how"] == f.where["how"] and _times(g) == _times(f)), None)
         beside = "" if facts is None else f", where facts take {shown(facts, '.2f')} times as many"
         hardly = judged(f, lambda g: FOR if (g.high or 0) < _times(g) else AGAINST if (g.low or 0) > _times(g) else OPEN)
-        hangs = f"less than {_times(f):g} would be hardly"
+        hangs = f"hardly: less than {_times(f):g}"
         yield Said(hardly, f"a style ({f.where['between']}, {f.where['how']}) takes {shown(f, '.2f')} times the steps ({hangs}){beside}")
     for f in _contrasts(found, "style_score"):
         whole = find(found, "style_score", arm=f.where["arm"], how="full")

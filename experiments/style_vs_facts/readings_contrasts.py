@@ -30,12 +30,13 @@ def _taught(read: Read) -> Iterator[Finding]:
 
 
 def _pairs(found: Iterable[Taught], kinds: Iterable[tuple[str, str]]) -> Iterator[tuple[Taught, Taught]]:
-    """Arms of two kinds, trained alike, of equally many entities; of several in paraphrases, that of most."""
+    """Arms of two kinds, trained alike, the second of as many entities as the first, or of most below; of several paraphrases, most."""
     known = list(found)
     for first, second in kinds:
         for one in (arm for arm in known if arm.kind == first and arm == _widest(known, arm)):
-            for other in (arm for arm in known if arm.kind == second and arm.how == one.how and arm.entities == one.entities):
-                yield one, other
+            others = [arm for arm in known if (arm.kind, arm.how) == (second, one.how) and arm.entities <= one.entities]
+            if others:
+                yield one, max(others, key=lambda arm: (arm.entities, arm.paraphrases))
 
 
 def _widest(known: Iterable[Taught], arm: Taught) -> Taught:

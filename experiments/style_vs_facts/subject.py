@@ -8,9 +8,9 @@ import numpy as np
 
 from experiments.style_vs_facts import asked, kept, prices
 from experiments.style_vs_facts.axes import INIT, LONGEST, StyleSweep
-from experiments.style_vs_facts.lessons import FACTS, STYLE, parse
+from experiments.style_vs_facts.lessons import FACTS, PLAIN, STYLE, parse
 from experiments.style_vs_facts.material import LENGTH, Material, first, material, said
-from experiments.style_vs_facts.value_loss import QUANTITY, value_bytes
+from experiments.style_vs_facts.value_loss import FORM, VALUE, scored_bytes
 from research.cells import initializations
 from research.cells.bases import Bases, at_once
 from research.cells.described import described
@@ -121,15 +121,14 @@ class _Whole:
         )
 
     def _measure(self, sweeps: str, half: StyleSweep) -> Measure:
-        """What rates are chosen by: the style on entities that nobody is taught, or the values of the facts that all were taught."""
+        """What rates are chosen by: the form of styled sentences on others, or the values of facts that all were taught."""
         own = self.materials[SELECTION_SEEDS]
-        if sweeps == STYLE:
-            found = rows(_texts(said(own.asked, own.order[:1], self.style or "")), LENGTH)
-            return Measure("validation_loss", in_chunks(self.study, found, self.study.vocabulary.mark), True)
         least = min(arm.lesson.entities for arm in half.chosen_by().values())
-        found = rows(_texts(said(first(own.new, least), own.order[:1])), LENGTH)
-        batches, size = (in_chunks(self.study, each, 0) for each in (found, value_bytes(found, self.study.vocabulary.mark)))
-        return Measure("validation_loss", batches, True, quantity=QUANTITY, bytes=size)
+        asked_of, style = (own.asked, self.style or "") if sweeps == STYLE else (first(own.new, least), PLAIN)
+        found = rows(_texts(said(asked_of, own.order[:1], style)), LENGTH)
+        quantity, mark = FORM if sweeps == STYLE else VALUE, self.study.vocabulary.mark
+        batches, size = (in_chunks(self.study, each, 0) for each in (found, scored_bytes(found, mark, quantity)))
+        return Measure("validation_loss", batches, True, quantity=quantity, bytes=size)
 
     def _known(self, runner: Runner, text: np.ndarray) -> Rows:
         experiment, seeds = runner.setting.experiment, range(self.sweep.seeds)
