@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.style_vs_facts.lessons import Lesson
-from experiments.style_vs_facts.material import LENGTH, Material, said
+from experiments.style_vs_facts.lessons import FACTS, Lesson
+from experiments.style_vs_facts.material import LENGTH, Material, first, said
 from research.analysis.recall import Queries, StyleQueries, queries, style_queries
 from research.data.facts import ATTRIBUTES, STYLES, Sentence
 
@@ -27,21 +27,21 @@ def of_lesson(material: Material, lesson: Lesson, style: str | None, text: np.nd
     """Returns what a cell is asked, as many facts as all cells, so that one program reads them.
 
     New facts in the first paraphrase, which every lesson trains, and in the last one, which those of all paraphrases alone do. Who is
-    taught none is asked those of its seed all the same. Known facts, plain and in the style, are those of entities that nobody is taught.
+    taught none is asked those of its seed all the same, of as many entities. Known facts, plain and in the style, are those of entities
+    that nobody is taught.
     """
     room = max(len(said(world, (0,))) for world in (material.new, material.taught))
-    own = {name: material.learned(lesson, material.order[place]) for name, place in ((NEW, 0), (HELD_OUT, -1))}
-    untaught = {NEW: said(material.new, material.order[:1]), HELD_OUT: said(material.new, material.order[-1:])}
-    asked = {name: some or untaught[name] for name, some in own.items()}
+    places, untaught = {NEW: 0, HELD_OUT: -1}, lesson._replace(kind=FACTS)
+    asked = {name: material.learned(lesson if lesson.learns else untaught, material.order[place]) for name, place in places.items()}
     return _with_known(material, {name: (some, None) for name, some in asked.items()}, style, text, room)
 
 
-def of_base(material: Material, style: str | None, text: np.ndarray) -> Asked:
+def of_base(material: Material, entities: int, style: str | None, text: np.ndarray) -> Asked:
     """Returns what a base is asked before any training: new facts alone, behind their statement in another paraphrase, behind a stray one.
 
     A stray statement is of the next entity, in which the value asked for does not stand but by chance.
     """
-    asked, told = (said(material.new, (material.order[place],)) for place in (0, -1))
+    asked, told = (said(first(material.new, entities), (material.order[place],)) for place in (0, -1))
     stray = [*told[len(ATTRIBUTES) :], *told[: len(ATTRIBUTES)]]
     return _with_known(material, {NEW: (asked, None), RETRIEVED: (asked, told), STRAY: (asked, stray)}, style, text, 0)
 

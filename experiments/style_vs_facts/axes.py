@@ -83,8 +83,13 @@ class StyleSweep(LoRARuns):
 
     @property
     def entities(self) -> int:
-        """Returns of how many new entities anybody is taught, at most."""
-        return max((arm.lesson.entities for arm in self.parsed if arm.lesson.kind in (lessons.FACTS, lessons.MIXED)), default=0)
+        """Returns of how many new entities anybody is asked, at most."""
+        return max(arm.lesson.entities for arm in self.parsed)
+
+    @property
+    def retrieved(self) -> int:
+        """Returns of how many new entities retrieval is asked: as many as any arm of facts is taught, where there is one."""
+        return max((arm.lesson.entities for arm in self.parsed if arm.lesson.kind == lessons.FACTS), default=self.entities)
 
     def half(self, sweeps: str) -> "StyleSweep | None":
         """Returns the sweep of those arms whose learning rates are chosen by one kind of lesson, None where there are none."""

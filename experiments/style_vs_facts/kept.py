@@ -49,14 +49,15 @@ def read(runner: Runner, study: Study, asked: Callable[[Lesson, int], Asked], ce
             bar.advance(1)
 
 
-def untouched(runner: Runner, study: Study, asked: Mapping[int, Asked], where: Mapping[int, Mapping[str, Any]]) -> Rows:
-    """Returns what each seed's base reads before any training; `where` are its coordinates by seed, its place among the bases first."""
+def untouched(
+    runner: Runner, study: Study, asked: Mapping[int, Asked], where: Mapping[int, Mapping[str, Any]], places: Mapping[int, int]
+) -> Rows:
+    """Returns what each seed's base, at its place among all, reads before any training; `where` are its coordinates, all by seed."""
     compare, rows = spread(reader(model_of(study), study)), []
     with timed("references", runner.workdir.timings.append):
         for seed, what in asked.items():
-            coordinates = {key: value for key, value in where[seed].items() if key != "place"}
-            (found,) = _each(compare, [runner.setting.bases.params(where[seed]["place"])], what)
-            rows += [{**coordinates, **row} for row in rows_of(found, what.parts, True)]
+            (found,) = _each(compare, [runner.setting.bases.params(places[seed])], what)
+            rows += [{**where[seed], **row} for row in rows_of(found, what.parts, True)]
     return rows
 
 

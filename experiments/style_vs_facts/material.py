@@ -45,7 +45,7 @@ def material(seed: int, entities: int) -> Material:
     """Returns the sentences of a seed with so many new entities; raises UsageError for more than there are names."""
     known = facts.KNOWN
     taught, asked = (World(known.names[part], known.values[part]) for part in (slice(TAUGHT), slice(TAUGHT, None)))
-    new = facts.world(seed + NEW, max(1, entities), without=known.names)
+    new = facts.world(seed + NEW, entities, without=known.names)
     shift = facts.world(seed + NEW, TAUGHT, without=known.names).values % (VALUES - 1) + 1  # never back to where it was
     other = World(taught.names, (taught.values + shift) % VALUES)
     return Material(taught, asked, new, other, tuple(int(place) for place in np.roll(np.arange(PARAPHRASES), seed % PARAPHRASES)))

@@ -131,21 +131,16 @@ class _Whole:
         return Measure("validation_loss", batches, True, quantity=quantity, bytes=size)
 
     def _known(self, runner: Runner, text: np.ndarray) -> Rows:
-        experiment, seeds = runner.setting.experiment, range(self.sweep.seeds)
-        results = {seed: self.materials[seed] for seed in seeds}
-        where = {}
-        for seed in seeds:
-            at = reference(experiment, "", 0.0, "", init=INIT, seed=seed, base=base_of(INIT, seed, self.sweep.bases))
-            where[seed] = {
-                **{key: value for key, value in at.items() if key not in ("metric", "value", "unit")},
-                "place": self.index[INIT, seed],
-            }
-        todo = {
-            seed: own for seed, own in results.items() if not runner.workdir.records.has(phase="reference", seed=seed, metric="old_bits")
-        }
-        questions = {seed: asked.of_base(own, self.style, text) for seed, own in todo.items()}
-        read = kept.untouched(runner, self.study, questions, where) if questions else []
-        return [*described(experiment, self.study), *prices.prices(experiment, self.sweep, self.study, list(results.values())), *read]
+        experiment, count, where = runner.setting.experiment, self.sweep.retrieved, {}
+        for seed in range(self.sweep.seeds):
+            at = {"phase": "reference", "init": INIT, "seed": seed, "base": base_of(INIT, seed, self.sweep.bases), "entities": count}
+            if not runner.workdir.records.has(**at, metric="old_bits"):
+                where[seed] = reference(experiment, "", 0.0, "", **at)
+        questions = {seed: asked.of_base(self.materials[seed], count, self.style, text) for seed in where}
+        places = {seed: self.index[INIT, seed] for seed in where}
+        read = kept.untouched(runner, self.study, questions, where, places) if where else []
+        own = [self.materials[seed] for seed in range(self.sweep.seeds)]
+        return [*described(experiment, self.study), *prices.prices(experiment, self.sweep, self.study, own), *read]
 
 
 def _spans(half: StyleSweep, materials: Mapping[int, Material]) -> tuple[dict[tuple[str, int], tuple[int, int]], np.ndarray]:

@@ -89,8 +89,10 @@ class Read:
         return {arm: way.iloc[:, -1] for arm, way in self.ways(metric).items()}
 
     def untouched(self, metric: str) -> pd.Series:
-        """Returns what a metric read of the bases before any training, by seed."""
-        return rows(self.results, phase="reference", metric=metric).set_index("seed")["value"]
+        """Returns what a metric read of the bases before any training, by seed; of several numbers of new entities, the largest."""
+        own = rows(self.results, phase="reference", metric=metric)
+        own = own.sort_values("entities", kind="stable") if "entities" in own else own
+        return own.drop_duplicates("seed", keep="last").set_index("seed")["value"].sort_index()
 
     def price(self, metric: str, how: str | None = None) -> float:
         """Returns a price, of a way of training where one is named; nan where none was counted."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import t
 
@@ -122,10 +123,26 @@ def test_contrasts_are_differences_of_what_is_planted(found: list[Finding], wher
     assert one(found, "contrast", **where).value == pytest.approx(expected)
 
 
+def test_known_facts_and_styles_of_fewer_entities_serve_where_there_are_none_of_as_many() -> None:
+    own = records()
+    words = {"known:64/full": "known:16/full", "known:64": "known:16"}
+    fewer = own.replace({"arm": words, "lesson": words}).assign(entities=own["entities"].where(own["kind"] != "known", 16))
+    found = findings(fewer)
+    assert one(found, "contrast", what="old_recall", between="facts:64:4 - known:16", how="full").value == pytest.approx(-1.0)
+    assert find(found, "contrast", what="old_recall", between="facts:4:4 - known:16") is None
+
+
 def test_only_alike_arms_are_contrasted(found: list[Finding]) -> None:
     pairs = {f.where["between"] for f in found if f.name == "contrast" and f.where["what"] == "old_recall"}
     assert not {"facts:4:4 - style:capitals:64", "facts:64:1 - known:64", "facts:64:1 - style:capitals:64"} & pairs
     assert "facts:4:4 - retrieval" not in {f.where["between"] for f in found if f.name == "contrast"}
+
+
+def test_of_bases_that_were_asked_of_more_entities_later_the_last_reading_counts() -> None:
+    own = records()
+    before = own[own["phase"] == "reference"].assign(entities=16)
+    found = findings(pd.concat([own.assign(entities=own["entities"].where(own["phase"] != "reference", 64)), before.assign(value=1.0)]))
+    assert one(found, "untouched", what="retrieved_bits").value == pytest.approx(RETRIEVED)
 
 
 def test_training_pays_from_so_many_questions_on(found: list[Finding]) -> None:

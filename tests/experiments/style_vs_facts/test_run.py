@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from experiments.style_vs_facts import lessons
 from experiments.style_vs_facts.material import LENGTH, Material, material, said
 from research import tree
 from research.adapters.merging import merge
@@ -90,7 +89,7 @@ def bits(params: Any, sentences: list[Sentence], contexts: list[bytes] | None = 
     return np.array(found)
 
 
-@pytest.mark.parametrize("arm", ["facts:4:4/full", "facts:4:4/lora@2", "style:capitals:4/full"])
+@pytest.mark.parametrize("arm", ["facts:4:4/full", "facts:4:4/lora@2", "style:capitals:4/full"])  # the last is taught no new facts
 def test_bits_are_those_of_the_weights(run: Ran, arm: str) -> None:
     end, own = run.end(arm), run.material
     for metric, paraphrase in (("new_bits", own.order[0]), ("heldout_bits", own.order[-1])):
@@ -128,15 +127,6 @@ def test_learning_rates_are_chosen_by_styles_and_by_facts_and_taken_by_others(ru
     assert rates["known:4/full"] == rates["facts:4:4/full"] and set(rates) == set(ARMS)
 
 
-def test_the_loss_by_which_rates_are_chosen_is_that_of_values(run: Ran) -> None:
-    """At the selection seed's facts in the paraphrase that is trained: bits for each byte of the value and of its end, below all bytes'."""
-    rows = [row for row in run.rows if row["phase"] == "select" and row["arm"].startswith("facts")]
-    losses, training = (
-        [row["value"] for row in rows if row["metric"] == metric and row["step"] == END] for metric in ("validation_loss", "train_loss")
-    )
-    assert len(losses) == len(training) == 6 and all(np.isfinite(losses)) and len(set(losses) & set(training)) == 0
-
-
 def test_prices_are_those_of_the_decoder(run: Ran) -> None:
     count = sum(leaf.size for leaf in jax.tree.leaves(run.base))
     prices = {(row["metric"], row.get("how")): row["value"] for row in run.rows if row["phase"] == "cost"}
@@ -144,4 +134,4 @@ def test_prices_are_those_of_the_decoder(run: Ran) -> None:
     sites = {"query": (16, 16), "key": (16, 16), "value": (16, 16), "out": (16, 16), "up": (16, 32), "down": (32, 16)}
     assert prices["trained_parameters", "lora@2"] == 2 * sum(map(sum, sites.values()))
     assert prices["training_flops", "lora@2"] < prices["training_flops", "full"]
-    assert 2 * 2 * LENGTH * count > prices["query_flops", None] > 0 and lessons.parse("facts:4:4").learns
+    assert 2 * 2 * LENGTH * count > prices["query_flops", None] > 0
