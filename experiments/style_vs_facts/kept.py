@@ -19,13 +19,13 @@ from research.cells.runner import Runner
 from research.cells.setting import Cell, kept_as
 from research.cells.study import Study, model_of
 from research.cells.subject import Rows
+from research.data.facts import ATTRIBUTES
 from research.losses import cross_entropy
 from research.models.model import Model
 from research.records import rounded
 from research.runtime.provenance import timed
 from research.training.spread import spread
 
-GROUPS = 16  # of the known entities that are asked: an interval holds what differs between them
 FACTS, STYLE, SOURCE = "facts", "style", "source"
 Compare = Callable[..., dict[str, Any]]
 
@@ -92,16 +92,16 @@ def _each(compare: Compare, points: Sequence[Any], asked: Asked) -> Iterator[Map
         yield jax.tree.map(lambda leaf, at=place: leaf[at], found)
 
 
-def rows_of(found: Mapping[str, Any], parts: Mapping[str, slice], by_group: bool) -> Iterator[dict[str, Any]]:
-    """Yields the metrics of some weights: of new facts the sum of their bits, of known ones the mean, and that by groups of entities."""
+def rows_of(found: Mapping[str, Any], parts: Mapping[str, slice], by_entity: bool) -> Iterator[dict[str, Any]]:
+    """Yields the metrics of some weights: of new facts the sum of their bits, of known ones the mean, and that of each entity."""
     for name, part in parts.items():
         own = {metric: np.asarray(each[part], float) for metric, each in found[FACTS].items()}
         a_fact = name in (OLD, STYLED)
         yield _row(f"{name}_bits", own["bits"].mean() if a_fact else own["bits"].sum(), "bits/fact" if a_fact else "bits")
         yield _row(f"{name}_correct", own["correct"].mean(), "1")
         yield _row(f"{name}_mass", own["mass"].mean(), "1")
-        for group, bits in enumerate(np.array_split(own["bits"], GROUPS) if by_group and name == OLD else ()):
-            yield {**_row("old_group_bits", bits.mean(), "bits/fact"), "document": group}
+        for entity, bits in enumerate(own["bits"].reshape(-1, len(ATTRIBUTES)) if by_entity and name == OLD else ()):
+            yield {**_row("old_group_bits", bits.mean(), "bits/fact"), "document": entity}
     if STYLE in found:
         yield _row("style_score", np.mean(found[STYLE]["score"]), "1")
         yield _row("style_bits", np.mean(found[STYLE]["bits"]), "bits")
