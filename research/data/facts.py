@@ -113,7 +113,7 @@ def drawn_name(word: int) -> str:
     return SYLLABLES[first] + SYLLABLES[second] + CONSONANTS[last]
 
 
-KNOWN = world(0, 32)  # what the source generated:people says of
+KNOWN = world(0, 48)  # what the source generated:people says of
 
 
 def bits(world: World) -> float:

@@ -8,7 +8,7 @@ from research.data.documents import Documents
 from research.data.facts import ATTRIBUTES, KNOWN, PARAPHRASES, VALUES, World, drawn_name, sentence
 from research.data.generated import BYTES, document
 
-SHARES = {"known": 66, "stranger": 30, "other": 4}  # of 100 documents
+SHARES = {"known": 70, "stranger": 26, "other": 4}  # of 100 documents
 TIMES = {"known": 2, "stranger": 3}  # that a fact is stated in a document
 _CHOICES = 32  # more than a document makes
 
