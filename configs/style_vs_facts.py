@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters",
+    "": "0.13 M parameters, 13 lessons and ways to teach them, 3 bases; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; a minute, most of it compiling",
 }
 
