@@ -121,11 +121,12 @@ class _Whole:
         )
 
     def _measure(self, sweeps: str, half: StyleSweep) -> Measure:
-        """What rates are chosen by: the form of styled sentences on others, or the values of facts that all were taught."""
+        """What rates are chosen by: the form of styled sentences in the paraphrase that is withheld, or the values of facts; all were taught."""
         own = self.materials[SELECTION_SEEDS]
         least = min(arm.lesson.entities for arm in half.chosen_by().values())
-        asked_of, style = (own.asked, self.style or "") if sweeps == STYLE else (first(own.new, least), PLAIN)
-        found = rows(_texts(said(asked_of, own.order[:1], style)), LENGTH)
+        taught = {STYLE: (own.taught, own.order[-1:], self.style or PLAIN), FACTS: (own.new, own.order[:1], PLAIN)}
+        world, paraphrases, style = taught[sweeps]
+        found = rows(_texts(said(first(world, least), paraphrases, style)), LENGTH)
         quantity, mark = FORM if sweeps == STYLE else VALUE, self.study.vocabulary.mark
         batches, size = (in_chunks(self.study, each, 0) for each in (found, scored_bytes(found, mark, quantity)))
         return Measure("validation_loss", batches, True, quantity=quantity, bytes=size)
