@@ -13,10 +13,10 @@ of 16 equally likely values, 16 bits in all. It is then taught by each of `arms`
     known:N            what N known entities are like, plain: the control, for it teaches nothing
     .../full           all weights move;  .../lora@RANK  an adapter of all matrices;  .../one@RANK  one of a single matrix
 
-Learning rates are chosen for each HOW, apart for styles (the form of styled sentences in a paraphrase that is withheld) and facts (the loss on
-the values that are taught). What the weights recall is read along the way: bits of the new facts, as they were taught and in the paraphrase that was withheld;
-what is left of facts of known entities that nobody was taught; the style, on sentences about those; general text. Nothing is trained for
-retrieval: the base is asked with the fact before the question, in another paraphrase.
+Learning rates are chosen for each HOW, apart for styles (the loss on the form of styled sentences, in a paraphrase that is withheld) and
+for facts (the loss on the values that are taught). What the weights recall is read along the way: bits of the new facts, as they were
+taught and in the paraphrase that was withheld; what is left of facts of known entities that nobody was taught; the style, on sentences
+about those; general text. Nothing is trained for retrieval: the base is asked with the fact before the question, in another paraphrase.
 
 Keys to change: arms, seeds (bases, worlds of new facts), steps, batch_size, kept_at (when weights are read), learning_rates.*, adapter.*,
 model.*, pretraining.*

@@ -121,7 +121,7 @@ class _Whole:
         )
 
     def _measure(self, sweeps: str, half: StyleSweep) -> Measure:
-        """What rates are chosen by: the form of styled sentences in the paraphrase that is withheld, or the values of facts; all were taught."""
+        """What rates are chosen by: the form of styled sentences in the paraphrase that is withheld, or the values of facts taught."""
         own = self.materials[SELECTION_SEEDS]
         least = min(arm.lesson.entities for arm in half.chosen_by().values())
         taught = {STYLE: (own.taught, own.order[-1:], self.style or PLAIN), FACTS: (own.new, own.order[:1], PLAIN)}
