@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.style_vs_facts import answers, headlines, readings
+from experiments.style_vs_facts.plots import every
 from experiments.style_vs_facts.subject import style_subjects
 from research.cells.phases import measured
 from research.cells.subject import planned
@@ -52,5 +53,5 @@ def answer(findings: Sequence[Finding]) -> str:
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
-    """Returns the figures by name, each with its caption: none so far."""
-    return {}
+    """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
+    return every.figures(results, findings(results))
