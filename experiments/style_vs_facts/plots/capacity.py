@@ -1,6 +1,7 @@
 """How many bits of new facts there is room for in the parameters that move."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,13 +17,15 @@ LAW_LOOK = style.Look("#CC79A7", "", (0, (8, 2, 2, 2)))
 
 
 def capacity(read: Read, found: Sequence[Finding]) -> Figure:
-    """Returns bits of new facts learned by the end against the parameters that move (log scale), of the largest world of facts.
+    """Returns bits of new facts learned by the end, of the largest world of facts, against the parameters that move (log scale).
 
     Beside them: 2 bits a parameter, all bits there are, what retrieval reads, what the base reads alone; small dots are seeds.
     """
     own = _own(read, found)
     if not own:
-        return style.sentence("No bits: this figure needs values of the finding 'bits_learned' and 'trained_parameters' of lessons of facts.")
+        return style.sentence(
+            "No bits: this figure needs values of the finding 'bits_learned' and 'trained_parameters' of lessons of facts."
+        )
     with style.context():
         figure = style.blank(6.6, 4.3)
         axes = figure.subplots()
@@ -30,7 +33,7 @@ def capacity(read: Read, found: Sequence[Finding]) -> Figure:
         for arm in (arm for arm in looks.widest(read) if arm.how in own):
             at, f = read.price("trained_parameters", arm.how), looks.span(own[arm.how])
             around = [[f.value - f.low], [f.high - f.value]]
-            drawn = {"color": look[arm.how].color, "marker": look[arm.how].marker, "markersize": looks.size(arm.how, 6)}
+            drawn: dict[str, Any] = {"color": look[arm.how].color, "marker": look[arm.how].marker, "markersize": looks.size(arm.how, 6)}
             seeds = ends[arm.word]
             axes.plot([1.08 * at] * len(seeds), seeds, color=look[arm.how].color, marker=".", markersize=4, alpha=0.7, linestyle="none")
             axes.errorbar([at], [f.value], around, linestyle="none", **drawn)
@@ -58,9 +61,9 @@ def caption(read: Read, found: Sequence[Finding]) -> str:
     return (
         f"Bits of new facts ({taught}) at the end of training, asked in a paraphrase that was taught, against how many parameters moved, "
         "beside all bits there are, what the untouched base reads with the fact before the question (retrieval), or without (base alone). "
-        f"Slanted: {LAW:g} bits a parameter, which whole models hold that saw each fact a thousand times (Allen-Zhu & Li 2024): a ceiling, "
-        f"where no run is near it. Small dots: seeds. {looks.intervals(own)}{f' Since the reading before: {still}.' if still else ''}"
-        f"{looks.missing(own)}"
+        f"Curve: {LAW:g} bits a parameter, which whole models hold that saw each fact a thousand times (Allen-Zhu & Li 2024): a ceiling "
+        f"rather than what so few exposures reach. Small dots: seeds. {looks.intervals(own)}"
+        f"{f' Since the reading before: {still}.' if still else ''}{looks.missing(own)}"
     )
 
 
@@ -90,5 +93,7 @@ def _lines(axes: Axes, levels: Mapping[str, float]) -> None:
     axes.axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
     for name, level in levels.items():
         axes.axhline(level, color=known[name].color, linestyle=known[name].line, linewidth=1.3, zorder=0.95)
-        spot = {"xycoords": axes.get_yaxis_transform(), "va": "center", "fontsize": 8}
-        axes.annotate(f"{name}\N{NO-BREAK SPACE}{level:,.0f}".replace("-", "\N{MINUS SIGN}"), (1.015, level), color=known[name].color, **spot)
+        spot: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center", "fontsize": 8}
+        axes.annotate(
+            f"{name}\N{NO-BREAK SPACE}{level:,.0f}".replace("-", "\N{MINUS SIGN}"), (1.015, level), color=known[name].color, **spot
+        )

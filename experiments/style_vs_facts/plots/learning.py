@@ -5,11 +5,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from experiments.style_vs_facts.plots import looks
 from experiments.style_vs_facts.ways import FACTS, STYLE, Read, Taught
 from research.figures import style
 
+TICKS = (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
+TOP = 1.4  # of a share of 1: above it there is room for names
 ROOM = 1.6  # how many times the one before it a step is whose name has room
 TITLES = {STYLE: "style: sentences written in it", FACTS: "facts: share of their bits learned"}
 
@@ -32,9 +35,12 @@ def learning(read: Read) -> Figure:
             axes.set_title(f"{TITLES[kind]} (1 = all)", fontsize=9.5)
             named = [(looks.lesson(arm, True), looks.lines(read, kind)[arm.lesson]) for arm in looks.lessons(read, kind)]
             axes.legend(handles=[style.handle(style.Look("#444444", "", line), label) for label, line in named], loc="upper left")
-        for level in (0.0, 1.0):
-            for axes in panels:
+        low = min(0.0, *(float(way.min().min()) for own in ways.values() for way in own.values()))
+        for axes in panels:
+            for level in (0.0, 1.0):
                 axes.axhline(level, color=style.GRAY, linewidth=0.9, zorder=0.9)
+            axes.set_ylim(low - 0.05, TOP)
+            axes.yaxis.set_major_locator(FixedLocator([tick for tick in TICKS if tick > low - 0.05]))
         drawn = {arm.how for own in ways.values() for arm in own}
         style.legend_below(figure, looks.handles(read, [how for how in looks.hows(read) if how in drawn], linestyle="-"))
         return figure
@@ -60,9 +66,11 @@ def caption(read: Read) -> str:
 def _ways(read: Read, kind: str) -> dict[Taught, pd.DataFrame]:
     """By arm what was learned, a row for each seed and a column for each step, the base's at 0 where it was read."""
     metric = "style_score" if kind == STYLE else "new_bits"
-    tables, before, found = read.ways(metric), read.untouched(metric), {}
+    if not (tables := read.ways(metric)):
+        return {}
+    before, found = read.untouched(metric), {}
     most = max((arm.entities for arm in read.arms if arm.kind == FACTS), default=1)  # as many as the bases are asked about
-    for arm in (arm for arm in read.arms if arm.kind == kind and arm.word in tables):
+    for arm in (arm for arm in looks.arranged(read) if arm.kind == kind and arm.word in tables):
         way = tables[arm.word] / (1.0 if kind == STYLE else looks.BITS_EACH * arm.entities)
         if len(before):
             way.insert(0, 0.0, before.reindex(way.index) / (1.0 if kind == STYLE else looks.BITS_EACH * most))

@@ -55,6 +55,12 @@ def lessons(read: Read, kind: str) -> list[Taught]:
     return sorted(own.values(), key=lambda arm: (-arm.paraphrases, -arm.entities, arm.lesson))
 
 
+def arranged(read: Read) -> list[Taught]:
+    """Returns all arms in the order of every figure: by what they are taught, then by how."""
+    taught, how = [arm.lesson for kind in KINDS for arm in lessons(read, kind)], hows(read)
+    return sorted(read.arms, key=lambda arm: (taught.index(arm.lesson), how.index(arm.how)))
+
+
 def lines(read: Read, kind: str) -> dict[str, Any]:
     """Returns the line style of each lesson of a kind."""
     return {arm.lesson: _LINES[i % len(_LINES)] for i, arm in enumerate(lessons(read, kind))}
@@ -64,8 +70,7 @@ def widest(read: Read) -> list[Taught]:
     """Returns the arms that are taught the largest world of new facts in most paraphrases, by how they are trained."""
     own = lessons(read, FACTS)
     most = max(own, key=lambda arm: (arm.entities, arm.paraphrases)).lesson if own else ""
-    place = {how: i for i, how in enumerate(hows(read))}
-    return sorted((arm for arm in read.arms if arm.lesson == most), key=lambda arm: place[arm.how])
+    return [arm for arm in arranged(read) if arm.lesson == most]
 
 
 def name(how: str) -> str:

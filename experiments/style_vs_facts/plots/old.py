@@ -56,12 +56,12 @@ def caption(read: Read, found: Sequence[Finding]) -> str:
     every = [f for arm in read.arms for asked in (PLAIN, STYLED) if (f := _found(found, arm, asked)) is not None]
     plain = [f for f in every if f.where["asked"] == PLAIN]
     return (
-        "Bits of known facts, of entities that no arm was taught, after each lesson: what the untouched base knows of them (dotted) and the "
-        "change of it. Below 0 a model is surer of wrong values than guessing would be. The lessons on known facts, plain, teach nothing: "
-        "what is lost beside them is lost to new facts, or to a style. Each lesson has its own learning rate, and all have equally many "
-        "steps, so that they have not learned equally much. Hollow: asked as the style has it; what is lost plain and not there is a "
-        f"change of form. Intervals of arms are of the change from their own base. Small dots: seeds. {looks.intervals(plain)} "
-        "The base's, and those asked in the style, hold bases alone."
+        "Bits of known facts, of entities that no arm was taught, after each lesson: what the untouched base knows of them (dotted) and "
+        "the change of it. Below 0 a model is surer of wrong values than guessing would be. The lessons on known facts, plain, teach "
+        "nothing: what is lost beside them is lost to new facts, or to a style. Each lesson has its own learning rate, and all have "
+        "equally many steps, so that they have not learned equally much. Hollow: asked in the style, beside what the base knows asked "
+        "plain: what is lost plain but not there is a change of form. Intervals of arms are of the change from their own base. Small "
+        f"dots: seeds. {looks.intervals(plain)} The base's, and those asked in the style, hold bases alone."
         f"{looks.missing(every)}"
     )
 
@@ -71,11 +71,8 @@ def _found(found: Sequence[Finding], arm: Taught, asked: str) -> Finding | None:
 
 
 def _arms(read: Read, found: Sequence[Finding]) -> list[Taught]:
-    """The arms of which something is known, by what they are taught, then by how."""
-    place = {how: i for i, how in enumerate(looks.hows(read))}
-    taught = [each.lesson for kind in looks.KINDS for each in looks.lessons(read, kind)]
-    known = (arm for arm in read.arms if (f := _found(found, arm, PLAIN)) is not None and f.value is not None)
-    return sorted(known, key=lambda arm: (taught.index(arm.lesson), place[arm.how]))
+    """The arms of which something is known."""
+    return [arm for arm in looks.arranged(read) if (f := _found(found, arm, PLAIN)) is not None and f.value is not None]
 
 
 def _name(arm: Taught) -> str:

@@ -1,6 +1,7 @@
 """New facts in the weights or in the context: what is read of them, and what it costs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ def retrieval(read: Read, found: Sequence[Finding]) -> Figure:
         _bits(panels[0], read, rows)
         if prices:
             _flops(panels[1], read, prices)
-        named = looks.handles(read, [how for how in looks.hows(read, FACTS)], linestyle="-" if prices else "none")
+        named = looks.handles(read, looks.hows(read, FACTS), linestyle="-" if prices else "none")
         own = style.handle(looks.RETRIEVAL, "retrieval", linestyle="-" if prices else "none")
         hollow = style.handle(style.Look("#444444", "o", "none"), "asked in a paraphrase that is withheld", markerfacecolor="white")
         style.legend_below(figure, [own, *named, *[hollow] * any(isinstance(key, Taught) for key in rows)])
@@ -42,15 +43,15 @@ def caption(read: Read, found: Sequence[Finding]) -> str:
     every = [f for own in rows.values() for f in own]
     prices = _prices(read, found)
     said = (
-        " Right: FLOPs beyond those of the plain questions: a training run, once, whatever is asked; and, for retrieval, of the passes over "
-        "the fact before each question. Marks and numbers: from so many questions on training is cheaper, whether or not it learned the "
-        "facts, for which see the left. Counted, not measured; without the search for a learning rate, and without looking up the fact."
+        " Right: FLOPs beyond those of the plain questions: a training run, once, whatever is asked; and, for retrieval, of the passes "
+        "over the fact before each question. Marks and numbers: from so many questions on training is cheaper, whether or not it learned "
+        "the facts, for which see the left. Counted, not measured; without the search for a learning rate, and without looking up the fact."
     )
     return (
         "Left: bits of the largest world of new facts that are read by the untouched base, alone, with another entity's fact before the "
         "question, or with the fact itself in another paraphrase (retrieval, nothing trained); and after training, asked in a paraphrase "
-        "that was taught (filled) and in one that was withheld (hollow; where all were taught but one, the lesson in 1 way was taught one). "
-        f"Dashed: all bits there are. {looks.intervals(every)}{said if prices else ''}{looks.missing(every)}"
+        "that was taught (filled) and in one that was withheld (hollow). Dashed: all bits there are, "
+        f"beyond which intervals may reach, but no value. {looks.intervals(every)}{said if prices else ''}{looks.missing(every)}"
     )
 
 
@@ -62,9 +63,7 @@ def _rows(read: Read, found: Sequence[Finding]) -> dict[str | Taught, list[Findi
         if f is not None and f.value is not None:
             own[what] = [f]
     taught = looks.widest(read)
-    place = {how: i for i, how in enumerate(looks.hows(read))}
-    alike = [arm for arm in read.arms if arm.kind == FACTS and taught and arm.entities == taught[0].entities]
-    for arm in sorted(alike, key=lambda arm: (place[arm.how], -arm.paraphrases)):
+    for arm in (arm for arm in looks.arranged(read) if arm.kind == FACTS and arm.entities == taught[0].entities):
         pair = [find(found, "bits_learned", **arm.where, per="total", asked=asked) for asked in (TRAINED, WITHHELD)]
         if known := [f for f in pair if f is not None and f.value is not None]:
             own[arm] = known
@@ -113,7 +112,7 @@ def _flops(axes: Axes, read: Read, prices: dict[str, float]) -> None:
         axes.axhline(extra * queries, color=look.color, linewidth=1.3, zorder=1.5)
         axes.plot(queries, extra * queries, color=look.color, marker=look.marker, markersize=looks.size(how, 5), zorder=4)
         lowest = max(height, lowest)
-        spot = {"xycoords": axes.transAxes, "va": "center", "fontsize": 8}
+        spot: dict[str, Any] = {"xycoords": axes.transAxes, "va": "center", "fontsize": 8}
         axes.annotate(style.compact(queries), (1.015, lowest), color=look.color, **spot)
         lowest += APART
     axes.set_xlim(0.0, reach)
