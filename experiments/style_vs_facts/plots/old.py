@@ -1,8 +1,9 @@
 """What is left of known facts that nobody was taught, after each lesson."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.style_vs_facts.plots import looks
@@ -26,16 +27,12 @@ def old(read: Read, found: Sequence[Finding]) -> Figure:
         look, ends, spans = looks.looks(read), read.ends("old_bits"), [looks.span(base)]
         looks.mark(axes, 0, spans[0], looks.BASE, markersize=5)
         for place, arm in enumerate(arms, 1):
-            own = look[arm.how]
-            for asked, below in ((PLAIN, 0.0), (STYLED, BESIDE)):
-                f = _found(found, arm, asked)
-                if f is not None and f.value is not None:
-                    spans.append(looks.span(f, base.value))
-                    face = {"markerfacecolor": own.color if asked == PLAIN else "white"}
-                    looks.mark(axes, place + below, spans[-1], own, markersize=looks.size(arm.how, 5), **face)
-            seeds = ends[arm.word]
-            spots = [place - BESIDE] * len(seeds)
-            axes.plot(seeds, spots, color=own.color, marker=".", markersize=4, alpha=0.7, linestyle="none")
+            changes = {asked: f for asked in (PLAIN, STYLED) if (f := _found(found, arm, asked)) is not None and f.value is not None}
+            own = {asked: looks.span(f, base.value) for asked, f in changes.items()}
+            _row(axes, place, own, look[arm.how], looks.size(arm.how, 5))
+            spots = [place - BESIDE] * len(ends[arm.word])
+            axes.plot(ends[arm.word], spots, color=look[arm.how].color, marker=".", markersize=4, alpha=0.7, linestyle="none")
+            spans += own.values()
         for level, line in ((base.value, looks.BASE.line), (0.0, "-"), (ALL, "-")):
             axes.axvline(level, color=style.GRAY, linewidth=1.0, linestyle=line, zorder=0.9)
         kinds = [arm.kind for arm in arms]
@@ -64,6 +61,12 @@ def caption(read: Read, found: Sequence[Finding]) -> str:
         f"dots: seeds. {looks.intervals(plain)} The base's, and those asked in the style, hold bases alone."
         f"{looks.missing(every)}"
     )
+
+
+def _row(axes: Axes, place: int, spans: Mapping[str, looks.Span], look: style.Look, points: float) -> None:
+    for asked, own in spans.items():
+        below, face = (0.0, look.color) if asked == PLAIN else (BESIDE, "white")
+        looks.mark(axes, place + below, own, look, markersize=points, markerfacecolor=face)
 
 
 def _found(found: Sequence[Finding], arm: Taught, asked: str) -> Finding | None:
