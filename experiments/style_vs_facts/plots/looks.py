@@ -15,7 +15,7 @@ RETRIEVAL = style.Look("#009E73", "^", (0, (5, 2)))
 BASE = style.Look(style.GRAY, "s", (0, (1.2, 1.2)))
 KINDS = (STYLE, FACTS, MIXED, CONFLICT, KNOWN)
 _NAMES = {FULL: "full", "lora": "LoRA, rank {}", "one": "one matrix, rank {}"}
-_LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
+_LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 _ONE = ("#0072B2", "#56B4E9")
 
 
@@ -80,9 +80,10 @@ def name(how: str) -> str:
 
 
 def lesson(arm: Taught, short: bool = False) -> str:
-    """Returns what is taught for a reader: 'facts, 64 entities in 1 way'; of how many only, if `short`."""
+    """Returns what is taught for a reader: 'facts, 64 entities in 1 way', 'style, 16 entities in capitals'; without its kind if `short`."""
     ways = f" in {arm.paraphrases} way{'s' * (arm.paraphrases > 1)}" if arm.kind == FACTS else ""
-    return f"{arm.entities} entities{ways}" if short else f"{arm.kind}, {arm.entities} entities{ways}"
+    written = f" in {arm.lesson.split(':')[1]}" if arm.kind in (STYLE, MIXED) and arm.lesson.count(":") > 1 else ""
+    return f"{'' if short else f'{arm.kind}, '}{arm.entities} entities{ways}{written}"
 
 
 def size(how: str, points: float) -> float:

@@ -19,6 +19,7 @@ from research.figures import style
 from research.findings import Finding
 from tests.experiments.style_vs_facts.planted import LOST, OLD, PARAMETERS, QUERY, RETRIEVED, STEPS, TRAINING, records
 
+STYLES = ("64 entities in capitals: full", "64 entities in capitals: one matrix, rank 1", "4 entities in capitals: full")
 BLUE = "#0072B2"  # of the one adapter of a single matrix
 
 
@@ -142,7 +143,7 @@ def test_old_facts_are_the_base_and_the_change_from_it_in_the_order_of_lessons(d
     (axes,) = drawn["old"].figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names[0] == "untouched base" and names[-1] == "known, 64 entities: full" and len(names) == 1 + len(LOST)
-    assert names[1:4] == ["style, 64 entities: full", "style, 64 entities: one matrix, rank 1", "style, 4 entities: full"]
+    assert names[1:4] == [f"style, {taught}" for taught in STYLES]
     filled = {names[round(y)]: x for x, y, _, own in marks(axes) if own}
     assert filled["untouched base"] == pytest.approx(OLD)
     assert filled["facts, 64 entities in 4 ways: full"] == pytest.approx(OLD - 1.5)
