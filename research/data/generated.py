@@ -120,7 +120,7 @@ def generated_documents(name: str, max_bytes: int | None = None) -> Documents:
     Raises UsageError where there is no grammar of this name.
     """
     if name not in GRAMMARS:
-        raise UsageError(f"there is no grammar generated:{name}; use generated:{' or generated:'.join(GRAMMARS)}")
+        raise UsageError(f"there is no grammar generated:{name}; use generated:{', generated:'.join(GRAMMARS)} or generated:people")
     limit = BYTES if max_bytes is None else min(BYTES, max_bytes)
     found: list[bytes] = []
     used = 0

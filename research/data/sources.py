@@ -4,12 +4,13 @@ import difflib
 
 from research.data.documents import Documents
 from research.data.files import text_documents
-from research.data.generated import floor, generated_documents
+from research.data.generated import GRAMMARS, floor, generated_documents
+from research.data.people import people_documents
 from research.data.stdlib import code_documents, docs_documents
 from research.data.tensorflow_datasets_source import tfds_documents
 from research.errors import UsageError
 
-FORMS = ("stdlib:code", "stdlib:docs", "generated:restaurants", "tfds:NAME[/CONFIG][/FIELD]", "text:GLOB")
+FORMS = ("stdlib:code", "stdlib:docs", "generated:restaurants", "generated:people", "tfds:NAME[/CONFIG][/FIELD]", "text:GLOB")
 
 
 def read_documents(source: str, max_bytes: int | None = None) -> Documents:
@@ -22,6 +23,8 @@ def read_documents(source: str, max_bytes: int | None = None) -> Documents:
         return code_documents()
     if source == "stdlib:docs":
         return docs_documents()
+    if source == "generated:people":
+        return people_documents(max_bytes)
     kind, _, rest = source.partition(":")
     if kind == "generated" and rest:
         return generated_documents(rest, max_bytes)
@@ -35,7 +38,7 @@ def read_documents(source: str, max_bytes: int | None = None) -> Documents:
 def floor_bits(source: str) -> float | None:
     """Returns the fewest bits a byte at which a source can be read on average, None where nobody knows; see `generated.floor`."""
     kind, _, rest = source.partition(":")
-    return floor(rest) if kind == "generated" else None
+    return floor(rest) if kind == "generated" and rest in GRAMMARS else None
 
 
 def _nearest(source: str) -> str:

@@ -1,0 +1,39 @@
+"""The loss of training is cross-entropy; what values and form cost adds up to it, and each is where it should be."""
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.style_vs_facts.value_loss import FORM, VALUE, scored_bytes, value_loss
+from research.cells.pretraining import example_batch
+from research.data.batches import batch
+from research.data.facts import rows
+from research.data.vocabulary import BYTES
+from research.losses import cross_entropy
+from research.models.configuration import DecoderConfig
+from research.models.decoder import decoder
+
+TEXTS = (b"bado is in Rome.", b"<call zumi for Ouzo!>")
+VALUES = (b"Rome.", b"Ouzo!>")
+
+
+def test_values_are_what_stands_behind_the_last_space() -> None:
+    own = rows(TEXTS, 32)
+    values, form = (scored_bytes(own, BYTES.mark, quantity).astype(bool) for quantity in (VALUE, FORM))
+    assert [bytes(row[place]) for row, place in zip(own[:, 1:], values, strict=True)] == list(VALUES)
+    assert [bytes(row[place]) for row, place in zip(own[:, 1:], form, strict=True)] == [
+        text.removesuffix(value) for text, value in zip(TEXTS, VALUES, strict=True)
+    ]
+
+
+def test_values_and_form_add_up_to_the_loss() -> None:
+    model = decoder(DecoderConfig(d_model=8, d_mlp=8, n_layers=1, n_heads=1, n_kv_heads=1, max_length=32))
+    variables = jax.jit(model.init)(jax.random.key(0), example_batch())
+    own = rows(TEXTS, 32)
+    (loss, metrics), (expected, each) = jax.jit(lambda v: [loss(model, v, batch(own, BYTES)) for loss in (value_loss, cross_entropy)])(
+        variables
+    )
+    assert float(loss) == pytest.approx(float(expected))
+    for quantity in (VALUE, FORM):
+        assert np.asarray(metrics[quantity]) == pytest.approx(np.asarray(each["nll"]) * scored_bytes(own, BYTES.mark, quantity))
+    assert float(metrics[VALUE].sum()) > 0 and float(metrics[FORM].sum()) > 0
