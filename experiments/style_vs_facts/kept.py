@@ -10,13 +10,12 @@ from jax import Array
 
 from experiments.style_vs_facts.asked import OLD, STYLED, Asked
 from experiments.style_vs_facts.lessons import Lesson, parse
-from research import tree
-from research.adapters.merging import merge
 from research.analysis.recall import Queries, StyleQueries, recall, style
 from research.cells.bases import stacked
+from research.cells.kept import weights
 from research.cells.measures import BITS
 from research.cells.runner import Runner
-from research.cells.setting import Cell, kept_as
+from research.cells.setting import Cell
 from research.cells.study import Study, model_of
 from research.cells.subject import Rows
 from research.data.facts import ATTRIBUTES
@@ -59,13 +58,6 @@ def untouched(
             (found,) = _each(compare, [runner.setting.bases.params(places[seed])], what)
             rows += [{**where[seed], **row} for row in rows_of(found, what.parts, True)]
     return rows
-
-
-def weights(runner: Runner, cell: Cell, step: int) -> Any:
-    """Returns the plain weights that a cell had at a step, adapters merged."""
-    kept = runner.workdir.load_artifact(kept_as(cell, step, runner.setting.budgets[-1]))
-    variables = tree.unflatten({**tree.flatten({"params": runner.setting.bases.params(cell.base)}), **kept})
-    return jax.device_get(merge(variables))["params"] if "adapter" in variables else variables["params"]
 
 
 def reader(model: Model, study: Study) -> Compare:
