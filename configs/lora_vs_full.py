@@ -41,7 +41,7 @@ def default() -> dict[str, object]:
         "intruders": {"top": 10, "eps": 0.5},
         "cut_ranks": (1, 2, 4, 8, 16, 32),
         "factors": (0.75, 0.9),
-        "alphas": (0.2, 0.4, 0.6, 0.8),
+        "alphas": (0.2, 0.4, 0.6, 0.8, 0.9),
         "subspaces": (1, 4, 16),
         "learning_rates": {"full": (7e-4, 2.5e-3, 8e-3, 2.5e-2), "lora": (1e-3, 3e-3, 1e-2, 3e-2)},
         "seeds": 6,
