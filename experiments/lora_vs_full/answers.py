@@ -43,9 +43,11 @@ def answer(found: Sequence[Finding]) -> str:
 
 
 def overall(some: Iterable[Finding]) -> str:
-    """Returns the verdict in which differences agree, MIXED where they do not, UNJUDGED where there are none."""
+    """Returns the verdict in which differences agree, MIXED where they do not, UNJUDGED where one is missing or there are none."""
     verdicts = {verdict(f) for f in some}
-    return MIXED if len(verdicts) > 1 else verdicts.pop() if verdicts else UNJUDGED
+    if len(verdicts - {UNJUDGED}) > 1:
+        return MIXED
+    return verdicts.pop() if len(verdicts) == 1 else UNJUDGED
 
 
 def _contrasts(found: Sequence[Finding], metric: str, arm: str, other: str) -> list[Finding]:
@@ -94,7 +96,7 @@ def _scaled_in_short(found: Sequence[Finding]) -> Iterator[str]:
         ALIKE: "Scaling LoRA's intruders down is not told apart from scaling the whole update down to the same loss on the target",
         MIXED: "Scaling LoRA's intruders down never loses less of the source than scaling the whole update to the same loss on the target",
     }
-    if (kind := overall(own)) in words and not (kind == MIXED and any(verdict(f) == LESS for f in own)):
+    if (kind := overall(own)) in words and not (kind == MIXED and any(verdict(f) in (LESS, UNJUDGED) for f in own)):
         yield words[kind]
 
 

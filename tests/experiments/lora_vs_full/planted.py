@@ -28,6 +28,14 @@ RANKS = {("full", "none"): 20.0, ("full", "noise"): 40.0, ("full", "shuffled"): 
 RANKS |= {(arm, null): rank for arm in ("slow@0.1", "lora@2", "lora@8") for null, rank in (("none", 5.0), ("noise", 40.0))}
 INTRUDERS = {("full", "none"): 4.0, ("full", "noise"): 6.0, ("full", "rotated"): 5.0, ("full", "shuffled"): 7.0, ("full", "source"): 4.5}
 INTRUDERS |= {(arm, null): 6.0 for arm in ("slow@0.1", "lora@2", "lora@8") for null in ("none", "noise", "rotated")}
+# lora@2 has more intruders than full and than its own null, lora@8 fewer than either, and full as many as its null has.
+OTHERWISE = {
+    ("full", "rotated"): 4.0,
+    ("lora@2", "none"): 6.0,
+    ("lora@2", "rotated"): 2.0,
+    ("lora@8", "none"): 2.0,
+    ("lora@8", "rotated"): 5.0,
+}
 NORMS = {"relative_norm": 0.28, "strength": 0.5, "stable_rank": 3.0}
 CUTS = {"best": {1: 0.5, 4: 0.9, 8: 0.96}, "random": {1: 0.1, 4: 0.4, 8: 0.9}}  # shares of the gain that are kept
 GROUPS, APART, SPREAD = 10, 0.3, 0.02  # of cut updates' losses, over groups of documents and over bases

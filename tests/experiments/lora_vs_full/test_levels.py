@@ -48,7 +48,7 @@ def test_arms_are_read_at_the_budget_that_is_nearest_to_each_level() -> None:
         "0.5": 20,
         "0.8": 30,
         "end": 40,
-    }  # 4.45, not 4.2: the nearest, not the first below of another seed's
+    }  # 4.45, not 4.2: the nearest of its own seed
     assert found["lora@8", "none", 0] == {"0.5": 40, "0.8": 10, "end": 40}
     assert steps(records(), (0.25,))["full", "none", 0] == {"0.25": 10, "end": 40}  # 3.6 for 3.5, from above
 
