@@ -80,6 +80,19 @@ def records(
     return pd.DataFrame(found).assign(experiment="lora_vs_full", cell="", unit="1")
 
 
+def only(*phases: str) -> pd.DataFrame:
+    """Returns the records of these phases: the fewer, the quicker they are read."""
+    own = records()
+    return own[own["phase"].isin(phases)].copy()
+
+
+def two_arms() -> pd.DataFrame:
+    """Returns the records of full and lora@2 at one share and at the end, for tests that read many frames."""
+    own = only("reference", "choice", "result", "null", "update", "alike", "cut", "altered")
+    alone = own["pair"].isna() | (own["pair"] == "full & lora@2")
+    return own[(own["arm"].isna() | own["arm"].isin(["full", "lora@2"])) & alone & (own["at"] != "0.5")]
+
+
 def deviation(seed: int) -> int:
     """Returns how far a base's readings lie from the mean, in spreads."""
     return seed - 1
