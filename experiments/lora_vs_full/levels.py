@@ -53,6 +53,22 @@ def above(results: pd.DataFrame, share: float) -> list[tuple[str, int]]:
     return [(arm, seed) for (arm, seed), way in ways(results).items() if seed not in level or not (way <= level[seed]).any()]
 
 
+def standing(results: pd.DataFrame) -> pd.DataFrame:
+    """Returns the records without readings of arms at levels that they miss: a run may have been extended by a seed that does.
+
+    Spectra, which say no place, are of the largest share.
+    """
+    known = shares(results)
+    lost = {(arm, place(share)) for share in known for arm, _ in above(results, share)}
+    if not lost:
+        return results
+    own = results.reindex(columns=["arm", "pair", "at", "phase"])
+    at = own["at"].mask(own["phase"] == "spectrum", place(known[-1]))
+    words = own["pair"].fillna(own["arm"])
+    gone = [any((arm, name) in lost for arm in str(word).split(" & ")) for word, name in zip(words, at, strict=True)]
+    return results[~np.array(gone)]
+
+
 def steps(results: pd.DataFrame, wanted: Sequence[float]) -> Steps:
     """Returns at which step each arm is read, and each null of full: at its end, and where its loss is nearest to the level of a share.
 

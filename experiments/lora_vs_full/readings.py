@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from experiments.lora_vs_full.levels import above, levels, place, shares, steps, ways
+from experiments.lora_vs_full.levels import above, levels, place, shares, standing, steps, ways
 from experiments.lora_vs_full.readings_altered import cuts, scaled
 from experiments.lora_vs_full.tables import END, FULL, NOISE, NONE, ROTATED, arms, bases_of, nulls, over, paired, updates
 from research.analysis import described
@@ -20,6 +20,7 @@ UNITS = {"energy_rank": "rank", "intruders": "count", "strength": "1", "relative
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns losses, ranks, intruders, subspaces, what is left of changed updates, and how far the detector can be trusted."""
+    results = standing(results)
     found = [*described.base(results), *described.window(results, {}), *_target(results), *_rates(results), *_losses(results)]
     found += [f for metric in UNITS for f in _updates(results, metric)]
     return [*found, *_amplified(results), *_detector(results), *_alike(results), *cuts(results), *scaled(results)]

@@ -132,8 +132,7 @@ def test_counts_that_are_the_same_on_all_bases_have_no_verdict_unless_they_are_a
 
 
 def test_where_full_learned_nothing_nothing_is_compared() -> None:
-    own = records(learns={"full": -0.1})
-    said = findings(own[own["at"].isin(["end"]) | own["at"].isna()])
+    said = findings(records(learns={"full": -0.1}))
     assert answer(said) == f"The target is a text. {CLAIM}. {NOTHING}." and not headline(said)
     assert answer([]) == "" and not headline([])
 

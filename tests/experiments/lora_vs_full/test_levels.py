@@ -1,11 +1,12 @@
 """Where arms are compared: the budgets whose losses are nearest to shares of what full learns; nowhere but at their end without one."""
 
+import itertools
 from collections.abc import Mapping
 
 import pandas as pd
 import pytest
 
-from experiments.lora_vs_full.levels import levels, place, shares, steps, ways
+from experiments.lora_vs_full.levels import levels, place, shares, standing, steps, ways
 
 BUDGETS = (10, 20, 30, 40)
 Ways = Mapping[tuple[str, int], tuple[float | None, ...]]
@@ -92,3 +93,28 @@ def test_shares_are_told_by_records_in_ascending_order_and_are_names_of_places()
     own = [{"phase": "reference", "metric": "equal_at", "value": share, "level": level} for level, share in enumerate((0.8, 0.25, 0.5))]
     assert shares(pd.DataFrame(own)) == [0.25, 0.5, 0.8] and shares(pd.DataFrame()) == shares(records()) == []
     assert [place(share) for share in (0.25, 0.5, 0.8)] == ["0.25", "0.5", "0.8"]
+
+
+def test_readings_of_an_arm_do_not_stand_at_a_level_that_one_of_its_runs_misses() -> None:
+    """As of a run that was extended: lora@2 does not come down to half of what full learns of seed 1, and was read there of seed 0."""
+    read = [
+        *(
+            {"phase": phase, "arm": arm, "at": at}
+            for phase, arm, at in itertools.product(("update", "cut"), ("full", "lora@2"), ("0.2", "0.5", "end"))
+        ),
+        *(
+            {"phase": "alike", "pair": pair, "at": at}
+            for pair, at in itertools.product(("full & lora@2", "full & lora@8"), ("0.2", "0.5", "end"))
+        ),
+        *({"phase": "spectrum", "arm": arm} for arm in ("full", "lora@2", "shuffled")),
+    ]
+    equal = [{"phase": "reference", "metric": "equal_at", "value": share} for share in (0.2, 0.5)]
+    own = pd.concat([records(), pd.DataFrame([*equal, *read])], ignore_index=True)
+    gone = own.drop(standing(own).index)
+    assert {tuple(row) for row in gone[["phase", "arm", "pair", "at"]].fillna("").to_numpy()} == {
+        ("update", "lora@2", "", "0.5"),
+        ("cut", "lora@2", "", "0.5"),
+        ("alike", "", "full & lora@2", "0.5"),
+        ("spectrum", "lora@2", "", ""),
+    }
+    assert standing(pd.DataFrame()).empty and len(standing(records())) == len(records())
