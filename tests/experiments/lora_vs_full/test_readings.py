@@ -69,7 +69,7 @@ def test_an_arm_that_does_not_come_down_to_a_level_has_no_loss_there(found: list
 
 
 def test_an_arm_that_comes_down_on_some_bases_alone_is_not_compared_there() -> None:
-    """Of one run lora@2 learns 1.2 bits: enough for the first level, not for the second, where it was read before this run was asked for."""
+    """Of one run lora@2 learns 1.2 bits: enough for the first level, not for the second, where it was read before this run was."""
     own = only("reference", "result", "null", "update")
     less = (own["arm"] == "lora@2") & (own["seed"] == 1) & (own["metric"] == "budget_target")
     found = findings(own.assign(value=own["value"].mask(less, START + 0.2 - (START + 0.2 - own["value"]) * 1.2 / 1.8)))
