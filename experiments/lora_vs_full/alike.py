@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from experiments.lora_vs_full.arms import FULL, LORA, parse
 from experiments.lora_vs_full.axes import VersusSweep
-from experiments.lora_vs_full.levels import Steps
+from experiments.lora_vs_full.levels import END, Steps, place
 from experiments.lora_vs_full.updates import Reading, parameters
 from research.analysis.subspaces import leading, overlap, permuted_overlap, random_overlap
 from research.analysis.truncation import matrices
@@ -22,7 +23,7 @@ from research.runtime.provenance import timed
 
 TWIN = "another seed's"
 SIDES = ("inputs", "outputs")
-DRAWS = 8
+DRAWS = 2  # of each matrix, whose mean is read
 
 
 class Pair(NamedTuple):
@@ -34,11 +35,13 @@ class Pair(NamedTuple):
 
 
 def read(runner: Runner, sweep: VersusSweep, at: Steps, cells: Sequence[Cell]) -> Iterator[Rows]:
-    """Yields the overlaps of each pair, mean over the blocks' matrices, at both places where arms are compared."""
+    """Yields the overlaps of each pair, mean over the blocks' matrices, at the largest share and at the end."""
     pairs, known = list(_pairs(sweep, cells)), _Leading(runner, max(sweep.subspaces))
     with timed("alike", runner.workdir.timings.append), runner.progress.task("subspaces", len(pairs)) as bar:
         for pair in pairs:
-            yield list(_rows(runner, sweep, at, pair, known))
+            with threadpool_limits(1, "blas"):
+                rows = list(_rows(runner, sweep, at, pair, known))
+            yield rows
             bar.advance(1)
 
 
@@ -78,7 +81,7 @@ class _Leading:
 def _rows(runner: Runner, sweep: VersusSweep, at: Steps, pair: Pair, known: _Leading) -> Iterator[dict[str, Any]]:
     c, other = pair.first.coordinates, pair.second.coordinates
     steps = [at.get((side["arm"], side["null"], side["seed"]), {}) for side in (c, other)]
-    for name in (name for name in steps[0] if name in steps[1]):
+    for name in (name for name in (place(max(sweep.equal_at)), END) if name in steps[0] and name in steps[1]):
         where = {"phase": "alike", "pair": pair.name, "at": name, "seed": c["seed"], "base": c["base"]}
         most = min(side["rank"] or np.inf for side in (c, other))
         sizes = [size for size in sweep.subspaces if size <= most and not runner.workdir.records.has(**where, dimension=size)]

@@ -45,9 +45,11 @@ def answer(found: Sequence[Finding]) -> str:
 
 
 def overall(some: Iterable[Finding]) -> str:
-    """Returns the verdict in which differences agree, MIXED where they do not, UNJUDGED where there are none."""
+    """Returns the verdict in which differences agree, MIXED where they do not, UNJUDGED where one is missing or there are none."""
     verdicts = {verdict(f) for f in some}
-    return MIXED if len(verdicts) > 1 else verdicts.pop() if verdicts else UNJUDGED
+    if len(verdicts - {UNJUDGED}) > 1:
+        return MIXED
+    return verdicts.pop() if len(verdicts) == 1 else UNJUDGED
 
 
 def _contrasts(found: Sequence[Finding], metric: str, arm: str, other: str) -> list[Finding]:
@@ -109,7 +111,7 @@ def _scaled_in_short(found: Sequence[Finding]) -> Iterator[str]:
     words = {MORE: f"loses more {than}", LESS: f"loses less {than}"}
     words |= {ALIKE: "is not told apart from scaling the whole update down to the same loss on the target"}
     kind = overall(own)
-    if kind == MIXED and not any(verdict(f) == LESS for f in own):
+    if kind == MIXED and not any(verdict(f) in (LESS, UNJUDGED) for f in own):
         words |= {MIXED: f"loses more {than}, or is not told apart from it"}
     also = {LESS: ", and less than scaling as many other directions", MORE: ", and more than scaling as many other directions"}
     if kind in words:

@@ -20,7 +20,8 @@ INIT = "pretrained"
 
 @dataclasses.dataclass(frozen=True)
 class VersusSweep(LoRARuns):
-    """The axes: arm x seed. Seeds that share a base are `bases` apart; the first of each are read, the others say what seeds share.
+    """The axes: arm x seed. Seeds that share a base are `bases` apart: the first of each are read, and the others, of arms that are not
+    slowed, say what two seeds of a base share.
 
     arms: words, of which `full` is always one: all others are compared with it. nulls: of full training. read_at: shares of the steps
     after which losses are read and weights kept. equal_at: shares of what full learns at which arms are compared. intruders: `top` leading
@@ -109,7 +110,7 @@ class VersusSweep(LoRARuns):
 
     def results(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that are read, without their learning rate; nulls take full's."""
-        cells = list(self._coordinates("result", range(self.seeds)))
+        cells = [c for c in self._coordinates("result", range(self.seeds)) if self.reads(c) or parse(c["arm"]).recipe.slowed is None]
         full = [c for c in cells if c["arm"] == FULL and self.reads(c)]
         nulls = [{**c, "phase": "null", "null": null, "rate_of": (FULL, 1.0)} for null in self.nulls for c in full]
         return [*cells, *nulls]

@@ -47,18 +47,35 @@ def shares(results: pd.DataFrame) -> list[float]:
     return sorted(float(value) for value in own["value"]) if len(own) else []
 
 
+def above(results: pd.DataFrame, share: float) -> list[tuple[str, int]]:
+    """Returns each (arm, seed) that does not come down to the level of a share."""
+    level = levels(results, share)
+    return [(arm, seed) for (arm, seed), way in ways(results).items() if seed not in level or not (way <= level[seed]).any()]
+
+
+def standing(results: pd.DataFrame) -> pd.DataFrame:
+    """Returns the records without readings of arms at levels that they miss: a run may have been extended by a seed that does.
+
+    Spectra, which say no place, are of the largest share.
+    """
+    known = shares(results)
+    lost = {(arm, place(share)) for share in known for arm, _ in above(results, share)}
+    if not lost:
+        return results
+    own = results.reindex(columns=["arm", "pair", "at", "phase"])
+    at = own["at"].mask(own["phase"] == "spectrum", place(known[-1]))
+    words = own["pair"].fillna(own["arm"])
+    gone = [any((arm, name) in lost for arm in str(word).split(" & ")) for word, name in zip(words, at, strict=True)]
+    return results[~np.array(gone)]
+
+
 def steps(results: pd.DataFrame, wanted: Sequence[float]) -> Steps:
     """Returns at which step each arm is read, and each null of full: at its end, and where its loss is nearest to the level of a share.
 
     An arm that does not come down to a level in each of its runs is not read there. A null of full is read where full is.
     """
     every, known = ways(results), {share: levels(results, share) for share in wanted}
-    lost = {
-        (arm, share)
-        for (arm, seed), way in every.items()
-        for share, level in known.items()
-        if seed not in level or not (way <= level[seed]).any()
-    }
+    lost = {(arm, share) for share in wanted for arm, _ in above(results, share)}
     found: dict[tuple[str, str, int], dict[str, int]] = {}
     for (arm, seed), way in every.items():
         found[arm, NONE, seed] = {

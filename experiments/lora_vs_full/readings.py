@@ -1,11 +1,12 @@
 """What a run says about the updates of LoRA and of full training: findings from its records alone."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from experiments.lora_vs_full.levels import levels, place, shares, steps, ways
+from experiments.lora_vs_full.levels import above, levels, place, shares, standing, steps, ways
 from experiments.lora_vs_full.readings_altered import cuts, scaled
 from experiments.lora_vs_full.tables import END, FULL, NOISE, NONE, ROTATED, arms, bases_of, nulls, over, paired, updates
 from research.analysis import described
@@ -19,6 +20,7 @@ UNITS = {"energy_rank": "rank", "intruders": "count", "strength": "1", "relative
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns losses, ranks, intruders, subspaces, what is left of changed updates, and how far the detector can be trusted."""
+    results = standing(results)
     found = [
         *described.base(results),
         *described.window(results, {}),
@@ -86,14 +88,15 @@ def _nulls(results: pd.DataFrame) -> Iterator[Finding]:
 def _matched(results: pd.DataFrame, share: float, bases: pd.Series) -> Iterator[Finding]:
     """The loss and the step of the budget that is nearest to a share's level."""
     way, at, full = ways(results), steps(results, [share]), pd.Series(dtype=float)
+    missed = Counter(arm for arm, _ in above(results, share))
     for arm in sorted(arms(results), key=lambda arm: arm != FULL):
         where = {"arm": arm, "at": place(share)}
-        found = {seed: at[arm, NONE, seed].get(place(share)) for seed in bases.index if (arm, NONE, seed) in at}
-        reached = pd.Series({seed: step for seed, step in found.items() if step is not None}, dtype=float)
-        if len(reached) < len(found):
-            lost = f"does not come down to it in {len(found) - len(reached)} of {len(found)} runs"
-            yield finding("matched_loss", where, Estimate(None, None, None, len(found), "nearest budget", lost), "bits/byte")
+        runs = [seed for seed in bases.index if (arm, NONE, seed) in at]
+        if missed[arm]:
+            lost = f"does not come down to it in {missed[arm]} of {len(runs)} runs"
+            yield finding("matched_loss", where, Estimate(None, None, None, len(runs), "nearest budget", lost), "bits/byte")
             continue
+        reached = pd.Series({seed: at[arm, NONE, seed][place(share)] for seed in runs}, dtype=float)
         losses = pd.Series({seed: float(way[arm, int(seed)].loc[step]) for seed, step in reached.items()}, dtype=float)
         full = losses if arm == FULL else full
         yield finding("matched_loss", where, over(losses, bases), "bits/byte")
@@ -106,11 +109,11 @@ def _matched(results: pd.DataFrame, share: float, bases: pd.Series) -> Iterator[
 
 def _updates(results: pd.DataFrame, metric: str) -> Iterator[Finding]:
     """A reading of updates, mean over matrices, of each arm and of its nulls; each arm less its nulls, and less full."""
-    found, bases = updates(results, metric), bases_of(results)
+    found, bases, others = updates(results, metric), bases_of(results), (NOISE, ROTATED, *nulls(results))
     for (arm, null, at), values in found.items():
         yield finding(metric, {"arm": arm, "null": null, "at": at}, over(values, bases), UNITS[metric])
     for (arm, null, at), own in found.items():
-        beside = {other: found.get((arm, other, at)) for other in (NOISE, ROTATED, *nulls(results))}
+        beside = {other: found.get((arm, other, at)) for other in others}
         beside |= {} if arm == FULL else {FULL: found.get((FULL, NONE, at))}
         for other, values in beside.items() if null == NONE else ():
             if values is not None and len(pairs := paired(own, values)):

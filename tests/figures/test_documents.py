@@ -3,7 +3,7 @@
 import pytest
 
 from research.errors import UsageError
-from research.figures.documents import Shown, blocks, filled, without_blocks
+from research.figures.documents import Runs, Shown, blocks, filled, without_blocks
 from research.findings import Finding, Table
 
 PROVENANCE = {
@@ -20,9 +20,9 @@ RUNS = {"mine": Shown(SUMMARY, FOUND, (Table(("from", "loss"), (("p", "1 [0, 2]"
 RUNS["mine:small"] = RUNS["mine"]
 
 
-def block(words: str) -> str:
-    page = filled(f"before\n<!-- begin {words} -->\nstale\n<!-- end -->\nafter\n", RUNS)
-    assert filled(page, RUNS) == page
+def block(words: str, runs: Runs = RUNS) -> str:
+    page = filled(f"before\n<!-- begin {words} -->\nstale\n<!-- end -->\nafter\n", runs)
+    assert filled(page, runs) == page
     assert without_blocks(page) == "before\n\nafter\n"
     return blocks(page)[words]
 
@@ -46,6 +46,15 @@ def test_the_gallery_has_one_line_a_default() -> None:
     assert all(
         words in lines[2] for words in ("docs/experiments/mine.md", "mine/default/curve.png", "Why?", "2.0 minutes", "configs/mine.py")
     )
+
+
+def test_a_page_has_every_paragraph_of_an_answer_and_the_gallery_the_first() -> None:
+    runs = {"mine": RUNS["mine"]._replace(summary={**SUMMARY, "answer": "In | short.\n\nAt length 1 < 2."})}
+    assert block("mine answer", runs) == "> In \\| short.\n>\n> At length 1 \\< 2.\n"
+    (line,) = (line for line in block("gallery", runs).splitlines() if "mine" in line)
+    assert "Why?** In \\| short.<br>" in line and "length" not in line
+    silent = {"mine": RUNS["mine"]._replace(summary={**SUMMARY, "answer": ""})}
+    assert "Why?** <br>" in block("gallery", silent) and block("mine answer", silent).strip() == ""
 
 
 def test_a_block_without_its_end_swallows_nothing() -> None:

@@ -129,6 +129,26 @@ def test_a_report_to_paste_holds_question_answer_table_and_captions(tmp_path):
     assert parts[4:] == [f"`figures/{saved}`: Below 90 %."]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Short.", ["Short."]),
+        ("Short.\n\nLong.\n", ["Short.", "Long."]),
+        ("\n\n Short.\nStill. \n\n\n\nLong.", ["Short.\nStill.", "Long."]),
+        ("", []),
+    ],
+)
+def test_paragraphs_are_parted_by_empty_lines(text, expected):
+    assert report.paragraphs(text) == expected
+
+
+def test_an_answer_of_two_paragraphs_is_two_on_the_page_and_in_markdown(tmp_path):
+    report.write_report(tmp_path / "report.html", _summary(tmp_path, [], "In <short>.\n\nAt *length*."), TABLES, {}, [])
+    (answer,) = re.findall(r'<div class="answer">(.*?)</div>', (tmp_path / "report.html").read_text(), re.DOTALL)
+    assert answer == "<p>In &lt;short&gt;.</p><p>At *length*.</p>"
+    assert (tmp_path / "report.md").read_text().split("\n\n")[1:3] == [r"In \<short>.", r"At \*length\*."]
+
+
 def test_tables_group_by_name_and_say_shared_words_once():
     rows = [_finding()._asdict(), _finding(name="loss")._asdict(), _finding(where={"arm": "all"}, method="other")._asdict()]
     r90, loss = report.finding_tables(rows)

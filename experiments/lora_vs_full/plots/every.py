@@ -6,6 +6,7 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.lora_vs_full.levels import standing
 from experiments.lora_vs_full.plots import cuts, detector, intruders, maps, scaled, spectra, subspaces
 from research.figures.style import Captioned
 from research.findings import Finding
@@ -16,6 +17,7 @@ def figures(results: pd.DataFrame, found: Sequence[Finding] = ()) -> Mapping[str
 
     found: findings, which give intervals, what is cut, subspaces, the detector, and the level at which arms are compared.
     """
+    results = standing(results)
     drawn: dict[str, tuple[Callable[[], Figure], Callable[[], str]]] = {
         "spectra": (partial(spectra.spectra, results), partial(spectra.caption, results, found)),
         "intruders": (partial(intruders.intruders, results), partial(intruders.caption, results, found)),

@@ -8,30 +8,14 @@ from experiments.lora_vs_full.answers import CLAIM, NOTHING, answer
 from experiments.lora_vs_full.headlines import COLUMNS, headline
 from experiments.lora_vs_full.readings import findings
 from research.analysis.contrasts import BASE_LEFT_OUT
+from research.figures.report import paragraphs
 from research.findings import Finding
-from tests.experiments.lora_vs_full.planted import records
+from tests.experiments.lora_vs_full.planted import OTHERWISE, records
 
 SCALING = "source_loss at equal target"
 ROTATED, NOISE = "its own singular values in random directions", "Gaussian noise of its norm"
-# lora@2 has more intruders than full and than its own null, lora@8 fewer than either, and full as many as its null has.
-OTHERWISE = {
-    ("full", "rotated"): 4.0,
-    ("lora@2", "none"): 6.0,
-    ("lora@2", "rotated"): 2.0,
-    ("lora@8", "none"): 2.0,
-    ("lora@8", "rotated"): 5.0,
-}
-VERDICTS = (
-    " below ",
-    " above ",
-    "not told apart",
-    "neither more nor less",
-    " more (",
-    " less (",
-    "loses more",
-    "loses less",
-    "chance alone",
-)
+SHUFFLED, SOURCE = "full training on shuffled labels", "full training on the source, where nothing is new"
+UNJUDGED = "no verdict (no interval of any width over bases) beside"
 
 
 @pytest.fixture(scope="module")
@@ -41,69 +25,79 @@ def found() -> list[Finding]:
 
 @pytest.fixture(scope="module")
 def otherwise() -> list[Finding]:
-    return findings(records(ranks={("full", "source"): 15.0, ("full", "shuffled"): 20.0, ("full", "noise"): 12.0}, intruders=OTHERWISE))
+    ranks = {("full", "source"): 15.0, ("full", "shuffled"): 20.0, ("full", "noise"): 12.0, ("full", "noise", "end"): 30.0}
+    return findings(records(ranks=ranks, intruders=OTHERWISE))
 
 
 def of(said: str, begins: str) -> str:
     """Returns the one sentence of an answer that begins so."""
-    (sentence,) = (each for each in re.split(r"\. (?=[A-Z9])", said) if each.startswith(begins))
+    (sentence,) = (each for each in re.split(r"\.\s+(?=[A-Z9])", said) if each.startswith(begins))
     return sentence
 
 
-def test_the_rank_of_a_full_update_stands_beside_each_null(found: list[Finding], otherwise: list[Finding]) -> None:
-    shuffled, source = "training on shuffled labels", "training on the source, which it knows,"
+def at_each(*values: str) -> str:
+    """Returns a pattern of values with their intervals at each place."""
+    return ", ".join(rf"{re.escape(value)} \[[^]]+\] at {at}" for value, at in zip(values, ("50 %", "80 %", "the end"), strict=True))
+
+
+def test_the_rank_of_a_full_update_stands_beside_each_null_at_each_place(found: list[Finding], otherwise: list[Finding]) -> None:
     told, other = (of(answer(some), "90 % of the energy") for some in (found, otherwise))
-    assert told.startswith("90 % of the energy of a full update lies in 20.0 [")
-    assert f"below {NOISE} (40.0 [" in told and f"below {shuffled} (30.0 [" in told and f"below {source} (25.0 [" in told
-    assert f"above {NOISE} (12.0 [" in other and f"not told apart from {shuffled} (20.0 [" in other and f"above {source} (15.0 [" in other
+    assert re.search(rf"so many directions of a matrix: {at_each('20.0', '30.0', '40.0')}; fewer than", told)
+    for null, values in ((NOISE, ("40.0", "60.0", "80.0")), (SHUFFLED, ("30.0", "45.0", "60.0")), (SOURCE, ("25.0", "37.5", "50.0"))):
+        assert re.search(rf"; fewer than {null} \({at_each(*values)}\)", told), null
+    assert re.search(rf"; not told apart from {SHUFFLED} \({at_each('20.0', '30.0', '40.0')}\)", other)
+    assert re.search(rf"; more than {SOURCE} \({at_each('15.0', '22.5', '30.0')}\)", other)
+    assert re.search(
+        rf"; beside {NOISE} more than its 12\.0 \[.*\] at 50 %, more than its 18\.0 \[.*\] at 80 %, fewer than its 60\.0", other
+    )
 
 
 def test_intruders_are_compared_with_fulls_and_with_their_own_null(found: list[Finding], otherwise: list[Finding]) -> None:
-    told, other = (of(answer(some), "Of intruders a matrix has 4.0 [") for some in (found, otherwise))
-    assert f"after full training, below {ROTATED} (5.0 [" in told
-    assert re.search(rf"lora@2 neither more nor less \(-?0\.0 \[-0\.7, 0\.7\]\), below {ROTATED} \(6\.0 \[", told)
-    assert re.search(rf"lora@8 more \(2\.0 \[1\.3, 2\.7\]\), not told apart from {ROTATED} \(6\.0 \[", told)
-    assert f"after full training, not told apart from {ROTATED} (4.0 [" in other
-    assert re.search(rf"lora@2 more \(2\.0 \[1\.3, 2\.7\]\), above {ROTATED} \(2\.0 \[", other)
-    assert re.search(rf"lora@8 less \(-2\.0 \[-2\.7, -1\.3\]\), below {ROTATED} \(5\.0 \[", other)
-    assert "slow@0.1" not in told and "Not compared: slow@0.1 does not come down to it in 6 of 6 runs" in answer(found)
+    told, other = (
+        {arm: of(answer(some), f"Intruders a matrix of {arm}") for arm in ("full", "slow@0.1", "lora@2", "lora@8")}
+        for some in (found, otherwise)
+    )
+    full = at_each("4.0", "6.0", "8.0")
+    assert re.search(rf"full: {full}; fewer than {ROTATED} \({at_each('5.0', '7.5', '10.0')}\)$", told["full"])
+    assert re.search(rf"lora@2: {full}; not told apart from full training \({full}\); fewer than {ROTATED} \(6\.0", told["lora@2"])
+    assert re.search(
+        rf"lora@8: {at_each('6.0', '9.0', '12.0')}; more than full training \({full}\); not told apart from {ROTATED} \(6", told["lora@8"]
+    )
+    assert re.search(rf"; not told apart from {ROTATED} \({full}\)$", other["full"])
+    assert re.search(rf"; more than full training \({full}\); more than {ROTATED} \({at_each('2.0', '3.0', '4.0')}\)$", other["lora@2"])
+    assert re.search(rf"; fewer than full training \({full}\); fewer than {ROTATED} \({at_each('5.0', '7.5', '10.0')}\)$", other["lora@8"])
+    assert "at 50 %, 12.0" in told["slow@0.1"] and "80 %" not in told["slow@0.1"]
+    assert of(answer(found), "Not compared") == "Not compared: slow@0.1 at 80 % (does not come down to it in 6 of 6 runs)"
 
 
-@pytest.mark.parametrize(
-    ("arms", "words"),
-    [
-        (["lora@2"], "loses less of the source: lora@2 x0.25 -0.10 ["),
-        (["lora@8"], "loses more of the source: lora@8 x0.25 0.10 ["),
-        (["full"], "is not told apart from it of the source: full x0.25 0.00 ["),
-        (["full", "lora@8"], "hangs on the arm and the factor of the source: full x0.25"),
-    ],
-)
-def test_what_scaling_intruders_is_worth(found: list[Finding], arms: list[str], words: str) -> None:
-    some = [f for f in found if f.where.get("what") != SCALING or f.where["arm"] in arms]
-    told = of(answer(some), "Scaling intruders down")
-    assert f"the same loss on the target, {words}" in told and told.count(" x0.") == 2 * len(arms)
-    assert "Scaling intruders" not in answer([f for f in found if f.where.get("what") != SCALING])
+def test_what_scaling_intruders_is_worth_is_told_of_each_arm_and_factor(found: list[Finding]) -> None:
+    told = of(answer(found), "The source's loss where intruders are scaled down, less that where the whole update is")
+    for arm, value in (("full", "0.00"), ("lora@2", "-0.10"), ("lora@8", "0.10")):
+        assert f"{arm} x0.25 {value} [" in told and f"{arm} x0.5 {value} [" in told
+    assert "intruders are scaled" not in answer([f for f in found if f.where.get("what") != SCALING])
 
 
 def test_other_sentences_say_what_was_read(found: list[Finding]) -> None:
     said = answer(found)
     assert said.startswith(f"The target is a text. {CLAIM}.")
-    assert (
-        "gained there, an update cut to its best directions needs 4.0 [" in said and "of random directions of the same norm 8.0 [" in said
+    needed = of(said, "Cut to its best directions")
+    assert re.search(
+        r"so many of them: 4\.0 \[.*\] at 80 %, random ones of the same norm 8\.0 \[.*\]; 4\.0 \[.*\] at the end, random", needed
     )
-    assert "of noise that has 0.3 of the start's norm (full's update has 0.28 [" in said and "it calls 0.20 [0.18, 0.22] of" in said
-    shared = of(said, "What the leading output directions")
-    assert (
-        "full & another seed's 0.60 [0.55, 0.65] (permuted 0.10 [" in shared and "full & lora@2 0.10 [" in shared and "0.70" not in shared
-    )
-    assert "as random ones of its norm: full 2.00 [1.56, 2.56], lora@2 2.00 [" in said
+    assert "of noise that has 0.3 of the start's norm (lora@8's update has 0.56 [" in said and "it calls 0.20 [0.18, 0.22] of" in said
+    shared = of(said, "What the leading output directions of two updates have in common at 80 %")
+    assert "full & another seed's 0.62 [0.58, 0.67] (permuted 0.10 [" in shared and "full & lora@2 0.12 [" in shared
+    assert "0.82" not in shared
+    assert "over that of random ones, at 80 %: full 2.83 [2.21, 3.63], lora@2 2.83 [" in said
     assert said.endswith("where a better one may lie outside, for lora@2.")
 
 
 def test_intervals_that_are_verdicts_are_counted(found: list[Finding]) -> None:
     judged = [f for f in found if f.name == "contrast"]
-    assert len(judged) > 20 and all(f.low is not None and f.n == 3 for f in judged)
-    assert f"Of {len(judged)} intervals, each at 95 %, chance alone tells about {0.05 * len(judged):.2g} apart." in answer(found)
+    assert len(judged) > 100 and all(f.low is not None and f.n == 3 for f in judged)
+    same = sum(f.where["what"] == "matched_loss" and f.where["between"] != "lora@8 - full" for f in judged) + 1  # on all bases, and not 0
+    count = len(judged) - same
+    assert f"Of {count} intervals, each at 95 %, chance alone tells about {0.05 * count:.2g} apart." in answer(found)
 
 
 @pytest.fixture(scope="module")
@@ -115,31 +109,48 @@ def one_base() -> list[Finding]:
 def test_without_an_interval_over_bases_no_sentence_has_a_verdict(found: list[Finding], one_base: list[Finding], made: str) -> None:
     some = {
         "one base": one_base,
-        "seeds of one base": [f._replace(note=f"{f.note}; {BASE_LEFT_OUT}") for f in found],
+        "seeds of one base": [f._replace(note=f"{f.note}; {BASE_LEFT_OUT}") if f.name == "contrast" else f for f in found],
         "without an interval": [f._replace(low=None, high=None) for f in found],
     }[made]
-    said = answer(some).replace(CLAIM, "")
-    assert not [words for words in VERDICTS if words in said]
-    assert f"without an interval over bases beside {NOISE} (" in said and f"without an interval over bases beside {ROTATED} (" in said
-    assert re.search(r"lora@2 no verdict, without an interval over bases: \(", said)
-    assert "is not judged of the source: full x0.25" in said
+    short, long = paragraphs(answer(some))
+    assert short == f"The target is a text. {CLAIM}."
+    words = ("more than", "fewer than", "not told apart", "chance alone")
+    assert not [word for word in words if word in long]
+    assert all(f"; {UNJUDGED} {other} (" in long for other in (NOISE, ROTATED, SHUFFLED, SOURCE, "full training"))
+    assert "at the same loss on the target: full x0.25" in long
+
+
+def test_counts_that_are_the_same_on_all_bases_have_no_verdict_unless_they_are_alike() -> None:
+    """Their interval has no width; of a difference of 0 that is a verdict, of any other it is a want of resolution."""
+    own = records(intruders={("lora@2", "none"): 4.0})
+    own = own[own["phase"].isin(["reference", "result", "null", "update"])]
+    same = own.groupby(["metric", "arm", "null", "like", "at", "matrix"])["value"].transform("mean")
+    said = answer(findings(own.assign(value=own["value"].mask(own["metric"] == "intruders", same))))
+    assert "; not told apart from full training (4.0 at" in of(said, "Intruders a matrix of lora@2").replace(" [4.0, 4.0]", "")
+    assert f"; {UNJUDGED} full training (4.0" in of(said, "Intruders a matrix of lora@8")
+    assert "intruders" not in paragraphs(said)[0].replace(CLAIM, "")
 
 
 def test_where_full_learned_nothing_nothing_is_compared() -> None:
-    own = records(learns={"full": -0.1})
-    said = findings(own[own.get("at") != "equal"])
+    said = findings(records(learns={"full": -0.1}))
     assert answer(said) == f"The target is a text. {CLAIM}. {NOTHING}." and not headline(said)
     assert answer([]) == "" and not headline([])
 
 
-def test_the_headline_has_a_row_for_each_arm_and_each_null_of_full(found: list[Finding], one_base: list[Finding]) -> None:
+def test_the_headline_has_a_row_for_each_arm_and_each_null_of_full_at_each_place(found: list[Finding], one_base: list[Finding]) -> None:
     (table,) = headline(found)
     assert table.columns == COLUMNS
-    rows = {row[0]: row[1:] for row in table.rows}
-    assert list(rows) == ["full", "slow@0.1", "lora@2", "lora@8", "full, shuffled labels", "full, on the source"]
-    assert [cell.split(" [")[0] for cell in rows["full"]] == ["3.20", "0.28", "20.0", "40.0", "4.0", "5.0", "6.0"]
-    assert rows["slow@0.1"] == ("does not come down to it in 6 of 6 runs", *["–"] * 6)
-    assert [cell.split(" [")[0] for cell in rows["full, on the source"]] == ["–", "–", "25.0", "–", "4.5", "–", "–"]
-    assert "nearest to 3.20 [" in table.caption and "50 % of what full learns: 95 % interval over bases" in table.caption
+    rows = {row[:2]: row[2:] for row in table.rows}
+    names = ["full", "slow@0.1", "lora@2", "lora@8", "full, shuffled labels", "full, on the source"]
+    assert list(rows) == [(name, at) for at in ("50 %", "80 %", "the end") for name in names]
+    values = {key: [cell.split(" [")[0] for cell in row] for key, row in rows.items()}
+    assert values["full", "50 %"] == ["3.20", "0.28", "20.0", "40.0", "4.0", "5.0", "6.0"]
+    assert values["full", "80 %"] == ["2.70", "0.42", "30.0", "60.0", "6.0", "7.5", "9.0"]
+    assert values["full", "the end"] == ["2.25", "0.56", "40.0", "80.0", "8.0", "10.0", "12.0"]
+    assert rows["slow@0.1", "80 %"] == ("does not come down to it in 6 of 6 runs", *["–"] * 6)
+    assert values["full, on the source", "80 %"] == ["–", "0.42", "37.5", "–", "6.8", "–", "–"]
+    for level in ("50 % of what full learns is 3.20 [", "80 % of what full learns is 2.60 ["):
+        assert level in table.caption
+    assert "at the end: 95 % interval over bases" in table.caption
     (single,) = headline(one_base)
     assert "no interval over one base" in single.caption and "[" not in "".join("".join(row) for row in single.rows)

@@ -13,13 +13,13 @@ import pytest
 from scipy.special import log_softmax
 
 from experiments.lora_vs_full import alike, cuts, updates
+from experiments.lora_vs_full.updates import parameters
 from research import tree
 from research.cells import altered
 from research.cells.runner import _InFlight
 from research.models.configuration import DecoderConfig
 from research.models.decoder import decoder
-from tests.commands import ran
-from tests.experiments.lora_vs_full.tiny import ARMS, CONFIG, END, EPS, LENGTH, TINY, TOP, Ran, tiny_run
+from tests.experiments.lora_vs_full.tiny import END, EPS, LENGTH, TOP, Ran, concluded, tiny_run
 
 MODEL = decoder(DecoderConfig(d_model=16, d_mlp=32, n_layers=1, max_length=LENGTH))
 Leaves = Mapping[str, np.ndarray]
@@ -56,10 +56,11 @@ def loss(run: Ran, leaves: Leaves, text: str = "target") -> float:
 @pytest.mark.parametrize(
     ("arm", "null", "at"),
     [
-        ("full", "none", "equal"),
+        ("full", "none", "0.1"),
+        ("full", "none", "0.9"),
         ("full", "none", "end"),
-        ("lora@2", "none", "equal"),
-        ("full", "shuffled", "equal"),
+        ("lora@2", "none", "0.1"),
+        ("full", "shuffled", "0.9"),
         ("full", "source", "end"),
     ],
 )
@@ -87,11 +88,11 @@ def test_an_adapters_update_has_its_rank_and_noise_has_not(run: Ran) -> None:
 
 
 def run_values(run: Ran, metric: str, arm: str, like: str) -> list[float]:
-    wanted = {"phase": "update", "metric": metric, "arm": arm, "like": like, "at": "equal", "null": "none"}
+    wanted = {"phase": "update", "metric": metric, "arm": arm, "like": like, "at": "0.1", "null": "none"}
     return [row["value"] for row in run.rows if wanted.items() <= row.items()]
 
 
-@pytest.mark.parametrize(("arm", "at"), [("full", "equal"), ("lora@2", "end")])
+@pytest.mark.parametrize(("arm", "at"), [("full", "0.9"), ("lora@2", "end")])
 def test_losses_of_cut_updates_are_those_of_cut_weights(run: Ran, arm: str, at: str) -> None:
     """All matrices are cut, embedding and head among them; vectors stay as they were tuned."""
     tuned, where = run.weights(arm, at), {"phase": "cut", "arm": arm, "at": at}
@@ -106,9 +107,24 @@ def test_losses_of_cut_updates_are_those_of_cut_weights(run: Ran, arm: str, at: 
     assert run.read("target_loss", **where, directions="random", cut=1) > best
 
 
-def test_no_update_is_cut_to_more_directions_than_it_has(run: Ran) -> None:
-    ranks = {arm: {row["cut"] for row in run.rows if row["phase"] == "cut" and row["arm"] == arm} for arm in ARMS}
-    assert ranks == {"full": {None, 1, 4}, "slow@0.01": {None, 1, 4}, "lora@2": {None, 1}}
+def test_updates_are_cut_at_the_largest_share_and_at_the_end_to_no_more_directions_than_they_have(run: Ran) -> None:
+    """Arms at a lower rate are not: they are a control of what updates are like."""
+    places = {(row["arm"], row["at"]) for row in run.rows if row["phase"] == "cut"}
+    assert places == {("full", "0.9"), ("full", "end"), ("lora@2", "end")}
+    ranks = {arm: {row["cut"] for row in run.rows if row["phase"] == "cut" and row["arm"] == arm} for arm, _ in places}
+    assert ranks == {"full": {None, 1, 4}, "lora@2": {None, 1}}
+    assert {(row["arm"], row["at"]) for row in run.rows if row["phase"] == "altered"} == {("full", "end"), ("lora@2", "end")}
+
+
+def test_spectra_are_of_the_largest_share_alone(run: Ran) -> None:
+    """Nulls stand there under their own names; an arm that does not come down has none."""
+    own = [row for row in run.rows if row["phase"] == "spectrum"]
+    step = run.step("full", "0.9")
+    assert {(row["arm"], row["step"]) for row in own} == {(arm, step) for arm in ("full", "shuffled", "source")}
+    before, after = matrices(run.base), matrices(run.weights("full", "0.9"))
+    deltas = [after[path] - start for path, start in before.items()]
+    first = np.mean([np.linalg.norm(delta, 2) / np.linalg.norm(delta) for delta in deltas])
+    assert run.read("singular_value", phase="spectrum", arm="full", null="none", index=1) == pytest.approx(first, rel=1e-4)
 
 
 @pytest.mark.parametrize("arm", ["full", "lora@2"])
@@ -128,18 +144,12 @@ def test_losses_of_scaled_updates_are_those_of_scaled_weights(run: Ran, arm: str
             assert read == pytest.approx(loss(run, leaves, text), rel=1e-5)
 
 
-def test_where_there_is_nothing_to_scale_the_loss_is_the_whole_updates(run: Ran) -> None:
-    before, after = matrices(run.base), matrices(run.weights("slow@0.01", "end"))
-    assert min(overlaps(start, after[path]).min() for path, start in before.items()) > EPS
-    whole = run.read("target_loss", phase="cut", arm="slow@0.01", at="end", directions="whole")
-    for text, other in (("target", whole), ("source", run.read("source_loss", phase="result", arm="slow@0.01"))):
-        assert run.read(f"{text}_loss", phase="altered", arm="slow@0.01", scaled="intruders") == pytest.approx(other, rel=1e-6)
-    assert abs(run.read("target_loss", phase="altered", arm="slow@0.01", scaled="all") - whole) > 1e-4
-
-
-def test_an_arm_that_does_not_come_down_is_read_at_its_end_alone(run: Ran) -> None:
+def test_an_arm_is_read_at_those_levels_to_which_it_comes_down_and_at_its_end(run: Ran) -> None:
     read = {(row["arm"], row["at"]) for row in run.rows if row["phase"] == "update"}
-    assert read == {("full", "end"), ("full", "equal"), ("slow@0.01", "end"), ("lora@2", "end"), ("lora@2", "equal")}
+    assert read == {("full", "0.1"), ("full", "0.9"), ("full", "end"), ("lora@2", "0.1"), ("lora@2", "end"), ("slow@0.01", "end")}
+    assert [run.step("full", at) for at in ("0.1", "0.9", "end")] == [10, 20, END]
+    told = {row["level"]: row["value"] for row in run.rows if row["phase"] == "reference" and row["metric"] == "equal_at"}
+    assert told == {0: 0.1, 1: 0.9}
 
 
 def test_a_null_draws_what_it_is_to_learn_nothing_of(run: Ran) -> None:
@@ -167,31 +177,27 @@ def test_nulls_are_other_runs_than_full_from_the_same_start(run: Ran) -> None:
             assert np.linalg.norm(matrix - ends[other][path]) > 0.1 * np.linalg.norm(matrix - start[path])
     rates = {row["null"]: row["learning_rate"] for row in run.rows if row["phase"] in ("result", "null") and row["arm"] == "full"}
     assert len(set(rates.values())) == 1 and len(rates) == 3
-    assert run.step("full", "equal") == run.step("full", "equal", "source") == run.step("full", "equal", "shuffled")
+    for at in ("0.1", "0.9", "end"):
+        assert run.step("full", at) == run.step("full", at, "source") == run.step("full", at, "shuffled")
 
 
 def never(*args: Any, **kwargs: Any) -> None:
     raise AssertionError("trained or read again")
 
 
-def test_nothing_is_trained_or_read_again(run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of a run that was stopped just before its end: one that is finished would not look at its cells at all."""
+def test_what_stands_is_not_trained_or_read_again_and_larger_subspaces_are_read_beside_it(
+    run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An adapter of rank 2 has no three directions, and the slowed arm is read at its end alone: two updates have to be looked at."""
     shutil.copytree(run.folder, tmp_path / "run")
-    (tmp_path / "run" / "finished.json").unlink()
     monkeypatch.setattr(_InFlight, "__init__", never)
     monkeypatch.setattr(altered, "_together", never)
-    for module in (updates, alike, cuts):
+    for module in (updates, cuts):
         monkeypatch.setattr(module, "parameters", never)
-    assert ran(CONFIG, *TINY, f"--workdir={tmp_path / 'run'}") == 0
-    assert (tmp_path / "run" / "records.jsonl").read_bytes() == (run.folder / "records.jsonl").read_bytes()
-
-
-def test_larger_subspaces_are_read_beside_those_that_stand(run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shutil.copytree(run.folder, tmp_path / "run")
-    monkeypatch.setattr(_InFlight, "__init__", never)
-    monkeypatch.setattr(altered, "_together", never)
-    assert ran(CONFIG, *TINY, "--config.subspaces=1,2,3", f"--workdir={tmp_path / 'run'}") == 0
+    looked = []
+    monkeypatch.setattr(alike, "parameters", lambda runner, reading: looked.append(reading.step) or parameters(runner, reading))
+    assert concluded(tmp_path / "run", "--config.subspaces=1,2,3") == 0
     before, after = ((folder / "records.jsonl").read_text() for folder in (run.folder, tmp_path / "run"))
-    assert after.startswith(before)
+    assert after.startswith(before) and looked == [END, END]
     added = [json.loads(line) for line in after.removeprefix(before).splitlines()]
-    assert {(row["pair"], row["dimension"]) for row in added} == {("full & slow@0.01", 3)}  # an adapter of rank 2 has no three directions
+    assert {(row["pair"], row["at"], row["dimension"]) for row in added} == {("full & slow@0.01", "end", 3)}
