@@ -10,7 +10,8 @@ of 16 equally likely values, 16 bits in all. It is then taught by each of `arms`
     facts:N:P          facts of N new entities, in P of the 5 paraphrases; of 4 and fewer, the last one is withheld
     mixed:STYLE:N      both
     conflict:N         other values of N known entities
-    known:N            what N known entities are like, plain: the control, for it teaches nothing
+    known:N            what N known entities are like, plain: a control, for it teaches nothing
+    noise:N            N new entities, each with every value as often: a control, of which nothing can be learned
     .../full           all weights move;  .../lora@RANK  an adapter of all matrices;  .../one@RANK  one of a single matrix
 
 Learning rates are chosen for each HOW, apart for styles (the loss on the form of styled sentences, in a paraphrase that is withheld) and
@@ -27,7 +28,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, 13 lessons and ways to teach them, 3 bases; about 8 minutes on 2 CPU cores",
+    "": "0.13 M parameters, 16 lessons and ways to teach them, 3 bases; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; a minute, most of it compiling",
 }
 
@@ -46,8 +47,8 @@ def default() -> dict[str, object]:
         "arms": (
             *("style:capitals:16/full", "style:capitals:4/full", "style:capitals:16/lora@1", "style:capitals:16/one@1"),
             *("facts:64:4/full", "facts:64:1/full", "facts:16:4/full"),
-            *("facts:64:4/lora@16", "facts:64:4/lora@1", "facts:64:4/one@1"),
-            *("mixed:capitals:16/full", "conflict:16/full", "known:16/full"),
+            *("facts:64:4/lora@16", "facts:64:4/lora@1", "facts:64:4/one@1", "facts:16:4/lora@1", "facts:4:4/one@1"),
+            *("mixed:capitals:16/full", "conflict:16/full", "known:16/full", "noise:64/full"),
         ),
         "learning_rates": {"full": (3e-4, 1e-3, 3e-3, 1e-2), "lora": (1e-3, 3e-3, 1e-2, 3e-2), "one": (3e-3, 1e-2, 3e-2, 1e-1)},
         "seeds": 3,
@@ -68,7 +69,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "pretraining": {"steps": 200, "batch_size": 16, "bases": 2},
         "arms": (
             *("style:capitals:8/full", "style:capitals:2/full", "facts:8:4/full", "facts:8:1/full", "facts:8:4/lora@2"),
-            *("facts:8:4/one@1", "mixed:capitals:8/full", "conflict:8/full", "known:8/full"),
+            *("facts:8:4/one@1", "mixed:capitals:8/full", "conflict:8/full", "known:8/full", "noise:8/full"),
         ),
         "seeds": 2,
         "steps": 40,

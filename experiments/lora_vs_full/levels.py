@@ -64,7 +64,7 @@ def standing(results: pd.DataFrame) -> pd.DataFrame:
         return results
     own = results.reindex(columns=["arm", "pair", "at", "phase"])
     at = own["at"].mask(own["phase"] == "spectrum", place(known[-1]))
-    words = own["pair"].fillna(own["arm"])
+    words = own["pair"].where(own["pair"].notna(), own["arm"])
     gone = [any((arm, name) in lost for arm in str(word).split(" & ")) for word, name in zip(words, at, strict=True)]
     return results[~np.array(gone)]
 

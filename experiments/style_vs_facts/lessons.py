@@ -1,4 +1,4 @@
-"""What an arm is taught: a style, new facts, both, other values of known facts, or what is known. A new one: one function, one name."""
+"""What an arm is taught: a style, new facts, both, other values of known facts, what is known, noise. A new one: a function, a name."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from research.data.facts import PARAPHRASES, STYLES
 from research.errors import UsageError
 
-STYLE, FACTS, MIXED, CONFLICT, KNOWN = "style", "facts", "mixed", "conflict", "known"
+STYLE, FACTS, MIXED, CONFLICT, KNOWN, NOISE = "style", "facts", "mixed", "conflict", "known", "noise"
 PLAIN = "plain"
 HELD_OUT = 1  # paraphrases that only a lesson of all of them trains
 
@@ -66,12 +66,18 @@ def _known(arguments: Sequence[str]) -> Lesson:
     return Lesson(f"{KNOWN}:{_count(entities)}", KNOWN, _count(entities), PARAPHRASES - HELD_OUT)
 
 
+def _noise(arguments: Sequence[str]) -> Lesson:
+    (entities,) = _exactly(arguments, 1, "noise:ENTITIES, such as noise:64")
+    return Lesson(f"{NOISE}:{_count(entities)}", NOISE, _count(entities), PARAPHRASES - HELD_OUT)
+
+
 LESSONS: dict[str, Callable[[Sequence[str]], Lesson]] = {
     STYLE: _style,
     FACTS: _facts,
     MIXED: _mixed,
     CONFLICT: _conflict,
     KNOWN: _known,
+    NOISE: _noise,
 }
 
 

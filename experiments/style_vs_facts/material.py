@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.style_vs_facts.lessons import CONFLICT, FACTS, KNOWN, MIXED, PLAIN, STYLE, Lesson
+from experiments.style_vs_facts.lessons import CONFLICT, FACTS, KNOWN, MIXED, NOISE, PLAIN, STYLE, Lesson
 from research.data import facts
 from research.data.facts import PARAPHRASES, VALUES, Sentence, World
 from research.errors import UsageError
@@ -31,6 +31,9 @@ class Material(NamedTuple):
     def of(self, lesson: Lesson) -> list[Sentence]:
         """Returns the distinct sentences of a lesson."""
         spoken = self.order[: lesson.paraphrases]
+        if lesson.kind == NOISE:  # every entity has every value, each as often: of names nobody has read, nothing can be learned
+            worlds = (World(self.new.names, (self.new.values + shift) % VALUES) for shift in range(VALUES))
+            return [sentence for world in worlds for sentence in said(first(world, lesson.entities), spoken)]
         plain = {FACTS: self.new, MIXED: self.new, CONFLICT: self.other, KNOWN: self.taught}.get(lesson.kind)
         found = [] if plain is None else said(first(plain, lesson.entities), spoken)
         return [*found, *(said(first(self.taught, lesson.entities), spoken, lesson.style) if lesson.style else ())]
@@ -68,7 +71,7 @@ def first(world: World, entities: int) -> World:
 
 def check(lesson: Lesson, rows: int) -> None:
     """Raises UsageError for a lesson of more known entities than may be taught, and one whose facts so many rows cannot state."""
-    if lesson.kind != FACTS and lesson.entities > TAUGHT:
+    if lesson.kind not in (FACTS, NOISE) and lesson.entities > TAUGHT:
         raise UsageError(f"arms has {lesson.word!r}: of {2 * TAUGHT} known entities, {TAUGHT} may be taught, and the others are asked")
     parts = 1 + (lesson.kind == MIXED)
     stated = lesson.entities * facts.KNOWN.values.shape[1] * parts
@@ -78,3 +81,9 @@ def check(lesson: Lesson, rows: int) -> None:
             f"arms has {lesson.word!r}: {bits} are more than steps x batch_size = {rows} sentences can carry, for {stated} have to be "
             "said once; choose fewer entities, or more steps"
         )
+
+
+def marginal_bits(world: World) -> float:
+    """Returns the bits of a world's facts that who knows of no entity, but how often each value occurs, reads of them."""
+    counts = [np.unique(column, return_counts=True)[1] for column in world.values.T]
+    return float(sum((count * np.log2(VALUES * count / len(world.names))).sum() for count in counts))

@@ -7,14 +7,14 @@ import pandas as pd
 
 from experiments.style_vs_facts.readings_contrasts import contrasts
 from experiments.style_vs_facts.readings_old import old_recall
-from experiments.style_vs_facts.ways import FACTS, Read, Taught, steps_to
+from experiments.style_vs_facts.ways import BITS, FACTS, Read, Taught, level, steps_to
 from research.analysis import described
 from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 RISING = 0.05  # growth over the last readings from which on an adapter is not called saturated
 FULL_UP = 0.95  # of all bits there are, from which on nothing is left to be learned
-NEAR = "the first step at nine tenths of the end, linear between readings"
+NEAR = "the first step at half of a sure style, or of all bits there are, linear between readings"
 PER = {"total": "bits", "step": "bits/step", "parameter": "bits/parameter", "flop": "bits/FLOP"}
 
 
@@ -23,7 +23,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     read = Read(results)
     found = [*described.base(results), *described.window(results, {}), *_rates(read), *_untouched(read)]
     found += [*_bits(read), *_per_parameter(read), *_styles(read), *_steps(read)]
-    found += [*old_recall(read), *_text(read), *_breakeven(read), *contrasts(read)]
+    found += [*old_recall(read), *_text(read), *_marginal(read), *_breakeven(read), *contrasts(read)]
     return found
 
 
@@ -76,7 +76,7 @@ def _per_parameter(read: Read) -> Iterator[Finding]:
 
 def _saturation(arm: Taught, way: pd.DataFrame) -> str:
     mean = way.mean(axis=0)
-    there, last = 16.0 * arm.entities, float(mean.iloc[-1])
+    there, last = BITS * arm.entities, float(mean.iloc[-1])
     if last >= FULL_UP * there:
         return "all there is was learned: a lower bound of what it holds"
     before = float(mean.iloc[-2]) if len(mean) > 1 else 0.0
@@ -96,9 +96,9 @@ def _steps(read: Read) -> Iterator[Finding]:
     for name, metric, kind in (("steps_to_style", "style_score", "style"), ("steps_to_facts", "new_bits", FACTS)):
         table = read.ways(metric)
         for arm in (arm for arm in read.arms if arm.kind == kind and arm.word in table):
-            steps = steps_to(table[arm.word])
+            steps = steps_to(table[arm.word], level(arm))
             if lost := int(steps.isna().sum()):
-                estimate = Estimate(None, None, None, len(steps), NEAR, f"ends no higher than it began in {lost} of {len(steps)} runs")
+                estimate = Estimate(None, None, None, len(steps), NEAR, f"not reached in {lost} of {len(steps)} runs")
             else:
                 estimate = read.over(steps)
             yield finding(name, arm.where, estimate, "steps")
@@ -109,6 +109,14 @@ def _text(read: Read) -> Iterator[Finding]:
     for word, values in read.ends("source_loss").items():
         arm = next(arm for arm in read.arms if arm.word == word)
         yield finding("source_rise", arm.where, read.over(values - before.loc[values.index]), "bits/byte")
+
+
+def _marginal(read: Read) -> Iterator[Finding]:
+    """Bits of new facts that who knows no entity, but how often each value occurs among them, reads."""
+    for entities in sorted({arm.entities for arm in read.arms if arm.kind == FACTS}):
+        values = read.untouched("marginal_bits", entities)
+        if len(values):
+            yield finding("marginal_bits", {"entities": entities}, read.over(values), "bits")
 
 
 def _breakeven(read: Read) -> Iterator[Finding]:

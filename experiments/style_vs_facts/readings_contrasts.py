@@ -1,11 +1,12 @@
 """What tells arms apart, each time paired by seed: what is taught, how, of how many entities, in how many paraphrases; and retrieval."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from experiments.style_vs_facts.readings_old import END, EQUAL, changes, equal, left_out
-from experiments.style_vs_facts.ways import FACTS, FULL, KNOWN, STYLE, Read, Taught, steps_to
+from experiments.style_vs_facts.ways import CONFLICT, FACTS, FULL, KNOWN, MIXED, NOISE, STYLE, Read, Taught, level, steps_to
 from research.analysis.contrasts import contrast
 from research.findings import Finding, finding
 
@@ -20,13 +21,19 @@ def contrasts(read: Read) -> Iterator[Finding]:
 
 
 def _taught(read: Read) -> Iterator[Finding]:
-    """Old facts after what was taught, at equal steps and equally trained: facts less style, each less what is known already (control)."""
-    found = changes(read)
-    for one, other in _pairs(found, ((FACTS, STYLE), (FACTS, KNOWN), (STYLE, KNOWN), ("mixed", KNOWN), ("conflict", KNOWN))):
+    """Old facts after what was taught less after what teaches nothing: noise on new names, and what is known; and a style beside facts.
+
+    All take the learning rate of facts, and as many steps, but for a style alone, which is compared with nothing that has another rate.
+    """
+    found, correct = changes(read), changes(read, "old_correct", "old_correct")
+    kinds = ((FACTS, NOISE), (FACTS, KNOWN), (NOISE, KNOWN), (MIXED, FACTS), (MIXED, KNOWN), (CONFLICT, KNOWN))
+    for one, other in _pairs(found, kinds):
         mine, its = (left_out(read, arm) for arm in (one, other))
         both = None if mine is None or its is None else mine - its
-        where = {"what": "old_recall", "at": END, "between": f"{one.lesson} - {other.lesson}", "how": one.how}
-        yield finding("contrast", where, read.over((found[one] - found[other]).dropna(), both), "bits/fact")
+        where = {"at": END, "between": f"{one.lesson} - {other.lesson}", "how": one.how}
+        yield finding("contrast", {"what": "old_recall", **where}, read.over((found[one] - found[other]).dropna(), both), "bits/fact")
+        if one in correct and other in correct:
+            yield finding("contrast", {"what": "old_correct", **where}, read.over((correct[one] - correct[other]).dropna()), "1")
 
 
 def _pairs(found: Iterable[Taught], kinds: Iterable[tuple[str, str]]) -> Iterator[tuple[Taught, Taught]]:
@@ -46,13 +53,7 @@ def _widest(known: Iterable[Taught], arm: Taught) -> Taught:
 
 def _hows(read: Read) -> Iterator[Finding]:
     """Each way of training less full training, on the same lesson: bits or the style at the end, old facts at the end and at equal bits."""
-    known, bits, scores, old, level = (
-        read.arms,
-        read.ends("new_bits"),
-        read.ends("style_score"),
-        changes(read),
-        equal(read),
-    )
+    known, bits, scores, old, halfway = read.arms, read.ends("new_bits"), read.ends("style_score"), changes(read), equal(read)
     for arm in known:
         full = next((other for other in known if other.lesson == arm.lesson and other.how == FULL), None)
         if full is None or arm == full:
@@ -65,8 +66,8 @@ def _hows(read: Read) -> Iterator[Finding]:
         mine, its = (left_out(read, each) for each in (arm, full))
         both = None if mine is None or its is None else mine - its
         yield finding("contrast", {"what": "old_recall", "at": END, **where}, read.over(old[arm] - old[full], both), "bits/fact")
-        if arm in level and full in level and (level[arm] - level[full]).notna().all():
-            difference = read.over(level[arm] - level[full])
+        if arm in halfway and full in halfway and (halfway[arm] - halfway[full]).notna().all():
+            difference = read.over(halfway[arm] - halfway[full])
             yield finding("contrast", {"what": "old_recall", "at": EQUAL, **where}, difference, "bits/fact")
 
 
@@ -83,27 +84,41 @@ def _paraphrases(read: Read) -> Iterator[Finding]:
 
 
 def _retrieval(read: Read) -> Iterator[Finding]:
-    """What an arm learned of the largest world of new facts less what the base reads of them behind their statements."""
-    alone, bits = read.untouched("retrieved_bits"), read.ends("new_bits")
+    """What an arm learned of the largest world of new facts less what the base reads of them behind their statements.
+
+    Asked in a paraphrase that was trained, and in one that was withheld, as the base is asked in one that the context does not have.
+    """
+    alone = read.untouched("retrieved_bits")
     facts = [arm for arm in read.arms if arm.kind == FACTS]
     if alone.empty or not facts:
         return
     most = max(arm.entities for arm in facts)
-    for arm in (arm for arm in facts if arm.entities == most):
-        values = bits[arm.word]
-        where = {"what": "bits_learned", "between": f"{arm.lesson} - retrieval", "how": arm.how}
-        yield finding("contrast", where, read.over(values - alone.loc[values.index]), "bits")
+    for asked, metric in (("trained", "new_bits"), ("withheld", "heldout_bits")):
+        bits = read.ends(metric)
+        for arm in (arm for arm in facts if arm.entities == most):
+            values = bits[arm.word]
+            where = {"what": "bits_learned", "asked": asked, "between": f"{arm.lesson} - retrieval", "how": arm.how}
+            yield finding("contrast", where, read.over(values - alone.loc[values.index]), "bits")
 
 
 def _entities(read: Read) -> Iterator[Finding]:
-    """How many times the steps many entities take that few do, to nearly all of what is learned of either; a geometric mean."""
-    for kind, metric, name in ((STYLE, "style_score", "steps_to_style"), (FACTS, "new_bits", "steps_to_facts")):
-        table = read.ways(metric)
-        own = [arm for arm in read.arms if arm.kind == kind and arm.word in table]
-        for most in own:
-            alike = [arm for arm in own if arm.how == most.how and arm.paraphrases == most.paraphrases and arm.entities < most.entities]
-            for other in alike:
-                steps = [steps_to(table[arm.word]) for arm in (most, other)]
-                logs = np.log(steps[0]) - np.log(steps[1])
-                where = {"what": name, "between": f"{most.lesson} / {other.lesson}", "how": most.how}
-                yield finding("contrast", where, contrast(logs.to_numpy(float), read.bases.loc[logs.index].to_numpy(), factor=True), "1")
+    """How many times the steps many entities take that few do, to half of what there is to be learned, a geometric mean; and the ends.
+
+    Facts beside a style on as many entities, trained alike, too.
+    """
+    tables = {STYLE: read.ways("style_score"), FACTS: read.ways("new_bits")}
+    own = [arm for arm in read.arms if arm.kind in tables and arm.word in tables[arm.kind]]
+    for one, other in itertools.permutations(own, 2):
+        if one.how != other.how:
+            continue
+        more = one.kind == other.kind and one.entities > other.entities and one.paraphrases == other.paraphrases
+        beside = (one.kind, other.kind) == (FACTS, STYLE) and one.entities == other.entities and one == _widest(own, one)
+        if more or beside:
+            logs = np.log(steps_to(tables[one.kind][one.word], level(one))) - np.log(steps_to(tables[other.kind][other.word], level(other)))
+            name = f"steps_to_{one.kind}" if more else "steps"
+            where = {"what": name, "between": f"{one.lesson} / {other.lesson}", "how": one.how}
+            yield finding("contrast", where, contrast(logs.to_numpy(float), read.bases.loc[logs.index].to_numpy(), factor=True), "1")
+        if more and one.kind == STYLE:
+            ends = tables[STYLE][one.word].iloc[:, -1] - tables[STYLE][other.word].iloc[:, -1]
+            where = {"what": "style_score", "between": f"{one.lesson} - {other.lesson}", "arm": one.lesson, "how": one.how}
+            yield finding("contrast", where, read.over(ends), "1")

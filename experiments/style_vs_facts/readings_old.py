@@ -22,6 +22,8 @@ def old_recall(read: Read) -> Iterator[Finding]:
     for arm, change in changes(read).items():
         where = {**arm.where, "at": END, "asked": PLAIN}
         yield finding("old_recall", where, read.over(change, left_out(read, arm)), "bits/fact")
+    for arm, change in changes(read, "old_correct", "old_correct").items():
+        yield finding("old_correct", {**arm.where, "at": END}, read.over(change), "1")
     for arm, change in changes(read, "styled_bits").items():
         if arm.kind in (STYLE, MIXED):
             yield finding("old_recall", {**arm.where, "at": END, "asked": STYLED}, read.over(change), "bits/fact")
@@ -35,9 +37,9 @@ def old_recall(read: Read) -> Iterator[Finding]:
         yield finding("old_recall", {**arm.where, "at": EQUAL, "asked": PLAIN}, estimate, "bits/fact")
 
 
-def changes(read: Read, metric: str = "old_bits") -> dict[Taught, pd.Series]:
-    """Returns by arm and seed what a metric of old facts reads at the end, less what the bases know of them, asked plain."""
-    before, after = read.untouched("old_bits"), read.ends(metric)
+def changes(read: Read, metric: str = "old_bits", start: str = "old_bits") -> dict[Taught, pd.Series]:
+    """Returns by arm and seed what a metric of old facts reads at the end, less what another one reads of the bases, asked plain."""
+    before, after = read.untouched(start), read.ends(metric)
     return {arm: after[arm.word] - before.loc[after[arm.word].index] for arm in read.arms if arm.word in after}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.style_vs_facts import asked, kept, prices
 from experiments.style_vs_facts.axes import INIT, LONGEST, StyleSweep
 from experiments.style_vs_facts.lessons import FACTS, PLAIN, STYLE, parse
-from experiments.style_vs_facts.material import LENGTH, Material, first, material, said
+from experiments.style_vs_facts.material import LENGTH, Material, first, marginal_bits, material, said
 from experiments.style_vs_facts.value_loss import FORM, VALUE, scored_bytes
 from research.cells import initializations
 from research.cells.bases import Bases, at_once
@@ -121,10 +121,10 @@ class _Whole:
         )
 
     def _measure(self, sweeps: str, half: StyleSweep) -> Measure:
-        """What rates are chosen by: the form of styled sentences in the paraphrase that is withheld, or the values of facts taught."""
+        """What rates are chosen by: the form of styled sentences on others, in a paraphrase that is withheld, or values that are taught."""
         own = self.materials[SELECTION_SEEDS]
         least = min(arm.lesson.entities for arm in half.chosen_by().values())
-        taught = {STYLE: (own.taught, own.order[-1:], self.style or PLAIN), FACTS: (own.new, own.order[:1], PLAIN)}
+        taught = {STYLE: (own.asked, own.order[-1:], self.style or PLAIN), FACTS: (own.new, own.order[:1], PLAIN)}
         world, paraphrases, style = taught[sweeps]
         found = rows(_texts(said(first(world, least), paraphrases, style)), LENGTH)
         quantity, mark = FORM if sweeps == STYLE else VALUE, self.study.vocabulary.mark
@@ -141,7 +141,13 @@ class _Whole:
         places = {seed: self.index[INIT, seed] for seed in where}
         read = kept.untouched(runner, self.study, questions, where, places) if where else []
         own = [self.materials[seed] for seed in range(self.sweep.seeds)]
-        return [*described(experiment, self.study), *prices.prices(experiment, self.sweep, self.study, own), *read]
+        sizes = sorted({arm.lesson.entities for arm in self.sweep.parsed if arm.lesson.learns})
+        marginal = [
+            reference(experiment, "marginal_bits", marginal_bits(first(each.new, size)), "bits", init=INIT, seed=seed, entities=size)
+            for seed, each in self.materials.items()
+            for size in (sizes if seed < SELECTION_SEEDS else ())
+        ]
+        return [*described(experiment, self.study), *marginal, *prices.prices(experiment, self.sweep, self.study, own), *read]
 
 
 def _spans(half: StyleSweep, materials: Mapping[int, Material]) -> tuple[dict[tuple[str, int], tuple[int, int]], np.ndarray]:

@@ -13,10 +13,11 @@ from research.analysis.pareto import at_level
 from research.analysis.tables import rows
 from research.findings import Estimate
 
-STYLE, FACTS, MIXED, CONFLICT, KNOWN = "style", "facts", "mixed", "conflict", "known"
+STYLE, FACTS, MIXED, CONFLICT, KNOWN, NOISE = "style", "facts", "mixed", "conflict", "known", "noise"
 FULL = "full"
-NEARLY = 0.9  # of the end, where a way counts as gone
+HALF = 0.5  # of a sure style, and of all bits of new facts: the level to which steps are counted, the same for all
 GROUP = "old_group_bits"
+BITS = 16.0  # of an entity
 
 
 class Taught(NamedTuple):
@@ -88,9 +89,9 @@ class Read:
         """Returns by arm what a metric read at the last step, by seed."""
         return {arm: way.iloc[:, -1] for arm, way in self.ways(metric).items()}
 
-    def untouched(self, metric: str) -> pd.Series:
-        """Returns what a metric read of the bases before any training, by seed; of several numbers of new entities, the largest."""
-        own = rows(self.results, phase="reference", metric=metric)
+    def untouched(self, metric: str, entities: int | None = None) -> pd.Series:
+        """Returns what a metric read of the bases before any training, by seed; of so many new entities, or of the most."""
+        own = rows(self.results, phase="reference", metric=metric, **({} if entities is None else {"entities": entities}))
         own = own.sort_values("entities", kind="stable") if "entities" in own else own
         return own.drop_duplicates("seed", keep="last").set_index("seed")["value"].sort_index()
 
@@ -104,19 +105,15 @@ class Read:
         return contrast(values.to_numpy(float), self.bases.loc[values.index].to_numpy(), replicates)
 
 
-def steps_to(way: pd.DataFrame, start: float = 0.0) -> pd.Series:
-    """Returns by seed the step at which a way that begins at `start` first has gone nearly all of its way up, linear between readings.
+def level(arm: Taught) -> float:
+    """Returns the level to which an arm's steps are counted: half of a score of 1, or half of the bits of its facts."""
+    return HALF * (1.0 if arm.kind == STYLE else BITS * arm.entities)
 
-    Null where it ends no higher than it began.
-    """
 
-    def one(values: np.ndarray) -> float:
-        level = start + NEARLY * (values[-1] - start)
-        if not np.isfinite(level) or level <= start:
-            return float("nan")
-        return at_level(-np.append(start, values), np.append(0, way.columns.to_numpy(float)), -level)
-
-    return pd.Series({seed: one(values.to_numpy(float)) for seed, values in way.iterrows()}, dtype=float)
+def steps_to(way: pd.DataFrame, level: float) -> pd.Series:
+    """Returns by seed the step at which a way that begins at 0 first comes up to a level, linear between readings; null where it does not."""
+    steps = np.append(0, way.columns.to_numpy(float))
+    return pd.Series({seed: at_level(-np.append(0.0, values), steps, -level) for seed, values in way.iterrows()}, dtype=float)
 
 
 def at_bits(bits: pd.DataFrame, other: pd.DataFrame, levels: Mapping[Any, float]) -> pd.Series:
