@@ -111,7 +111,7 @@ def level(arm: Taught) -> float:
 
 
 def steps_to(way: pd.DataFrame, level: float) -> pd.Series:
-    """Returns by seed the step at which a way that begins at 0 first comes up to a level, linear between readings; null where it does not."""
+    """Returns by seed the step at which a way that begins at 0 first comes up to a level, linear between readings; null if it does not."""
     steps = np.append(0, way.columns.to_numpy(float))
     return pd.Series({seed: at_level(-np.append(0.0, values), steps, -level) for seed, values in way.iterrows()}, dtype=float)
 

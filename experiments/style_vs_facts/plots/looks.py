@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from experiments.style_vs_facts.ways import CONFLICT, FACTS, FULL, KNOWN, MIXED, STYLE, Read, Taught
+from experiments.style_vs_facts.ways import CONFLICT, FACTS, FULL, KNOWN, MIXED, NOISE, STYLE, Read, Taught
 from research.figures import style
 from research.findings import Finding
 
 BITS_EACH = 16.0  # of an entity: four attributes, each one of 16 values
 RETRIEVAL = style.Look("#009E73", "^", (0, (5, 2)))
 BASE = style.Look(style.GRAY, "s", (0, (1.2, 1.2)))
-KINDS = (STYLE, FACTS, MIXED, CONFLICT, KNOWN)
+KINDS = (STYLE, FACTS, MIXED, CONFLICT, KNOWN, NOISE)
 _NAMES = {FULL: "full", "lora": "LoRA, rank {}", "one": "one matrix, rank {}"}
 _LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 _ONE = ("#0072B2", "#56B4E9")

@@ -54,9 +54,10 @@ def caption(read: Read, found: Sequence[Finding]) -> str:
     plain = [f for f in every if f.where["asked"] == PLAIN]
     return (
         "Bits of known facts, of entities that no arm was taught, after each lesson: what the untouched base knows of them (dotted) and "
-        "the change of it. Below 0 a model is surer of wrong values than guessing would be. The lessons on known facts, plain, teach "
-        "nothing: what is lost beside them is lost to new facts, or to a style. Each lesson has its own learning rate, and all have "
-        "equally many steps, so that they have not learned equally much. Hollow: asked in the style, beside what the base knows asked "
+        "the change of it. Below 0 a model is surer of wrong values than guessing would be. The lessons on known facts, plain, and on "
+        "noise, new names of which every value is said as often, teach nothing: what is lost beside them is lost to new facts. Styles "
+        "have a learning rate of their own, all others that of facts, and all have equally many steps, so that they have not learned "
+        "equally much. Hollow: asked in the style, beside what the base knows asked "
         "plain: what is lost plain but not there is a change of form. Intervals of arms are of the change from their own base. Small "
         f"dots: seeds. {looks.intervals(plain)} The base's, and those asked in the style, hold bases alone."
         f"{looks.missing(every)}"
