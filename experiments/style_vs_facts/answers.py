@@ -1,43 +1,46 @@
 """The answer in words: what each prediction is worth in this run, what contradicts first; every number is a finding."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from research.analysis.contrasts import BASE_LEFT_OUT
+from research.analysis.wording import sentences
 from research.findings import Finding, find, shown
 
 CLAIM = (
-    "The predictions are that a style is learned in steps that hardly hang on how many entities it is shown on, and needs little capacity; "
-    "that facts need capacity; that new facts cost old ones; and that retrieval reads new facts without training, at a price for each "
-    "question [95 % intervals, paired by base]"
+    "The predictions are that a style is learned in fewer steps than facts, which hardly hang on how many entities it is shown on, and "
+    "needs little capacity; that facts need capacity; that new facts cost old ones; and that retrieval reads new facts without training, "
+    "at a price for each question [95 % intervals, paired by base; few bases, and many comparisons: leads, not proofs]"
 )
 NOTHING = "Nothing was compared: for that, styles, facts and what is known have to be taught"
 AGAINST, OPEN, FOR, UNJUDGED = "Against the predictions", "Not told apart", "As predicted", "Without an interval over bases, no verdict"
 ORDER = (AGAINST, OPEN, FOR, UNJUDGED)
+SHORT = {AGAINST: "against the prediction", OPEN: "not told apart", FOR: "as predicted", UNJUDGED: "no verdict"}
+STYLE, FACTS, OLD, RETRIEVAL = "Style", "Facts", "Old facts", "Retrieval"
 NEAR = 0.1  # of a score of 1: an adapter that comes so near is enough for a style
 LAW = 2.0  # bits a parameter, of transformers that saw each fact often (Allen-Zhu & Li 2024, arXiv 2404.05405)
 
 
 class Said(NamedTuple):
-    """A sentence on a prediction, and what it is worth."""
+    """A sentence, which prediction it is on, and what it is worth."""
 
+    prediction: str
     verdict: str
     text: str
 
 
 def answer(found: Sequence[Finding]) -> str:
-    """Returns what each prediction is worth in this run: what contradicts first, then what is open, then what is carried."""
+    """Returns how each prediction fared, in short; and in a second paragraph what contradicts first, what is open, what is carried."""
     if not found:
         return ""
     said = [each for part in (_style, _capacity, _forgets, _retrieval) for each in part(found)]
     if not said:
-        return f"{CLAIM}. {NOTHING}."
-    parts = [CLAIM]
-    for verdict in ORDER:
-        if texts := [each.text for each in said if each.verdict == verdict]:
-            parts.append(f"{verdict}: {'; '.join(texts)}")
-    parts += [*_beside_retrieval(found), *_saturated(found), *_edges(found)]
-    return " ".join(f"{part}." for part in parts)
+        return sentences([CLAIM, NOTHING])
+    short = [f"{prediction}: {_fared([each for each in said if each.prediction == prediction])}" for prediction in _predictions(said)]
+    long = [f"{verdict}: {'; '.join(each.text for each in said if each.verdict == verdict)}" for verdict in ORDER if _any(said, verdict)]
+    rest = [*_prices_of_style(found), *_controls(found), *_marginal(found), *_beside_retrieval(found), *_saturated(found), *_edges(found)]
+    return sentences([CLAIM, *short], [*long, *rest])
 
 
 def judged(f: Finding, predicted: Callable[[Finding], str]) -> str:
@@ -47,15 +50,30 @@ def judged(f: Finding, predicted: Callable[[Finding], str]) -> str:
     return predicted(f)
 
 
-def below(f: Finding) -> str:
-    """Returns the verdict where a difference below 0 is predicted."""
+def below(f: Finding, null: float = 0.0) -> str:
+    """Returns the verdict where less than a null is predicted."""
     assert f.low is not None and f.high is not None
-    return FOR if f.high < 0 else AGAINST if f.low > 0 else OPEN
+    return FOR if f.high < null else AGAINST if f.low > null else OPEN
 
 
-def above(f: Finding) -> str:
-    """Returns the verdict where a difference above 0 is predicted."""
-    return {FOR: AGAINST, AGAINST: FOR, OPEN: OPEN}[below(f)]
+def above(f: Finding, null: float = 0.0) -> str:
+    """Returns the verdict where more than a null is predicted."""
+    return {FOR: AGAINST, AGAINST: FOR, OPEN: OPEN}[below(f, null)]
+
+
+def _predictions(said: Sequence[Said]) -> list[str]:
+    return list(dict.fromkeys(each.prediction for each in said))
+
+
+def _any(said: Sequence[Said], verdict: str) -> bool:
+    return any(each.verdict == verdict for each in said)
+
+
+def _fared(said: Sequence[Said]) -> str:
+    """How many comparisons say what of a prediction: 'as predicted 2, not told apart 1 of 3'."""
+    counts = Counter(each.verdict for each in said)
+    told = ", ".join(f"{SHORT[verdict]} {counts[verdict]}" for verdict in ORDER if counts[verdict])
+    return f"{told} of {len(said)}"
 
 
 def _contrasts(found: Sequence[Finding], what: str) -> list[Finding]:
@@ -63,60 +81,108 @@ def _contrasts(found: Sequence[Finding], what: str) -> list[Finding]:
 
 
 def _style(found: Sequence[Finding]) -> Iterator[Said]:
-    """A style's steps by entities beside those of facts, and what the smallest adapters make of it."""
+    """A style's steps beside those of facts, and by entities, with where they end; and what the smallest adapters make of it."""
+    for f in _contrasts(found, "steps"):
+        fewer = judged(f, lambda g: above(g, 1.0))
+        yield Said(STYLE, fewer, f"facts take {shown(f, '.2f')} times the steps of a style ({f.where['between']}, {f.where['how']})")
     for f in _contrasts(found, "steps_to_style"):
-        facts = next((g for g in _contrasts(found, "steps_to_facts") if g.where["how"] == f.where["how"] and _times(g) == _times(f)), None)
-        beside = "" if facts is None else f", where facts take {shown(facts, '.2f')} times as many"
+        ends = find(found, "contrast", what="style_score", between=f.where["between"].replace(" / ", " - "), how=f.where["how"])
+        beside = "" if ends is None else f", and ends {shown(ends, '.2f')} apart in its score"
         hardly = judged(f, lambda g: FOR if (g.high or 0) < _times(g) else AGAINST if (g.low or 0) > _times(g) else OPEN)
         hangs = f"hardly: less than {_times(f):g}"
-        yield Said(hardly, f"a style ({f.where['between']}, {f.where['how']}) takes {shown(f, '.2f')} times the steps ({hangs}){beside}")
-    for f in _contrasts(found, "style_score"):
+        text = f"a style ({f.where['between']}, {f.where['how']}) takes {shown(f, '.2f')} times the steps ({hangs}){beside}"
+        yield Said(STYLE, hardly, text)
+    for f in (f for f in _contrasts(found, "style_score") if f.where["between"].endswith(" - full")):
         whole = find(found, "style_score", arm=f.where["arm"], how="full")
         reached = judged(f, lambda g: FOR if (g.low or 0) > -NEAR else AGAINST if (g.high or 0) < -NEAR else OPEN)
-        yield Said(
-            reached, f"{f.where['between'].split(' - ')[0]} ends {shown(f, '.2f')} beside full training's score of {shown(whole, '.2f')}"
-        )
-
-
-def _sizes(f: Finding) -> tuple[str, ...]:
-    return tuple(next(part for part in side.split(":") if part.isdecimal()) for side in f.where["between"].split(" / "))
+        how = f.where["between"].split(" - ")[0]
+        yield Said(STYLE, reached, f"{how} ends {shown(f, '.2f')} beside full training's score of {shown(whole, '.2f')}")
 
 
 def _times(f: Finding) -> float:
     """The square root of how many times the entities are: a style whose steps rise by less hardly hangs on them."""
-    most, least = (float(size) for size in _sizes(f))
+    most, least = (float(next(part for part in side.split(":") if part.isdecimal())) for side in f.where["between"].split(" / "))
     return (most / least) ** 0.5
 
 
 def _capacity(found: Sequence[Finding]) -> Iterator[Said]:
+    """Less is learned by fewer parameters; that is for want of capacity only where what is learned has come to rest."""
     for f in (f for f in _contrasts(found, "bits_learned") if f.where["between"].endswith(" - full")):
-        whole = find(found, "bits_learned", arm=f.where["arm"], how="full", per="total", asked="trained")
-        how = f.where["between"].split(" - ")[0]
-        yield Said(judged(f, below), f"of {f.where['arm']} {how} learns {shown(f)} bits beside full training's {shown(whole)}")
+        how, arm = f.where["between"].split(" - ")[0], f.where["arm"]
+        whole = find(found, "bits_learned", arm=arm, how="full", per="total", asked="trained")
+        rest = find(found, "bits_per_parameter", arm=arm, how=how)
+        verdict, why = judged(f, below), ""
+        if verdict == FOR and (rest is None or not rest.note.startswith("saturated")):
+            verdict, why = OPEN, ", and still learns: it may lack steps and not capacity"
+        yield Said(FACTS, verdict, f"of {arm} {how} learns {shown(f)} bits beside full training's {shown(whole)}{why}")
 
 
 def _forgets(found: Sequence[Finding]) -> Iterator[Said]:
+    """What is left of old facts beside training of which nothing can be learned, in bits and in how many are right."""
     for f in _contrasts(found, "old_recall"):
         first, _, second = f.where["between"].partition(" - ")
-        if first.startswith(("facts:", "mixed:", "conflict:")) and f.where.get("how"):
-            yield Said(judged(f, below), f"{first} ({f.where['how']}) changes old facts by {shown(f, '.2f')} bits beside {second}")
+        if second.startswith(("noise:", "known:")) and not first.startswith("noise:"):
+            right = find(found, "contrast", what="old_correct", between=f.where["between"], how=f.where["how"])
+            text = f"{first} ({f.where['how']}) changes old facts by {shown(f, '.2f')} bits, and the share that is right by "
+            yield Said(OLD, judged(right or f, below), f"{text}{shown(right, '.2f')}, beside {second}")
 
 
 def _retrieval(found: Sequence[Finding]) -> Iterator[Said]:
-    read, alone = (find(found, "untouched", what=what) for what in ("retrieved_bits", "new_bits"))
+    read, alone, stray = (find(found, "untouched", what=what) for what in ("retrieved_bits", "new_bits", "stray_bits"))
     if read is not None and alone is not None:
         verdict = judged(read, lambda f: FOR if f.low is not None and f.low > max(0.0, alone.high or 0.0) else AGAINST)
-        yield Said(verdict, f"retrieval reads {shown(read)} bits of new facts, of which a base knows {shown(alone)} without")
+        behind = f", and {shown(stray)} behind a fact of somebody else: it copies, whosever the value is" if _low(stray) else ""
+        text = f"retrieval reads {shown(read)} bits of new facts, of which a base knows {shown(alone)} without{behind}"
+        yield Said(RETRIEVAL, verdict, text)
+
+
+def _low(f: Finding | None) -> bool:
+    return f is not None and f.high is not None and f.high < 0
+
+
+def _prices_of_style(found: Sequence[Finding]) -> Iterator[str]:
+    """What a style costs elsewhere: general text, and known facts asked in it."""
+    told = []
+    for f in (f for f in found if f.name == "style_score" and f.where["arm"].startswith("style:")):
+        own = {"arm": f.where["arm"], "how": f.where["how"]}
+        text, old = find(found, "source_rise", **own), find(found, "old_recall", **own, asked="in the style")
+        told.append(f"{own['arm']} by {own['how']} {shown(text, '.2f')} bits/byte and {shown(old, '.2f')} bits/fact")
+    if told:
+        yield f"What a style costs general text, and facts asked in it beside what the base knows asked plain: {'; '.join(told)}"
+
+
+def _controls(found: Sequence[Finding]) -> Iterator[str]:
+    """What training on names of which nothing can be learned costs old facts by itself."""
+    for f in (f for f in _contrasts(found, "old_recall") if f.where["between"].startswith("noise:")):
+        right = find(found, "contrast", what="old_correct", between=f.where["between"], how=f.where["how"])
+        said = f"changes old facts by {shown(f, '.2f')} bits, and the share that is right by {shown(right, '.2f')}"
+        yield f"Training on new names of which nothing can be learned {said}, beside training on what is known"
+
+
+def _marginal(found: Sequence[Finding]) -> Iterator[str]:
+    if own := [f"{shown(f)} of {16 * f.where['entities']:,}" for f in found if f.name == "marginal_bits"]:
+        yield f"Who knows no entity, but how often each value occurs, reads so many bits of new facts: {', '.join(own)}"
 
 
 def _beside_retrieval(found: Sequence[Finding]) -> Iterator[str]:
+    """What training knows of new facts less what retrieval reads, and from how many questions on it is cheaper, where it has learned."""
     told = []
-    for f in (f for f in _contrasts(found, "bits_learned") if f.where["between"].endswith(" - retrieval")):
-        queries = find(found, "breakeven_queries", how=f.where["how"])
-        price = f" (a run costs as much as {shown(queries)} questions with a fact before each)" if queries else ""
-        told.append(f"{f.where['between'].split(' - ')[0]} by {f.where['how']} {shown(f)}{price}")
+    for f in (
+        f for f in _contrasts(found, "bits_learned") if f.where["between"].endswith(" - retrieval") and f.where["asked"] == "trained"
+    ):
+        arm, how = f.where["between"].split(" - ")[0], f.where["how"]
+        anew = find(found, "contrast", what="bits_learned", between=f.where["between"], how=how, asked="withheld")
+        queries = find(found, "breakeven_queries", how=how)
+        learned = find(found, "bits_learned", arm=arm, how=how, per="total", asked="trained")
+        chance = max((g.high or g.value or 0.0 for g in found if g.name == "marginal_bits"), default=0.0)
+        has = learned is not None and learned.low is not None and learned.low > chance
+        price = f" (a run costs as much as {shown(queries)} questions with a fact before each)" if queries and has else ""
+        told.append(f"{arm} by {how} {shown(f)}, asked in a paraphrase that it was not trained on {shown(anew)}{price}")
     if told:
-        yield f"Bits that training learned, less those that retrieval reads: {'; '.join(told)}"
+        yield (
+            "Bits of new facts that training reads, less those that retrieval does; a price where more was learned than how often values "
+            f"occur, for all facts together and without the search for a learning rate: {'; '.join(told)}"
+        )
 
 
 def _saturated(found: Sequence[Finding]) -> Iterator[str]:

@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import pandas as pd
 
 from experiments.style_vs_facts.readings_old import END, EQUAL, changes, equal, left_out
 from experiments.style_vs_facts.ways import CONFLICT, FACTS, FULL, KNOWN, MIXED, NOISE, STYLE, Read, Taught, level, steps_to
 from research.analysis.contrasts import contrast
-from research.findings import Finding, finding
+from research.findings import Estimate, Finding, finding
 
 
 def contrasts(read: Read) -> Iterator[Finding]:
@@ -117,8 +118,15 @@ def _entities(read: Read) -> Iterator[Finding]:
             logs = np.log(steps_to(tables[one.kind][one.word], level(one))) - np.log(steps_to(tables[other.kind][other.word], level(other)))
             name = f"steps_to_{one.kind}" if more else "steps"
             where = {"what": name, "between": f"{one.lesson} / {other.lesson}", "how": one.how}
-            yield finding("contrast", where, contrast(logs.to_numpy(float), read.bases.loc[logs.index].to_numpy(), factor=True), "1")
+            yield finding("contrast", where, _times(logs, read), "1")
         if more and one.kind == STYLE:
             ends = tables[STYLE][one.word].iloc[:, -1] - tables[STYLE][other.word].iloc[:, -1]
             where = {"what": "style_score", "between": f"{one.lesson} - {other.lesson}", "arm": one.lesson, "how": one.how}
             yield finding("contrast", where, read.over(ends), "1")
+
+
+def _times(logs: pd.Series, read: Read) -> Estimate:
+    """A geometric mean of ratios of steps, none where a run does not come up to the level."""
+    if lost := int(logs.isna().sum()):
+        return Estimate(None, None, None, len(logs), "ratio of steps", f"half is not reached in {lost} of {len(logs)} pairs of runs")
+    return contrast(logs.to_numpy(float), read.bases.loc[logs.index].to_numpy(), factor=True)
