@@ -14,7 +14,12 @@ CLAIM = (
     "at a price for each question [95 % intervals, paired by base; few bases, and many comparisons: leads, not proofs]"
 )
 NOTHING = "Nothing was compared: for that, styles, facts and what is known have to be taught"
-AGAINST, OPEN, FOR, UNJUDGED = "Against the predictions", "Not told apart", "As predicted", "Without an interval over bases, no verdict"
+AGAINST, OPEN, FOR, UNJUDGED = (
+    "Against the predictions",
+    "Not told apart",
+    "As predicted",
+    "Not compared, or without an interval over bases",
+)
 ORDER = (AGAINST, OPEN, FOR, UNJUDGED)
 SHORT = {AGAINST: "against the prediction", OPEN: "not told apart", FOR: "as predicted", UNJUDGED: "no verdict"}
 STYLE, FACTS, OLD, RETRIEVAL = "Style", "Facts", "Old facts", "Retrieval"
@@ -82,10 +87,13 @@ def _contrasts(found: Sequence[Finding], what: str) -> list[Finding]:
 
 def _style(found: Sequence[Finding]) -> Iterator[Said]:
     """A style's steps beside those of facts, and by entities, with where they end; and what the smallest adapters make of it."""
-    for f in _contrasts(found, "steps"):
+    compared = [f for what in ("steps", "steps_to_style") for f in _contrasts(found, what)]
+    for f in (f for f in compared if f.value is None):
+        yield Said(STYLE, UNJUDGED, f"steps of {f.where['between']} ({f.where['how']}) cannot be compared: {f.note}")
+    for f in (f for f in _contrasts(found, "steps") if f.value is not None):
         fewer = judged(f, lambda g: above(g, 1.0))
         yield Said(STYLE, fewer, f"facts take {shown(f, '.2f')} times the steps of a style ({f.where['between']}, {f.where['how']})")
-    for f in _contrasts(found, "steps_to_style"):
+    for f in (f for f in _contrasts(found, "steps_to_style") if f.value is not None):
         ends = find(found, "contrast", what="style_score", between=f.where["between"].replace(" / ", " - "), how=f.where["how"])
         beside = "" if ends is None else f", and ends {shown(ends, '.2f')} apart in its score"
         hardly = judged(f, lambda g: FOR if (g.high or 0) < _times(g) else AGAINST if (g.low or 0) > _times(g) else OPEN)

@@ -6,17 +6,8 @@ from research.analysis.wording import held
 from research.findings import Finding, Table, find, shown
 
 COLUMNS = (
-    *(
-        "taught",
-        "how",
-        "bits of new facts",
-        "the same, asked anew",
-        "style",
-        "steps to half",
-        "old facts (bits/fact)",
-        "the same, less noise's",
-    ),
-    *("less known facts'", "old facts right", "general text (bits/byte)"),
+    *("taught", "how", "bits of new facts", "the same, asked anew", "style", "steps to half"),
+    *("old facts (bits/fact)", "the same, less noise's", "less known facts'", "old facts right", "general text (bits/byte)"),
 )
 ABSENT = "–"
 
