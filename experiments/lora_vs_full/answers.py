@@ -91,7 +91,7 @@ def _intruders_in_short(found: Sequence[Finding]) -> Iterator[str]:
     if slower in said:
         yield f"At a lower rate {said[slower].replace('the rank', 'the rate')}"  # slowed adapters are of one rank
     own = find(found, "intruders", arm=FULL, null=NONE, at=END)
-    if own is not None and own.low is not None and own.low > 0:
+    if own is not None and verdict(own) == MORE:  # than none
         yield f"Full training has some, too, by its end: {shown(own, '.1f')} a matrix"
 
 
