@@ -112,5 +112,7 @@ def _read(study: Study, sweep: VersusSweep) -> int:
     """How many windows' forward passes all readings take, roughly."""
     results, test = len(sweep.results()), study.read_windows(study.target.test_bytes)
     ends = 2 * test + study.read_windows(1) * len(sweep.read_at)
-    made = min(sweep.bases, sweep.seeds) * (len(sweep.cut_ranks) * 4 + len(sweep.arms) * (len(PARTS) * len(sweep.factors) + len(sweep.alphas)) * 2)
+    made = min(sweep.bases, sweep.seeds) * (
+        len(sweep.cut_ranks) * 4 + len(sweep.arms) * (len(PARTS) * len(sweep.factors) + len(sweep.alphas)) * 2
+    )
     return len(sweep.selection()) * study.read_windows(study.target.validation_bytes) + results * ends + made * test

@@ -78,7 +78,10 @@ _LIGHTER = {OTHERS: style.Look("#009E73", "^", "-"), UPDATE: style.Look("#0072B2
 _HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1.0}
 _SCALED = {
     OTHERS: ("as many others scaled", "triangles: as many of the other leading directions, scaled so"),
-    UPDATE: ("update along intruders scaled", "diamonds: only what the update has along the intruders, and nothing that the start has there"),
+    UPDATE: (
+        "update along intruders scaled",
+        "diamonds: only what the update has along the intruders, and nothing that the start has there",
+    ),
 }
 
 
@@ -91,7 +94,9 @@ def _hollow(points: pd.DataFrame) -> str:
 def _points(results: pd.DataFrame) -> pd.DataFrame:
     """A row per arm, seed and what is scaled by which factor: target and rise; the path (all) begins at 0 and ends at 1."""
     empty = pd.DataFrame(columns=["arm", "seed", "scaled", "factor", "target", "rise"])
-    made, start, result = (rows(results, **where) for where in ({"phase": "altered", "null": NONE}, {"phase": "reference"}, {"phase": "result"}))
+    made, start, result = (
+        rows(results, **where) for where in ({"phase": "altered", "null": NONE}, {"phase": "reference"}, {"phase": "result"})
+    )
     if made.empty or start.empty or result.empty:
         return empty
     ends = result[(result["step"] == result["step"].max()) & result["arm"].isin(made["arm"]) & result["seed"].isin(made["seed"])]

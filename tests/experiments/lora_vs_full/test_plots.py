@@ -103,7 +103,7 @@ def test_a_figure_without_its_records_is_a_sentence_and_is_left_out(frame: pd.Da
 
 
 def test_a_caption_says_which_arms_do_not_come_down_to_which_of_its_levels(drawn: dict[str, style.Captioned]) -> None:
-    lost = "Not there: low rate, × 0.1 at 80 % does not come down to it in 6 of 6 runs."
+    lost = "Not there: low rate, × 0.1 at 80 % does not come down to it in 3 of 3 runs."
     assert {name for name, (_, caption) in drawn.items() if lost in caption} == set(NAMES) - {"scaled"}
 
 
@@ -193,7 +193,10 @@ def test_scaled_intruders_lie_beside_a_path_from_the_untouched_model(drawn: dict
         kept = np.array(list(KEEPS.values()))
         risen = RISES[arm] * np.interp(kept, ALPHAS, np.square(ALPHAS)) + more
         np.testing.assert_allclose(squares, np.column_stack([start - LEARNS[arm] * kept, risen]))
-    assert "of 6 points 2 lose less of the source than the path, 2 more, 2 are not told apart" in drawn["scaled"].caption
+        for marker, part in (("^", "others"), ("d", "update")):
+            hollow = places([line for line in axes.lines if line.get_marker() == marker])
+            np.testing.assert_allclose(hollow, np.column_stack([squares[:, 0], squares[:, 1] + planted.PARTS[part][0]]), atol=1e-9)
+    assert "of 6 squares 2 lose less of the source than the path, 2 more, 2 are not told apart" in drawn["scaled"].caption
 
 
 def test_pairs_of_seeds_stand_above_pairs_of_arms_and_nulls_are_ticks(drawn: dict[str, style.Captioned]) -> None:
