@@ -20,7 +20,7 @@ _ORDER = (FULL, "slow", "lora", "slowlora")
 
 
 def ordered(words: Iterable[str]) -> list[str]:
-    """Returns distinct words of arms and nulls: full, slowed from the fastest, LoRA from the smallest rank and slowed, others, then nulls."""
+    """Returns distinct words of arms and nulls: full, slowed from the fastest, LoRA from the smallest rank, slowed, others, then nulls."""
 
     def key(word: str) -> tuple[int, float, str]:
         name, strength = _parts(word)

@@ -23,8 +23,8 @@ LOSSES = ("target_loss", "source_loss")
 def scaled(results: pd.DataFrame) -> Figure:
     """Returns the rise of the source's loss against the target's loss (bits/byte), a panel an arm.
 
-    The path leads from the untouched model (star) through updates scaled as a whole to the tuned one; squares have their intruders scaled, and hollow marks
-    as many other directions, or only what the update has along the intruders.
+    The path leads from the untouched model (star) through updates scaled as a whole to the tuned one; squares have their intruders scaled,
+    and hollow marks as many other directions, or only what the update has along the intruders.
     """
     points = _points(results)
     if not (points["scaled"] == INTRUDERS).any():
