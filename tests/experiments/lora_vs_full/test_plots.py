@@ -120,11 +120,12 @@ def test_places_are_ordered_by_what_was_learned_and_the_end_is_last() -> None:
 
 
 def test_arms_have_one_order_and_looks_that_tell_them_apart() -> None:
-    words = ["source", "lora@16", "slow@0.1", "lora@4", "new@2", "shuffled", "full", "slow@0.3"]
-    assert looks.ordered(words) == ["full", "slow@0.3", "slow@0.1", "lora@4", "lora@16", "new@2", "shuffled", "source"]
+    words = ["source", "lora@16", "slowlora@0.3", "slow@0.1", "lora@4", "new@2", "shuffled", "full", "slow@0.3"]
+    assert looks.ordered(words) == ["full", "slow@0.3", "slow@0.1", "lora@4", "lora@16", "slowlora@0.3", "new@2", "shuffled", "source"]
     own = looks.looks(words)
     assert list(own) == looks.ordered(words) and len({look.color for look in own.values()}) == len(words)
-    assert looks.name("lora@16") == "LoRA, rank 16" and looks.name("new@2") == "new@2"
+    assert looks.name("lora@16") == "LoRA, rank 16" and looks.name("slowlora@0.3") == "LoRA, low rate, × 0.3"
+    assert looks.name("new@2") == "new@2"
 
 
 def test_a_spectrum_is_a_mean_over_bases_and_ends_at_the_rank_of_an_adapter(drawn: dict[str, style.Captioned]) -> None:
@@ -180,6 +181,22 @@ def test_cuts_lie_between_the_whole_update_and_the_untouched_model(frame: pd.Dat
             assert np.round(points(random)[:, 0]).tolist() == kept and axes.lines[1].get_ydata()[0] == pytest.approx(gain)
     wide = [Finding(cuts.NAME, {"arm": "full", "at": "end", "cut": 1, "directions": "best"}, 1.0, -50.0, 52.0, "bits/byte", 2, "t")]
     assert -2 < cuts.cuts(frame, wide).axes[0].get_ylim()[0] < 0 < 1 < cuts.cuts(frame, wide).axes[0].get_ylim()[1] < 4
+
+
+def test_an_arm_that_was_not_cut_at_a_place_has_no_panel_there(frame: pd.DataFrame, found: list[Finding]) -> None:
+    some = [f for f in found if (f.where.get("arm"), f.where.get("at")) != ("lora@2", planted.LAST)]
+    grid = np.reshape(cuts.cuts(frame, some).axes, (2, len(MORE)))
+    assert [[axes.axison for axes in row] for row in grid] == [[True, False, True], [True, True, True]]
+    assert not grid[0, 1].containers and grid[1, 1].containers
+
+
+def test_scaled_updates_without_parts_are_drawn_and_told_without_them_and_nulls_are_no_way(frame: pd.DataFrame) -> None:
+    """As a run's records that were read before parts were; what a null does at its end is not on the path of full."""
+    some = frame[~frame["scaled"].isin(["others", "update"])]
+    assert {line.get_marker() for axes in scaled.scaled(some).axes for line in axes.lines} == {"None", "*", "o", "s"}
+    assert "Hollow" not in scaled.caption(some) and "Hollow triangles: as many of the other" in scaled.caption(frame)
+    without = some[some["scaled"] != "whole"]
+    assert style.png(scaled.scaled(some)) == style.png(scaled.scaled(without))
 
 
 def test_scaled_intruders_lie_beside_a_path_from_the_untouched_model(drawn: dict[str, style.Captioned]) -> None:
