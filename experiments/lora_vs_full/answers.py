@@ -89,9 +89,9 @@ def _intruders_in_short(found: Sequence[Finding]) -> Iterator[str]:
     if more in said:
         yield f"At the learning rates at which each learns best {said[more]}{why.get(random, '')}"
     if slower in said:
-        yield f"At a lower rate {said[slower]}"
+        yield f"At a lower rate {said[slower].replace('the rank', 'the rate')}"  # slowed adapters are of one rank
     own = find(found, "intruders", arm=FULL, null=NONE, at=END)
-    if own is not None and own.low is not None and own.low > 0:
+    if own is not None and verdict(own) == MORE:  # than none
         yield f"Full training has some, too, by its end: {shown(own, '.1f')} a matrix"
 
 
@@ -188,7 +188,8 @@ def _scaled(found: Sequence[Finding]) -> Iterator[str]:
         if own := [f"{f.where['arm']} x{f.where['factor']:g} {shown(f, '.2f')}" for f in _scalings(found, part, "all")]:
             told.append(f"{name}: {', '.join(own)}")
     if told:
-        lost = sum(f.value is None for f in found if f.name == "contrast" and f.where["what"] == EQUAL_TARGET)
+        beside = (f for f in found if f.name == "contrast" and f.where["what"] == EQUAL_TARGET and f.where["between"].endswith(" - all"))
+        lost = sum(f.value is None for f in beside)
         unread = f" ({lost} cannot be compared: scaling the whole update does not have their loss on the target)" if lost else ""
         yield (
             "The source's loss where a part is scaled down, less that where the whole update is, at the same loss on the target; "

@@ -62,7 +62,7 @@ def standing(results: pd.DataFrame) -> pd.DataFrame:
     lost = {(arm, place(share)) for share in known for arm, _ in above(results, share)}
     if not lost:
         return results
-    own = results.reindex(columns=["arm", "pair", "at", "phase"])
+    own = results.reindex(columns=["arm", "pair", "at", "phase"]).astype(object)  # a column that no record has would be of numbers
     at = own["at"].mask(own["phase"] == "spectrum", place(known[-1]))
     words = own["pair"].where(own["pair"].notna(), own["arm"])
     gone = [any((arm, name) in lost for arm in str(word).split(" & ")) for word, name in zip(words, at, strict=True)]

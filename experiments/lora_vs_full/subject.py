@@ -10,6 +10,7 @@ from experiments.lora_vs_full import alike, cuts, detector, updates
 from experiments.lora_vs_full.arms import SHUFFLED, SOURCE, parse
 from experiments.lora_vs_full.axes import INIT, VersusSweep
 from experiments.lora_vs_full.levels import steps
+from research.analysis.intruders import PARTS
 from research.cells import initializations
 from research.cells.described import described
 from research.cells.measures import Measure
@@ -111,5 +112,7 @@ def _read(study: Study, sweep: VersusSweep) -> int:
     """How many windows' forward passes all readings take, roughly."""
     results, test = len(sweep.results()), study.read_windows(study.target.test_bytes)
     ends = 2 * test + study.read_windows(1) * len(sweep.read_at)
-    made = min(sweep.bases, sweep.seeds) * (len(sweep.cut_ranks) * 4 + len(sweep.arms) * (len(sweep.factors) + len(sweep.alphas)) * 2)
+    made = min(sweep.bases, sweep.seeds) * (
+        len(sweep.cut_ranks) * 4 + len(sweep.arms) * (len(PARTS) * len(sweep.factors) + len(sweep.alphas)) * 2
+    )
     return len(sweep.selection()) * study.read_windows(study.target.validation_bytes) + results * ends + made * test

@@ -10,21 +10,22 @@ from experiments.lora_vs_full.tables import END, FULL
 from research.figures import style
 from research.findings import Finding
 
-NAMES = {FULL: "full", "slow": "low rate, × {}", "lora": "LoRA, rank {}", **NULLS}
-SHORT = {"slow": "rate × {}", "lora": "LoRA {}", "shuffled": "shuffled", "source": "source"}
+NAMES = {FULL: "full", "slow": "low rate, × {}", "lora": "LoRA, rank {}", "slowlora": "LoRA, low rate, × {}", **NULLS}
+SHORT = {"slow": "rate × {}", "lora": "LoRA {}", "slowlora": "LoRA × {}", "shuffled": "shuffled", "source": "source"}
 NOISE_COLOR = "#8a8a8a"
 _SLOW = ("#0072B2", "#56B4E9")
+_SLOWLORA = ("#7f4f24", "#b58863")
 _NULLS = {"shuffled": style.Look("#009E73", "v", (0, (4, 1.5))), "source": style.Look("#5fb596", "X", (0, (1.2, 1.2)))}
-_ORDER = (FULL, "slow", "lora")
+_ORDER = (FULL, "slow", "lora", "slowlora")
 
 
 def ordered(words: Iterable[str]) -> list[str]:
-    """Returns distinct words of arms and nulls: full, slowed from the fastest, LoRA from the smallest rank, others, then full's nulls."""
+    """Returns distinct words of arms and nulls: full, slowed from the fastest, LoRA from the smallest rank, slowed, others, then nulls."""
 
     def key(word: str) -> tuple[int, float, str]:
         name, strength = _parts(word)
         kind = _ORDER.index(name) if name in _ORDER else len(_ORDER) + (name in NULLS)
-        return kind, -strength if name == "slow" else strength, word
+        return kind, -strength if name.startswith("slow") else strength, word
 
     return sorted(set(words), key=key)
 
@@ -38,7 +39,8 @@ def looks(words: Iterable[str], every: Iterable[str] = ()) -> dict[str, style.Lo
     own = ordered([*wanted, *every])
     ramp = dict(zip(_of(own, "lora"), style.rank_colors(range(len(_of(own, "lora")))).values(), strict=True))
     found: dict[str, style.Look] = {FULL: style.FULL._replace(line="-"), **_NULLS}
-    found |= {word: style.Look(_SLOW[i % 2], "P", "-") for i, word in enumerate(_of(own, "slow"))}
+    for kind, colors, marker in (("slow", _SLOW, "P"), ("slowlora", _SLOWLORA, "p")):
+        found |= {word: style.Look(colors[i % 2], marker, "-") for i, word in enumerate(_of(own, kind))}
     found |= {word: style.Look(color, "os^D"[i % 4], "-") for i, (word, color) in enumerate(ramp.items())}
     found |= style.looks(word for word in own if word not in found)
     return {word: found[word] for word in wanted}

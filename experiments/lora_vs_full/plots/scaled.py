@@ -9,19 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_vs_full.plots import looks
+from experiments.lora_vs_full.readings_altered import EQUAL_TARGET, INTRUDERS, OTHERS, UPDATE
+from experiments.lora_vs_full.tables import NONE
 from research.analysis.tables import rows
 from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, verdict
 from research.figures import layout, style
 from research.findings import Finding
 
-ALL, INTRUDERS = "all", "intruders"
+ALL = "all"
 LOSSES = ("target_loss", "source_loss")
 
 
 def scaled(results: pd.DataFrame) -> Figure:
     """Returns the rise of the source's loss against the target's loss (bits/byte), a panel an arm.
 
-    The path leads from the untouched model (star) through updates scaled as a whole to the tuned one; squares have their intruders scaled.
+    The path leads from the untouched model (star) through updates scaled as a whole to the tuned one; squares have their intruders scaled,
+    and hollow marks as many other directions, or only what the update has along the intruders.
     """
     points = _points(results)
     if not (points["scaled"] == INTRUDERS).any():
@@ -40,7 +43,7 @@ def scaled(results: pd.DataFrame) -> Figure:
         for axes in grid[max(len(arms) - columns, 0) : len(arms)]:
             axes.xaxis.set_tick_params(labelbottom=True)
         layout.label_rows(grid[: len(arms)], f"target loss ({style.BITS})", f"rise of the source's\nloss ({style.BITS})")
-        style.legend_below(figure, _handles())
+        style.legend_below(figure, _handles(points))
         return figure
 
 
@@ -49,11 +52,12 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
     points = _points(results)
     factors = points[points["factor"].between(0, 1, inclusive="neither")].groupby("scaled")["factor"].unique()
     said = {what: [f"{factor:g}" for factor in sorted(factors.get(what, []))] for what in (ALL, INTRUDERS)}
-    own = [f for f in found if f.name == "contrast" and f.where["what"] == "source_loss at equal target"]
+    between = f"{INTRUDERS} - {ALL}"
+    own = [f for f in found if f.name == "contrast" and f.where["what"] == EQUAL_TARGET and f.where["between"] == between]
     read = [word for f in own if f.value is not None and (word := verdict(f)) != UNJUDGED]
     unread = f"; {len(own) - len(read)} cannot be read there, or have no interval" if len(own) > len(read) else ""
     judged = (
-        f" At the same loss on the target, of {len(read)} points {read.count(LESS)} lose less of the source than the path, "
+        f" At the same loss on the target, of {len(read)} squares {read.count(LESS)} lose less of the source than the path, "
         f"{read.count(MORE)} more, {read.count(ALIKE)} are not told apart{unread}. {looks.intervals(own)}"
         if own
         else ""
@@ -62,20 +66,37 @@ def caption(results: pd.DataFrame, found: Sequence[Finding] = ()) -> str:
         "Loss on the target against what the source's loss rose above the same base's, at the end of training; down and left is better. "
         f"Line: the whole update times {', '.join(said[ALL]) or 'nothing'}, as WiSE-FT does, from the untouched model to the tuned one. "
         f"Squares: only the intruders' singular values times {', '.join(said[INTRUDERS]) or 'nothing'}, the smaller the factor the "
-        "smaller the square; below the line scaling intruders is the better way. Large marks: means over seeds (n = "
-        f"{points['seed'].nunique()}); faint: each seed.{judged}"
+        f"smaller the square; below the line scaling intruders is the better way.{_hollow(points)} Marks: means over seeds (n = "
+        f"{points['seed'].nunique()}); faint, of the path and the squares: each seed.{judged}"
     )
 
 
 _STAR: dict[str, Any] = {"color": "#ffd21f", "marker": "*", "markersize": 12, "markeredgecolor": "black", "markeredgewidth": 0.8}
 _PATH = "#222222"
 _SQUARE = style.Look("#D55E00", "s", "-")
+_LIGHTER = {OTHERS: style.Look("#009E73", "^", "-"), UPDATE: style.Look("#0072B2", "d", "-")}
+_HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1.0}
+_SCALED = {
+    OTHERS: ("as many others scaled", "triangles: as many of the other leading directions, scaled so"),
+    UPDATE: (
+        "update along intruders scaled",
+        "diamonds: only what the update has along the intruders, and nothing that the start has there",
+    ),
+}
+
+
+def _hollow(points: pd.DataFrame) -> str:
+    """What the hollow marks are, of parts that were read."""
+    told = [said for part, (_, said) in _SCALED.items() if (points["scaled"] == part).any()]
+    return f" Hollow {'; '.join(told)}." if told else ""
 
 
 def _points(results: pd.DataFrame) -> pd.DataFrame:
     """A row per arm, seed and what is scaled by which factor: target and rise; the path (all) begins at 0 and ends at 1."""
     empty = pd.DataFrame(columns=["arm", "seed", "scaled", "factor", "target", "rise"])
-    made, start, result = (rows(results, phase=phase) for phase in ("altered", "reference", "result"))
+    made, start, result = (
+        rows(results, **where) for where in ({"phase": "altered", "null": NONE}, {"phase": "reference"}, {"phase": "result"})
+    )
     if made.empty or start.empty or result.empty:
         return empty
     ends = result[(result["step"] == result["step"].max()) & result["arm"].isin(made["arm"]) & result["seed"].isin(made["seed"])]
@@ -94,28 +115,32 @@ def _panel(axes: Axes, own: pd.DataFrame) -> None:
     axes.axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
     path = _mean(axes, own[own["scaled"] == ALL], _PATH)
     for factor, point in path.iterrows():
-        mark = _STAR if factor == 0 else {"color": _PATH, "marker": "o", "markersize": 7 if factor == 1 else 4}
+        mark = _STAR if factor == 0 else {"color": _PATH, "marker": "o", "markersize": 6 if factor == 1 else 4}
         axes.plot(*point, **mark, linestyle="none", zorder=6 if factor == 0 else 4)
     tuned = own[(own["scaled"] == ALL) & (own["factor"] == 1)]
-    beside = _mean(axes, pd.concat([own[own["scaled"] == INTRUDERS], tuned]), _SQUARE.color)
-    beside = beside[beside.index < 1]
-    for size, (_, point) in zip(np.linspace(4, 7, len(beside)), beside.iterrows(), strict=True):
-        axes.plot(*point, color=_SQUARE.color, marker="s", markersize=size, linestyle="none", zorder=5, markeredgecolor="white")
+    for part, look in {INTRUDERS: _SQUARE, **_LIGHTER}.items():
+        beside = _mean(axes, pd.concat([own[own["scaled"] == part], tuned]), look.color, lighter=part in _LIGHTER)
+        beside = beside[beside.index < 1]
+        face = {"markeredgecolor": look.color, **_HOLLOW} if part in _LIGHTER else {"markeredgecolor": "white"}
+        for size, (_, point) in zip(np.linspace(4, 7, len(beside)), beside.iterrows(), strict=True):
+            axes.plot(*point, color=look.color, marker=look.marker, markersize=size, linestyle="none", zorder=5, **face)
 
 
-def _mean(axes: Axes, some: pd.DataFrame, color: str) -> pd.DataFrame:
-    """Draws a line of each seed, faintly, and their mean, which it returns by factor: target, rise."""
-    for _, one in some.sort_values("factor").groupby("seed"):
+def _mean(axes: Axes, some: pd.DataFrame, color: str, lighter: bool = False) -> pd.DataFrame:
+    """Draws a line of each seed, faintly, unless it is a lighter one, and their mean, which it returns by factor: target, rise."""
+    for _, one in some.sort_values("factor").groupby("seed") if not lighter else ():
         axes.plot(one["target"], one["rise"], color=color, linewidth=0.7, alpha=0.3)
     mean = some.groupby("factor")[["target", "rise"]].mean()
-    axes.plot(mean["target"], mean["rise"], color=color, linewidth=1.5, zorder=3)
+    axes.plot(mean["target"], mean["rise"], color=color, linewidth=0.9 if lighter else 1.5, zorder=2.5 if lighter else 3)
     return mean
 
 
-def _handles() -> list[Any]:
+def _handles(points: pd.DataFrame) -> list[Any]:
+    read = [part for part in _LIGHTER if (points["scaled"] == part).any()]
     return [
         style.handle(style.Look("black", "*", "none"), "untouched", **_STAR),
         style.handle(style.Look(_PATH, "o", "-"), "whole update scaled", markersize=4),
-        style.handle(style.Look(_PATH, "o", "none"), "tuned", markersize=7),
+        style.handle(style.Look(_PATH, "o", "none"), "tuned", markersize=6),
         style.handle(_SQUARE, "intruders scaled"),
+        *(style.handle(_LIGHTER[part], _SCALED[part][0], markersize=5, linewidth=0.9, **_HOLLOW) for part in read),
     ]

@@ -1,4 +1,4 @@
-"""What the leading directions of two updates have in common: of two seeds of one base, and of two arms of one seed."""
+"""What the leading directions of two updates have in common: of two seeds of one base, of one arm and of two."""
 
 from collections.abc import Sequence
 
@@ -48,7 +48,7 @@ def caption(found: Sequence[Finding]) -> str:
     own = [f for f in found if f.name == NAME and f.where["at"] == _place(found) and f.where["null"] == "none"]
     return (
         "What the leading singular vectors of two updates have in common at equal loss: 1 where they span one subspace, mean over the "
-        "blocks' matrices. Above: two seeds of one base and arm; below: two arms of one seed. Inputs, outputs: left and right singular "
+        "blocks' matrices. Two seeds of one base, above of one arm, below of two. Inputs, outputs: left and right singular "
         "vectors of kernels (inputs, outputs). Ticks: the overlap when coordinates of one of them are permuted, and what random subspaces "
         "have on average; a pair with an adapter of a lower rank than the panel's is not there. "
         f"{looks.intervals(own)} {looks.level(found, _place(found))}"

@@ -42,6 +42,8 @@ GROUPS, APART, SPREAD = 10, 0.3, 0.02  # of cut updates' losses, over groups of 
 ALPHAS = (0.25, 0.5, 0.75)
 KEEPS = {0.25: 0.375, 0.5: 0.5}  # by factor, of what an arm learned with its intruders scaled
 MORE = {"full": 0.0, "lora@2": -0.1, "lora@8": 0.1}  # bits lost of the source with intruders scaled, beside everything scaled to one loss
+PARTS = {"intruders": (0.0, 0.01), "others": (0.08, 0.03), "update": (-0.2, 0.02)}  # bits lost beside that, and their spread over bases
+NULLS = {"shuffled": (0.5, 0.25), "source": (0.125, -0.125)}  # by how much both losses rise in nulls of full
 PAIRS = {
     "full & another seed's": 0.6,
     "lora@2 & another seed's": 0.5,
@@ -59,11 +61,14 @@ def records(
     intruders: Planted | None = None,
     learns: Mapping[str, float] | None = None,
     more: Mapping[str, float] | None = None,
+    others: float = PARTS["others"][0],
     bases: int = BASES,
 ) -> pd.DataFrame:
     """Returns the records of a run with these numbers in the place of those above; two seeds a base, of which the first are read."""
     learned, found = {**LEARNS, **(learns or {})}, [*_references(bases), *_detected()]
     for seed, (arm, bits) in product(range(2 * bases), learned.items()):
+        if arm.startswith("slow") and seed >= bases:
+            continue
         found += _run({"seed": seed, "base": seed % bases, "phase": "result", "arm": arm, "null": "none"}, bits, RISES[arm])
     for seed in range(bases):
         where = {"seed": seed, "base": seed}
@@ -71,12 +76,15 @@ def records(
             found.append({**where, "phase": "null", "arm": "full", "null": null, "step": step, "metric": "train_loss", "value": 1.0})
         for at in AT:
             found += _updates({**where, "at": at}, {**RANKS, **(ranks or {})}, {**INTRUDERS, **(intruders or {})})
+        for at in (LAST, "end"):
             found += _alike({**where, "at": at})
         found += _spectra(where)
         for arm, bits in {**MORE, **(more or {})}.items():
             for at in (LAST, "end"):
                 found += _cut({**where, "arm": arm, "at": at}, learned[arm] * WAY[AT[at][arm]])
-            found += _altered({**where, "arm": arm, "at": "end"}, learned[arm], RISES[arm], bits)
+            lost = {part: (bits + (others if part == "others" else beside), far) for part, (beside, far) in PARTS.items()}
+            found += _altered({**where, "arm": arm, "null": "none", "at": "end"}, learned[arm], RISES[arm], lost)
+        found += _whole({**where, "arm": "full", "at": "end", "phase": "altered", "scaled": "whole", "factor": 1.0})
     return pd.DataFrame(found).assign(experiment="lora_vs_full", cell="", unit="1")
 
 
@@ -194,14 +202,22 @@ def _alike(where: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**row, "null": null, "value": value + 0.01 * deviation(where["seed"]) * (1 + (null == "none"))}
 
 
-def _altered(where: dict[str, Any], learned: float, rise: float, more: float) -> Iterator[dict[str, Any]]:
-    """The whole way is curved, the source's rise as the square of what is left; what intruders do lies `more` beside it."""
+def _altered(where: dict[str, Any], learned: float, rise: float, lost: Mapping[str, tuple[float, float]]) -> Iterator[dict[str, Any]]:
+    """The whole way is curved, the source's rise as the square of what is left; what parts do lies beside it by what they lose."""
     target, source = START + HIGHER * where["base"] + 0.05, SOURCE + HIGHER * where["base"]
     made = [("all", alpha, alpha, rise * alpha**2) for alpha in ALPHAS]
-    for factor, kept in KEEPS.items():
+    for (factor, kept), (part, (more, spread)) in product(KEEPS.items(), lost.items()):
         beside = rise * float(np.interp(kept, ALPHAS, np.square(ALPHAS)))
-        made.append(("intruders", factor, kept, beside + more + 0.01 * deviation(where["seed"])))
+        made.append((part, factor, kept, beside + more + spread * deviation(where["seed"])))
     for what, factor, kept, risen in made:
         row = {**where, "phase": "altered", "scaled": what, "factor": factor}
         yield {**row, "metric": "target_loss", "value": target - learned * kept}
         yield {**row, "metric": "source_loss", "value": source + risen}
+
+
+def _whole(where: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What full's nulls did to both losses by their end."""
+    far = HIGHER * where["base"]
+    for null, (target, source) in NULLS.items():
+        yield {**where, "null": null, "metric": "target_loss", "value": START + far + 0.05 + target}
+        yield {**where, "null": null, "metric": "source_loss", "value": SOURCE + far + source + 0.01 * deviation(where["seed"])}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from experiments.lora_vs_full.answers import CLAIM, NOTHING, answer
+from experiments.lora_vs_full.answers import CLAIM, EQUAL_TARGET, NOTHING, answer
 from experiments.lora_vs_full.headlines import COLUMNS, headline
 from experiments.lora_vs_full.readings import findings
 from research.analysis.contrasts import BASE_LEFT_OUT
@@ -12,7 +12,6 @@ from research.figures.report import paragraphs
 from research.findings import Finding
 from tests.experiments.lora_vs_full.planted import OTHERWISE, records
 
-SCALING = "source_loss at equal target"
 ROTATED, NOISE = "its own singular values in random directions", "Gaussian noise of its norm"
 SHUFFLED, SOURCE = "full training on shuffled labels", "full training on the source, where nothing is new"
 UNJUDGED = "no verdict (no interval of any width over bases) beside"
@@ -67,14 +66,19 @@ def test_intruders_are_compared_with_fulls_and_with_their_own_null(found: list[F
     assert re.search(rf"; more than full training \({full}\); more than {ROTATED} \({at_each('2.0', '3.0', '4.0')}\)$", other["lora@2"])
     assert re.search(rf"; fewer than full training \({full}\); fewer than {ROTATED} \({at_each('5.0', '7.5', '10.0')}\)$", other["lora@8"])
     assert "at 50 %, 12.0" in told["slow@0.1"] and "80 %" not in told["slow@0.1"]
-    assert of(answer(found), "Not compared") == "Not compared: slow@0.1 at 80 % (does not come down to it in 6 of 6 runs)"
+    assert of(answer(found), "Not compared") == "Not compared: slow@0.1 at 80 % (does not come down to it in 3 of 3 runs)"
 
 
 def test_what_scaling_intruders_is_worth_is_told_of_each_arm_and_factor(found: list[Finding]) -> None:
-    told = of(answer(found), "The source's loss where intruders are scaled down, less that where the whole update is")
-    for arm, value in (("full", "0.00"), ("lora@2", "-0.10"), ("lora@8", "0.10")):
-        assert f"{arm} x0.25 {value} [" in told and f"{arm} x0.5 {value} [" in told
-    assert "intruders are scaled" not in answer([f for f in found if f.where.get("what") != SCALING])
+    told = of(answer(found), "The source's loss where a part is scaled down, less that where the whole update is")
+    first, *parts = told.split("; ")
+    assert first.endswith("at the same loss on the target")
+    named = {"intruders": 0.0, "as many other directions": 0.08, "only the update's part along the intruders": -0.2}
+    for part, (name, beside) in zip(parts, named.items(), strict=True):
+        assert part.startswith(f"{name}: ")
+        for arm, value in (("full", 0.0), ("lora@2", -0.1), ("lora@8", 0.1)):
+            assert f"{arm} x0.25 {value + beside:.2f} [" in part and f"{arm} x0.5 {value + beside:.2f} [" in part
+    assert "a part is scaled" not in answer([f for f in found if f.where.get("what") != EQUAL_TARGET])
 
 
 def test_other_sentences_say_what_was_read(found: list[Finding]) -> None:
@@ -84,7 +88,9 @@ def test_other_sentences_say_what_was_read(found: list[Finding]) -> None:
     assert re.search(
         r"so many of them: 4\.0 \[.*\] at 80 %, random ones of the same norm 8\.0 \[.*\]; 4\.0 \[.*\] at the end, random", needed
     )
-    assert "of noise that has 0.3 of the start's norm (lora@8's update has 0.56 [" in said and "it calls 0.20 [0.18, 0.22] of" in said
+    assert "by their end others gain of what full gains slow@0.1 0.60 [0.60, 0.60], lora@2 0.90 [0.90, 0.90], lora@8 1.50 [" in said
+    noise = of(said, "The detector is not without fault: Gaussian noise of the norm of lora@8's update at the end (0.56 [")
+    assert re.search(r"of the start's\) makes 12\.0 \[.*\] a matrix$", noise)
     shared = of(said, "What the leading output directions of two updates have in common at 80 %")
     assert "full & another seed's 0.62 [0.58, 0.67] (permuted 0.10 [" in shared and "full & lora@2 0.12 [" in shared
     assert "0.82" not in shared
@@ -93,11 +99,28 @@ def test_other_sentences_say_what_was_read(found: list[Finding]) -> None:
 
 
 def test_intervals_that_are_verdicts_are_counted(found: list[Finding]) -> None:
-    judged = [f for f in found if f.name == "contrast"]
-    assert len(judged) > 100 and all(f.low is not None and f.n == 3 for f in judged)
-    same = sum(f.where["what"] == "matched_loss" and f.where["between"] != "lora@8 - full" for f in judged) + 1  # on all bases, and not 0
-    count = len(judged) - same
-    assert f"Of {count} intervals, each at 95 %, chance alone tells about {0.05 * count:.2g} apart." in answer(found)
+    """Those of which the answer tells verdicts: on ranks, intruders and scaling."""
+    told = [f for f in found if f.name == "contrast" and f.where["what"] in ("energy_rank", "intruders", EQUAL_TARGET)]
+    assert len(told) > 70 and all(f.low is not None and f.n == 3 for f in told) and "matched_loss" in {f.where.get("what") for f in found}
+    said = f"Of {{}} intervals on ranks, intruders and scaling, each at 95 %, chance alone tells about {0.05 * len(told):.2g} apart."
+    assert said.format(len(told)) in answer(found)
+    unread = [f._replace(low=None, high=None) if f is told[0] else f for f in found]
+    assert f"Of {len(told) - 1} intervals on ranks" in answer(unread)
+
+
+def test_none_beside_none_is_no_verdict_and_is_not_counted(found: list[Finding]) -> None:
+    """At half of what full learns neither adapter nor full has an intruder: what is said of them is said of the other share."""
+    own = records()
+    own = own[own["phase"].isin(["reference", "result", "null", "update"])]
+    without = (own["metric"] == "intruders") & (own["at"] == "0.5") & (own["like"] == "own") & own["arm"].isin(["full", "lora@2", "lora@8"])
+    some = findings(own.assign(value=own["value"].mask(without & (own["null"] == "none"), 0.0)))
+    short, long = paragraphs(answer(some))
+    assert "At the learning rates at which each learns best LoRA has more intruders than full training" in short
+    assert "beside full training none, as has its 0.0 [0.0, 0.0] at 50 %, more than its 6.0 [" in of(long, "Intruders a matrix of lora@2")
+    both = [f for f in some if f.name == "contrast" and f.where["what"] == "intruders" and f.value == f.low == f.high == 0]
+    assert [f.where["between"] for f in both] == ["lora@2 - full", "lora@8 - full"]
+    told = sum(f.name == "contrast" and f.where["what"] in ("energy_rank", "intruders") for f in some)
+    assert f"Of {told - 2} intervals on" in long
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +132,15 @@ def one_base() -> list[Finding]:
 def test_without_an_interval_over_bases_no_sentence_has_a_verdict(found: list[Finding], one_base: list[Finding], made: str) -> None:
     some = {
         "one base": one_base,
-        "seeds of one base": [f._replace(note=f"{f.note}; {BASE_LEFT_OUT}") if f.name == "contrast" else f for f in found],
+        "seeds of one base": [f._replace(note=f"{f.note}; {BASE_LEFT_OUT}") if f.name in ("contrast", "intruders") else f for f in found],
         "without an interval": [f._replace(low=None, high=None) for f in found],
     }[made]
     short, long = paragraphs(answer(some))
     assert short == f"The target is a text. {CLAIM}."
-    words = ("more than", "fewer than", "not told apart", "chance alone")
+    words = ("more than", "fewer than", "not told apart", "chance alone", "as has")
     assert not [word for word in words if word in long]
     assert all(f"; {UNJUDGED} {other} (" in long for other in (NOISE, ROTATED, SHUFFLED, SOURCE, "full training"))
-    assert "at the same loss on the target: full x0.25" in long
+    assert "at the same loss on the target; intruders: full x0.25" in long
 
 
 def test_counts_that_are_the_same_on_all_bases_have_no_verdict_unless_they_are_alike() -> None:
@@ -147,7 +170,7 @@ def test_the_headline_has_a_row_for_each_arm_and_each_null_of_full_at_each_place
     assert values["full", "50 %"] == ["3.20", "0.28", "20.0", "40.0", "4.0", "5.0", "6.0"]
     assert values["full", "80 %"] == ["2.70", "0.42", "30.0", "60.0", "6.0", "7.5", "9.0"]
     assert values["full", "the end"] == ["2.25", "0.56", "40.0", "80.0", "8.0", "10.0", "12.0"]
-    assert rows["slow@0.1", "80 %"] == ("does not come down to it in 6 of 6 runs", *["–"] * 6)
+    assert rows["slow@0.1", "80 %"] == ("does not come down to it in 3 of 3 runs", *["–"] * 6)
     assert values["full, on the source", "80 %"] == ["–", "0.42", "37.5", "–", "6.8", "–", "–"]
     for level in ("50 % of what full learns is 3.20 [", "80 % of what full learns is 2.60 ["):
         assert level in table.caption

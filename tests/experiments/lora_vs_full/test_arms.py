@@ -11,7 +11,8 @@ from research.data.batches import batch
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
 
-WORDS = {"full": Recipe("full"), "lora@8": Recipe("lora", rank=8), "slow@0.1": Recipe("full", slowed=0.1)}
+WORDS = {"full": Recipe("full"), "lora@8": Recipe("lora", rank=8), "slow@0.1": Recipe("full", slowed=("full", 0.1))}
+WORDS |= {"slowlora@0.3": Recipe("lora", 16, ("lora@16", 0.3))}
 LENGTH = 12
 # Windows (4, 13) of which no two share a token; of each, one token is the end of a document, which weighs nothing: at another place.
 ROWS = (1 + 40 * np.arange(4)[:, None] + np.arange(LENGTH + 1)).astype(np.uint8)
@@ -38,7 +39,9 @@ def test_a_word_is_an_arm(word: str) -> None:
         ("lora", "a rank, such as lora@8"),
         ("lora@0.5", "a rank, such as lora@8"),
         ("slow@1", "a factor between 0 and 1 on full's learning rate, such as slow@0.1"),
-        ("shuffled", "choose among full, lora, slow"),
+        ("slowlora@1", "a factor between 0 and 1 on lora@16's learning rate, such as slowlora@0.3"),
+        ("slowlora", "a factor between 0 and 1 on lora@16's learning rate, such as slowlora@0.3"),
+        ("shuffled", "choose among full, lora, slow, slowlora"),
     ],
 )
 def test_what_is_no_arm_is_said_in_one_line(word: str, said: str) -> None:

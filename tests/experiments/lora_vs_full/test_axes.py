@@ -31,6 +31,8 @@ def config(**changes: Any) -> dict[str, Any]:
         ({"arms": ("full", "lora@0")}, "arms has 'lora@0'", "such as lora@8"),
         ({"arms": ("full", "dora@4")}, "arms has 'dora@4'", "choose among full, lora, slow"),
         ({"arms": ("full", "slow@2")}, "arms has 'slow@2'", "such as slow@0.1"),
+        ({"arms": ("full", "slowlora@0.3")}, "arms has slowlora@0.3", "rate from lora@16; add that one"),
+        ({"arms": ("full", "lora@8", "slowlora@0.3")}, "arms has slowlora@0.3", "rate from lora@16; add that one"),
         ({"arms": ("full", "lora@2", "lora@2.0")}, "arms = ", "twice"),
         ({"arms": ("full", "full")}, "arms = ", "twice"),
         ({"nulls": ("rotated",)}, "nulls has 'rotated'", "choose among shuffled, source"),
@@ -84,21 +86,25 @@ def test_what_the_model_has_not_is_refused_before_anything_is_written(
     assert_refused("--config=configs/lora_vs_full.py:smoke", override, word, tmp_path, capsys)
 
 
-def test_slow_arms_and_nulls_choose_no_rate_and_take_fulls() -> None:
-    sweep = VersusSweep.of(config())
-    assert {c["arm"] for c in sweep.selection()} == set(sweep.arms) - {"slow@0.3"}
+def test_slow_arms_and_nulls_choose_no_rate_and_take_that_of_the_arm_they_slow() -> None:
+    sweep = VersusSweep.of(config(arms=("full", "slow@0.3", "lora@8", "lora@16", "slowlora@0.5")))
+    slowed = {"slow@0.3", "slowlora@0.5"}
+    assert {c["arm"] for c in sweep.selection()} == set(sweep.arms) - slowed
     assert {c["seed"] for c in sweep.selection()} == {SELECTION_SEEDS} and {c["null"] for c in sweep.selection()} == {"none"}
     assert [c["learning_rate"] for c in sweep.selection() if c["arm"] == "lora@8"] == list(sweep.learning_rates["lora"])
     results = sweep.results()
     rates = {(c["phase"], c["arm"], c["null"]): c["rate_of"] for c in results if "rate_of" in c}
     assert rates == {
         ("result", "slow@0.3", "none"): ("full", 0.3),
+        ("result", "slowlora@0.5", "none"): ("lora@16", 0.5),
         ("null", "full", "shuffled"): ("full", 1.0),
         ("null", "full", "source"): ("full", 1.0),
     }
     own = [(c["arm"], c["seed"], c["base"]) for c in results if c["phase"] == "result"]
-    assert own == [(arm, seed, seed % 2) for arm in sweep.arms for seed in range(4)]
-    assert {c["arm"]: (c["trains"], c["rank"]) for c in results}["lora@8"] == ("lora", 8)
+    seeds = {arm: range(2 if arm in slowed else 4) for arm in sweep.arms}  # slowed arms have no second seed of a base
+    assert own == [(arm, seed, seed % 2) for arm in sweep.arms for seed in seeds[arm]]
+    trained = {c["arm"]: (c["trains"], c["rank"]) for c in results}
+    assert trained["lora@8"] == ("lora", 8) and trained["slowlora@0.5"] == ("lora", 16)
 
 
 @pytest.mark.parametrize(("bases", "seeds", "read"), [(2, 4, [0, 1]), (2, 1, [0]), (3, 3, [0, 1, 2]), (1, 3, [0, 1, 2])])

@@ -103,7 +103,7 @@ def test_a_figure_without_its_records_is_a_sentence_and_is_left_out(frame: pd.Da
 
 
 def test_a_caption_says_which_arms_do_not_come_down_to_which_of_its_levels(drawn: dict[str, style.Captioned]) -> None:
-    lost = "Not there: low rate, × 0.1 at 80 % does not come down to it in 6 of 6 runs."
+    lost = "Not there: low rate, × 0.1 at 80 % does not come down to it in 3 of 3 runs."
     assert {name for name, (_, caption) in drawn.items() if lost in caption} == set(NAMES) - {"scaled"}
 
 
@@ -120,11 +120,12 @@ def test_places_are_ordered_by_what_was_learned_and_the_end_is_last() -> None:
 
 
 def test_arms_have_one_order_and_looks_that_tell_them_apart() -> None:
-    words = ["source", "lora@16", "slow@0.1", "lora@4", "new@2", "shuffled", "full", "slow@0.3"]
-    assert looks.ordered(words) == ["full", "slow@0.3", "slow@0.1", "lora@4", "lora@16", "new@2", "shuffled", "source"]
+    words = ["source", "lora@16", "slowlora@0.3", "slow@0.1", "lora@4", "new@2", "shuffled", "full", "slow@0.3"]
+    assert looks.ordered(words) == ["full", "slow@0.3", "slow@0.1", "lora@4", "lora@16", "slowlora@0.3", "new@2", "shuffled", "source"]
     own = looks.looks(words)
     assert list(own) == looks.ordered(words) and len({look.color for look in own.values()}) == len(words)
-    assert looks.name("lora@16") == "LoRA, rank 16" and looks.name("new@2") == "new@2"
+    assert looks.name("lora@16") == "LoRA, rank 16" and looks.name("slowlora@0.3") == "LoRA, low rate, × 0.3"
+    assert looks.name("new@2") == "new@2"
 
 
 def test_a_spectrum_is_a_mean_over_bases_and_ends_at_the_rank_of_an_adapter(drawn: dict[str, style.Captioned]) -> None:
@@ -182,6 +183,22 @@ def test_cuts_lie_between_the_whole_update_and_the_untouched_model(frame: pd.Dat
     assert -2 < cuts.cuts(frame, wide).axes[0].get_ylim()[0] < 0 < 1 < cuts.cuts(frame, wide).axes[0].get_ylim()[1] < 4
 
 
+def test_an_arm_that_was_not_cut_at_a_place_has_no_panel_there(frame: pd.DataFrame, found: list[Finding]) -> None:
+    some = [f for f in found if (f.where.get("arm"), f.where.get("at")) != ("lora@2", planted.LAST)]
+    grid = np.reshape(cuts.cuts(frame, some).axes, (2, len(MORE)))
+    assert [[axes.axison for axes in row] for row in grid] == [[True, False, True], [True, True, True]]
+    assert not grid[0, 1].containers and grid[1, 1].containers
+
+
+def test_scaled_updates_without_parts_are_drawn_and_told_without_them_and_nulls_are_no_way(frame: pd.DataFrame) -> None:
+    """As a run's records that were read before parts were; what a null does at its end is not on the path of full."""
+    some = frame[~frame["scaled"].isin(["others", "update"])]
+    assert {line.get_marker() for axes in scaled.scaled(some).axes for line in axes.lines} == {"None", "*", "o", "s"}
+    assert "Hollow" not in scaled.caption(some) and "Hollow triangles: as many of the other" in scaled.caption(frame)
+    without = some[some["scaled"] != "whole"]
+    assert style.png(scaled.scaled(some)) == style.png(scaled.scaled(without))
+
+
 def test_scaled_intruders_lie_beside_a_path_from_the_untouched_model(drawn: dict[str, style.Captioned]) -> None:
     assert [axes.get_title() for axes in drawn["scaled"].figure.axes[: len(MORE)]] == [looks.name(arm) for arm in MORE]
     start = START + planted.HIGHER + 0.05
@@ -193,7 +210,10 @@ def test_scaled_intruders_lie_beside_a_path_from_the_untouched_model(drawn: dict
         kept = np.array(list(KEEPS.values()))
         risen = RISES[arm] * np.interp(kept, ALPHAS, np.square(ALPHAS)) + more
         np.testing.assert_allclose(squares, np.column_stack([start - LEARNS[arm] * kept, risen]))
-    assert "of 6 points 2 lose less of the source than the path, 2 more, 2 are not told apart" in drawn["scaled"].caption
+        for marker, part in (("^", "others"), ("d", "update")):
+            hollow = places([line for line in axes.lines if line.get_marker() == marker])
+            np.testing.assert_allclose(hollow, np.column_stack([squares[:, 0], squares[:, 1] + planted.PARTS[part][0]]), atol=1e-9)
+    assert "of 6 squares 2 lose less of the source than the path, 2 more, 2 are not told apart" in drawn["scaled"].caption
 
 
 def test_pairs_of_seeds_stand_above_pairs_of_arms_and_nulls_are_ticks(drawn: dict[str, style.Captioned]) -> None:

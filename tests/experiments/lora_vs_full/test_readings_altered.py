@@ -7,10 +7,11 @@ from scipy.stats import t
 
 from experiments.lora_vs_full.answers import answer
 from experiments.lora_vs_full.readings import findings
+from experiments.lora_vs_full.readings_altered import EQUAL_TARGET
 from research.findings import Finding, find
 from tests.experiments.lora_vs_full import planted
 from tests.experiments.lora_vs_full.looked_up import THREE, contrast, half, one
-from tests.experiments.lora_vs_full.planted import AT, CUTS, GROUPS, KEEPS, LEARNS, MORE, RISES, only
+from tests.experiments.lora_vs_full.planted import AT, CUTS, GROUPS, KEEPS, LEARNS, MORE, PARTS, RISES, only
 
 LOSSES = ("target_loss", "source_loss")
 DOCUMENTS = t.ppf(0.975, GROUPS - 1) * planted.APART * np.std(np.arange(GROUPS), ddof=1) / np.sqrt(GROUPS)
@@ -52,8 +53,11 @@ def test_a_rank_above_all_cuts_is_bounded_by_the_whole_update() -> None:
 def test_scaling_intruders_is_compared_with_scaling_everything_at_one_loss(found: list[Finding], arm: str) -> None:
     """The way of scaling everything is curved: at a factor of 0.25 it is read between two points, at 0.5 it stands there."""
     for factor, kept in KEEPS.items():
-        f = contrast(found, "source_loss at equal target", "intruders - all", arm=arm, factor=factor)
-        assert f.value == pytest.approx(MORE[arm], abs=1e-9) and half(f) == pytest.approx(0.01 * THREE)
+        for part, (beside, spread) in PARTS.items():
+            f = contrast(found, EQUAL_TARGET, f"{part} - all", arm=arm, factor=factor)
+            assert f.value == pytest.approx(MORE[arm] + beside, abs=1e-9) and half(f) == pytest.approx(spread * THREE)
+        f = contrast(found, EQUAL_TARGET, "intruders - others", arm=arm, factor=factor)
+        assert f.value == pytest.approx(-PARTS["others"][0]) and half(f) == pytest.approx(0.02 * THREE)
         risen = RISES[arm] * {0.25: (0.25**2 + 0.5**2) / 2, 0.5: 0.25}[factor] + MORE[arm]
         moved = {metric: one(found, "scaled", arm=arm, scaled="intruders", factor=factor, metric=metric) for metric in LOSSES}
         assert moved["target_loss"].value == pytest.approx(LEARNS[arm] * (1 - kept))
@@ -67,9 +71,11 @@ def test_a_loss_that_scaling_everything_does_not_have_is_compared_with_nothing(v
     own = only("reference", "result", "update", "altered")
     gone = (own["phase"] == "altered") & (own["factor"] == 0.5) & (own["scaled"] == "intruders") & (own["metric"] == "target_loss")
     found = findings(own.assign(value=own["value"].astype(object).mask(gone, value)))
-    lost = contrast(found, "source_loss at equal target", "intruders - all", arm="full", factor=0.5)
-    assert lost.value is lost.low is lost.high is None
-    assert contrast(found, "source_loss at equal target", "intruders - all", arm="full", factor=0.25).value is not None
+    for other in ("all", "others"):
+        lost = contrast(found, EQUAL_TARGET, f"intruders - {other}", arm="full", factor=0.5)
+        assert lost.value is lost.low is lost.high is None
+        assert contrast(found, EQUAL_TARGET, f"intruders - {other}", arm="full", factor=0.25).value is not None
+    assert contrast(found, EQUAL_TARGET, "others - all", arm="full", factor=0.5).value is not None
     assert "(3 cannot be compared: scaling the whole update does not have their loss on the target)" in answer(found)
 
 
@@ -77,15 +83,17 @@ def test_a_loss_that_scaling_everything_does_not_have_is_compared_with_nothing(v
 def test_where_no_seed_has_an_intruder_nothing_was_scaled_and_nothing_is_compared(seeds: tuple[int, ...]) -> None:
     """Their losses are the tuned update's to the last bit; one seed of which something was scaled makes a comparison of all."""
     own = only("reference", "result", "altered")
-    same = (own["phase"] == "altered") & (own["scaled"] == "intruders") & (own["arm"] == "lora@2") & own["seed"].isin(seeds)
+    same = (own["phase"] == "altered") & own["scaled"].isin(list(PARTS)) & (own["arm"] == "lora@2") & own["seed"].isin(seeds)
     ends = own[(own["phase"] == "result") & (own["arm"] == "lora@2")].set_index(["metric", "seed"])["value"]
     keys = pd.MultiIndex.from_frame(own.loc[same, ["metric", "seed"]])
     own.loc[same, "value"] = ends[ends.index.isin(keys)].loc[keys].to_numpy()
     found = findings(own)
-    less = find(found, "contrast", what="source_loss at equal target", arm="lora@2", factor=0.5)
-    assert (less is None) == (len(seeds) == 3)
-    assert less is None or less.value == pytest.approx((MORE["lora@2"] + 0.01) / 3)
+    for part, (beside, spread) in PARTS.items():
+        less = find(found, "contrast", what=EQUAL_TARGET, between=f"{part} - all", arm="lora@2", factor=0.5)
+        assert (less is None) == (len(seeds) == 3)
+        assert less is None or less.value == pytest.approx((MORE["lora@2"] + beside + spread) / 3)
+    assert (find(found, "contrast", between="intruders - others", arm="lora@2") is None) == (len(seeds) == 3)
     for metric in LOSSES:
         moved = one(found, "scaled", arm="lora@2", scaled="intruders", factor=0.5, metric=metric)
         assert (moved.value == 0) == (len(seeds) == 3)
-    assert find(found, "contrast", what="source_loss at equal target", arm="lora@8", factor=0.5) is not None
+    assert find(found, "contrast", what=EQUAL_TARGET, arm="lora@8", factor=0.5) is not None

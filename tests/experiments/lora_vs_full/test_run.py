@@ -87,6 +87,16 @@ def test_an_adapters_update_has_its_rank_and_noise_has_not(run: Ran) -> None:
     assert len(set(run_values(run, "intruders", "full", "own"))) > 1  # some matrices have more of them than others
 
 
+def test_what_is_random_is_a_mean_over_draws(run: Ran) -> None:
+    """Counts are whole, so that their means over draws are so many parts of one."""
+    for like, arm in (("noise", "full"), ("rotated", "full"), ("rotated", "lora@2")):
+        counts = updates.DRAWS * np.array(run_values(run, "intruders", arm, like))
+        np.testing.assert_allclose(counts, np.round(counts), atol=1e-3)
+    ranks = np.array(run_values(run, "energy_rank", "full", "noise"))
+    assert (ranks % 1 != 0).any() and (np.array(run_values(run, "intruders", "full", "rotated")) % 1 != 0).any()
+    assert (np.array(run_values(run, "intruders", "full", "own")) % 1 == 0).all()
+
+
 def run_values(run: Ran, metric: str, arm: str, like: str) -> list[float]:
     wanted = {"phase": "update", "metric": metric, "arm": arm, "like": like, "at": "0.1", "null": "none"}
     return [row["value"] for row in run.rows if wanted.items() <= row.items()]
@@ -131,17 +141,39 @@ def test_spectra_are_of_the_largest_share_alone(run: Ran) -> None:
 def test_losses_of_scaled_updates_are_those_of_scaled_weights(run: Ran, arm: str) -> None:
     tuned, start, changed = run.weights(arm, "end"), matrices(run.base), 0
     half = {path: (run.base[path] + (tuned[path] - run.base[path]) / 2).astype(np.float32) for path in tuned}
-    fewer = dict(tuned)
+    parts = {part: dict(tuned) for part in ("intruders", "others", "update")}
     for path, matrix in matrices(tuned).items():
         left, values, right = np.linalg.svd(matrix, full_matrices=False)
         intruder = np.append(overlaps(start[path], matrix) < EPS, np.zeros(len(values) - TOP, bool))
-        fewer[path] = ((left * np.where(intruder, values / 2, values)) @ right).reshape(tuned[path].shape).astype(np.float32)
+        other = np.isin(np.arange(len(values)), np.flatnonzero(~intruder)[: intruder.sum()])
+        along = sum(((matrix - start[path]) @ np.outer(v, v) for v in right[intruder]), np.zeros_like(matrix))
+        for part, made in (
+            ("intruders", (left * np.where(intruder, values / 2, values)) @ right),
+            ("others", (left * np.where(other, values / 2, values)) @ right),
+            ("update", matrix - along / 2),
+        ):
+            parts[part][path] = made.reshape(tuned[path].shape).astype(np.float32)
         changed += int(intruder.sum())
     assert changed > 0
-    for what, leaves in (("all", half), ("intruders", fewer)):
+    for what, leaves in (("all", half), *parts.items()):
         for text in ("target", "source"):
             read = run.read(f"{text}_loss", phase="altered", arm=arm, scaled=what, factor=0.5)
             assert read == pytest.approx(loss(run, leaves, text), rel=1e-5)
+
+
+@pytest.mark.parametrize("null", ["shuffled", "source"])
+def test_losses_of_nulls_are_those_of_their_last_weights(run: Ran, null: str) -> None:
+    for text in ("target", "source"):
+        read = run.read(f"{text}_loss", phase="altered", arm="full", null=null, scaled="whole", factor=1.0)
+        assert read == pytest.approx(loss(run, run.weights("full", "end", null), text), rel=1e-5)
+    assert {row["scaled"] for row in run.rows if row["phase"] == "altered" and row["null"] == null} == {"whole"}
+
+
+def test_two_seeds_of_the_base_are_paired_at_the_largest_share_and_at_the_end_and_no_seed_with_itself(run: Ran) -> None:
+    """Seed 1 stands beside seed 0, of one arm and of two; an arm that does not come down is compared at its end alone."""
+    pairs = {(row["pair"], row["at"], row["seed"]) for row in run.rows if row["phase"] == "alike"}
+    own = {(f"{arm} & another seed's", "end", 0) for arm in ("full", "slow@0.01", "lora@2")}
+    assert pairs == own | {("full & another seed's", "0.9", 0), ("full & slow@0.01", "end", 0), ("full & lora@2", "end", 0)}
 
 
 def test_an_arm_is_read_at_those_levels_to_which_it_comes_down_and_at_its_end(run: Ran) -> None:
@@ -188,7 +220,7 @@ def never(*args: Any, **kwargs: Any) -> None:
 def test_what_stands_is_not_trained_or_read_again_and_larger_subspaces_are_read_beside_it(
     run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An adapter of rank 2 has no three directions, and the slowed arm is read at its end alone: two updates have to be looked at."""
+    """An adapter of rank 2 has no three directions, and the slowed arm is read at its end alone: six updates have to be looked at."""
     shutil.copytree(run.folder, tmp_path / "run")
     monkeypatch.setattr(_InFlight, "__init__", never)
     monkeypatch.setattr(altered, "_together", never)
@@ -198,6 +230,11 @@ def test_what_stands_is_not_trained_or_read_again_and_larger_subspaces_are_read_
     monkeypatch.setattr(alike, "parameters", lambda runner, reading: looked.append(reading.step) or parameters(runner, reading))
     assert concluded(tmp_path / "run", "--config.subspaces=1,2,3") == 0
     before, after = ((folder / "records.jsonl").read_text() for folder in (run.folder, tmp_path / "run"))
-    assert after.startswith(before) and looked == [END, END]
+    assert after.startswith(before) and sorted(looked) == [20, 20, *[END] * 4]
     added = [json.loads(line) for line in after.removeprefix(before).splitlines()]
-    assert {(row["pair"], row["at"], row["dimension"]) for row in added} == {("full & slow@0.01", "end", 3)}
+    assert {(row["pair"], row["at"], row["dimension"]) for row in added} == {
+        ("full & another seed's", "0.9", 3),
+        ("full & another seed's", "end", 3),
+        ("slow@0.01 & another seed's", "end", 3),
+        ("full & slow@0.01", "end", 3),
+    }

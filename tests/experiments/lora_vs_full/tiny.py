@@ -23,7 +23,7 @@ TINY = (
     "--config.model.d_mlp=32",
     "--config.pretraining.steps=20",
     "--config.pretraining.bases=1",
-    "--config.seeds=1",
+    "--config.seeds=2",
     "--config.arms=full,slow@0.01,lora@2",
     "--config.source=text:research/**/*.py",
     "--config.data.test_bytes=4096",
@@ -39,7 +39,10 @@ END, LENGTH = 40, 32
 
 
 class Ran(NamedTuple):
-    """A run: its folder, its records, the weights it began with, its texts, and the windows that each cell was trained on."""
+    """A run: its folder, its records, the weights it began with, its texts, and the windows that each cell was trained on.
+
+    All seeds are of one base, and are read; what is looked up is of the first of them.
+    """
 
     folder: Path
     rows: list[dict[str, Any]]
@@ -49,16 +52,17 @@ class Ran(NamedTuple):
 
     def read(self, metric: str, **where: Any) -> float:
         wanted = {"metric": metric, **where}
-        (value,) = {row["value"] for row in self.rows if wanted.items() <= row.items()}
+        (value,) = {row["value"] for row in self.rows if wanted.items() <= row.items() and row.get("seed", 0) == 0}
         return float(value)
 
     def cell(self, arm: str, null: str = "none") -> str:
         phases = ("result", "null")
-        (cell,) = {r["cell"] for r in self.rows if r["phase"] in phases and (r["arm"], r["null"]) == (arm, null)}
+        (cell,) = {r["cell"] for r in self.rows if r["phase"] in phases and (r["arm"], r["null"], r["seed"]) == (arm, null, 0)}
         return str(cell)
 
     def step(self, arm: str, at: str, null: str = "none") -> int:
-        (step,) = {r["step"] for r in self.rows if r["phase"] == "update" and (r["arm"], r["null"], r["at"]) == (arm, null, at)}
+        wanted = {"phase": "update", "arm": arm, "null": null, "at": at, "seed": 0}
+        (step,) = {r["step"] for r in self.rows if wanted.items() <= r.items()}
         return int(step)
 
     def weights(self, arm: str, at: str, null: str = "none") -> dict[str, np.ndarray]:
