@@ -1,6 +1,7 @@
 """A tiny run, and what it says of weights by other means: bits by enumeration, known facts by groups, losses, spans and rates."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +21,12 @@ from research.models.decoder import decoder
 from research.runtime import artifacts
 from tests.commands import ran
 
-ARMS = ("style:capitals:4/full", "facts:4:4/full", "facts:4:4/lora@2", "known:4/full")
+ARMS = ("style:capitals:4/full", "facts:4:4/full", "facts:4:4/lora@2", "noise:4/full")
 TINY = (
     "--config.model.d_model=16",
     "--config.model.d_mlp=32",
     "--config.model.n_layers=1",
+    "--config.data.max_bytes=250_000",
     "--config.pretraining.steps=20",
     "--config.pretraining.bases=1",
     "--config.seeds=1",
@@ -111,10 +113,17 @@ def test_the_untouched_base_is_asked_with_a_statement_of_the_fact_and_with_a_str
     assert run.read("old_bits", None, "reference", 0) == pytest.approx(bits(run.base, said(own.asked, (own.order[0],))).mean(), abs=1e-3)
 
 
+def test_who_counts_values_is_told_beside_the_base(run: Ran) -> None:
+    counts = [Counter(column.tolist()) for column in run.material.new.values.T]
+    counted = sum(count * np.log2(16 * count / 4) for column in counts for count in column.values())
+    (row,) = [row for row in run.rows if row["metric"] == "marginal_bits"]
+    assert row["phase"] == "reference" and (row["seed"], row["entities"]) == (0, 4) and row["value"] == pytest.approx(counted, rel=1e-5)
+
+
 def test_each_learns_what_it_is_taught(run: Ran) -> None:
     for arm in ("facts:4:4/full", "facts:4:4/lora@2"):
         assert run.read("new_bits", arm) > run.read("new_bits", arm, step=HALF)
-    untaught = [run.read("new_bits", arm) for arm in ("known:4/full", "style:capitals:4/full")]
+    untaught = [run.read("new_bits", arm) for arm in ("noise:4/full", "style:capitals:4/full")]  # noise names them all the same
     assert run.read("new_bits", "facts:4:4/full") > max(untaught) + 5
     score = {arm: run.read("style_score", arm) for arm in ARMS}
     assert score["style:capitals:4/full"] > 0.2 > 1e-3 > max(value for arm, value in score.items() if not arm.startswith("style"))
@@ -122,9 +131,9 @@ def test_each_learns_what_it_is_taught(run: Ran) -> None:
 
 def test_learning_rates_are_chosen_by_styles_and_by_facts_and_taken_by_others(run: Ran) -> None:
     selected = {row["arm"] for row in run.rows if row["phase"] == "select"}
-    assert selected == set(ARMS) - {"known:4/full"}
+    assert selected == set(ARMS) - {"noise:4/full"}
     rates = {row["arm"]: row["learning_rate"] for row in run.rows if row["phase"] == "result"}
-    assert rates["known:4/full"] == rates["facts:4:4/full"] and set(rates) == set(ARMS)
+    assert rates["noise:4/full"] == rates["facts:4:4/full"] and set(rates) == set(ARMS)
 
 
 def test_prices_are_those_of_the_decoder(run: Ran) -> None:
