@@ -113,6 +113,12 @@ def test_retrieval_that_reads_nothing_contradicts() -> None:
     assert "retrieval reads -3.00" in part(said, AGAINST)
 
 
+def test_retrieval_that_one_base_of_three_does_not_know_is_not_told_apart() -> None:
+    own = records()
+    apart = own.assign(value=own["value"].mask((own["metric"] == "retrieved_bits") & (own["seed"] == 0), -100.0))
+    assert short(apart)["Retrieval"] == "not told apart 1 of 1"
+
+
 def test_steps_that_fall_short_are_named_and_judged_by_nobody() -> None:
     said = part(answer(findings(scaled("style:capitals:64/full", "style_score", 0.5))), UNJUDGED)
     for between in ("style:capitals:64 / style:capitals:4", "facts:64:4 / style:capitals:64"):
