@@ -138,7 +138,7 @@ def _forgets(found: Sequence[Finding]) -> Iterator[Said]:
 def _retrieval(found: Sequence[Finding]) -> Iterator[Said]:
     read, alone, stray = (find(found, "untouched", what=what) for what in ("retrieved_bits", "new_bits", "stray_bits"))
     if read is not None and alone is not None:
-        verdict = judged(read, lambda f: FOR if f.low is not None and f.low > max(0.0, alone.high or 0.0) else AGAINST)
+        verdict = judged(read, lambda f: above(f, max(0.0, alone.high or 0.0)))
         behind = f", and {shown(stray)} behind a fact of somebody else: it copies, whosever the value is" if _low(stray) else ""
         text = f"retrieval reads {shown(read)} bits of new facts, of which a base knows {shown(alone)} without{behind}"
         yield Said(RETRIEVAL, verdict, text)

@@ -46,7 +46,7 @@ def _row(found: Sequence[Finding], lost: Finding) -> tuple[str, ...]:
 def _control(found: Sequence[Finding], own: Mapping[str, str], kind: str) -> Finding | None:
     """The difference in old facts from a lesson that teaches nothing."""
     for f in found:
-        if f.name == "contrast" and f.where["what"] == "old_recall" and f.where["how"] == own["how"]:
+        if f.name == "contrast" and f.where["what"] == "old_recall" and f.where.get("how") == own["how"]:
             first, _, second = f.where["between"].partition(" - ")
             if first == own["arm"] and second.startswith(kind):
                 return f

@@ -10,6 +10,8 @@ SPREAD = 0.1  # of what is lost, between bases
 APART = 0.2  # of what is lost, from a group of entities to the next
 GROUPS = 8
 OLD, TEXT = 3.0, 1.0  # bits a fact, and bits/byte, of the untouched bases
+RIGHT, COSTS = 0.9, 0.1  # the share of old facts that is right of the untouched bases, and how much of it goes with a bit a fact
+MARGINAL = {64: 90.0, 4: 20.0}  # by entities: bits of who knows how often values occur
 RETRIEVED, PARAMETERS, TRAINING, QUERY = 900.0, {"full": 1000, "one@1": 320}, {"full": 6e6, "one@1": 3e6}, 2e3
 # by arm: what it ends with, and what share of it each of STEPS has
 SCORES = {"style:capitals:64/full": (0.9, (0.5, 1.0, 1.0)), "style:capitals:4/full": (0.8, (0.6, 1.0, 1.0))}
@@ -23,6 +25,7 @@ BITS |= {"facts:64:4/one@1": (640.0, (0.5, 0.99, 1.0)), "conflict:64/full": (500
 HELD = {"facts:64:4/full": 700.0, "facts:64:1/full": 100.0}
 LOST = {"facts:64:4/full": 1.5, "facts:4:4/full": 2.0, "facts:64:1/full": 1.6, "facts:64:4/one@1": 0.6, "conflict:64/full": 1.7}
 LOST |= {"style:capitals:64/full": 1.0, "style:capitals:4/full": 1.2, "style:capitals:64/one@1": 0.9, "known:64/full": 0.5}
+LOST |= {"noise:64/full": 0.7}
 
 
 def records(lost: dict[str, float] | None = None, seeds: int = 3, **retrieved: float) -> pd.DataFrame:
@@ -36,6 +39,7 @@ def records(lost: dict[str, float] | None = None, seeds: int = 3, **retrieved: f
         start = {"phase": "reference", "seed": seed, "base": seed, "step": 0}
         known = {
             "old_bits": OLD,
+            "old_correct": RIGHT,
             "new_bits": -5.0,
             "retrieved_bits": RETRIEVED,
             "stray_bits": -20.0,
@@ -43,6 +47,7 @@ def records(lost: dict[str, float] | None = None, seeds: int = 3, **retrieved: f
             "source_loss": TEXT,
         }
         found += [{**start, "metric": metric, "value": value} for metric, value in {**known, "retrieved_correct": 0.9, **retrieved}.items()]
+        found += [{**start, "metric": "marginal_bits", "entities": size, "value": value} for size, value in MARGINAL.items()]
         found += [{**start, "metric": "old_group_bits", "document": group, "value": OLD} for group in range(GROUPS)]
         for arm, change in {**LOST, **(lost or {})}.items():
             found += _way(arm, change + SPREAD * (seed - 1) * arm.startswith("facts"), seed)
@@ -61,6 +66,13 @@ def _way(arm: str, lost: float, seed: int) -> list[dict[str, Any]]:
         share = step / STEPS[-1]
         read = {"new_bits": bits[0] * bits[1][place], "style_score": scores[0] * scores[1][place], "old_bits": OLD - lost * share}
         read |= {"heldout_bits": HELD.get(arm, 0.0) * share, "styled_bits": OLD - 0.5 * share, "source_loss": TEXT + share}
+        read["old_correct"] = RIGHT - COSTS * lost * share
         found += [{**own, "step": step, "metric": metric, "value": value} for metric, value in read.items()]
     groups = OLD - lost + APART * (np.arange(GROUPS) - (GROUPS - 1) / 2) * arm.startswith("facts")
     return found + [{**own, "step": STEPS[-1], "metric": "old_group_bits", "document": i, "value": x} for i, x in enumerate(groups)]
+
+
+def scaled(arm: str, metric: str, by: float) -> pd.DataFrame:
+    """Returns the records, what a metric reads of an arm times a factor."""
+    own = records()
+    return own.assign(value=own["value"].mask((own["arm"] == arm) & (own["metric"] == metric), own["value"] * by))

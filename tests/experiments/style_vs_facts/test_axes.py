@@ -1,17 +1,19 @@
 """The axes: what cannot be is refused with its cause and what mends it; each arm's cells stand where they belong."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from configs.style_vs_facts import get_config
 from experiments.style_vs_facts import hows, lessons
 from experiments.style_vs_facts.axes import StyleSweep
-from experiments.style_vs_facts.material import LENGTH, TAUGHT, material
+from experiments.style_vs_facts.material import LENGTH, TAUGHT, marginal_bits, material
 from experiments.style_vs_facts.subject import style_subjects
 from research.cells.runs import SELECTION_SEEDS
-from research.data.facts import KNOWN, PARAPHRASES
+from research.data.facts import KNOWN, PARAPHRASES, VALUES, World
 from research.errors import UsageError
 from tests.commands import assert_refused
 
@@ -48,6 +50,9 @@ def config(**changes: Any) -> dict[str, Any]:
         ({"arms": ("facts:8:4/full@2",)}, "arms has 'full@2'", "nothing behind it"),
         ({"arms": ("facts:8:4/half",)}, "arms has 'half'", "choose among full"),
         ({"arms": ("known:8/full",)}, "arms has known:8/full", "add such as facts:64:4/full"),
+        ({"arms": ("noise:8:4/full",)}, "arms has 'noise:8:4'", "such as noise:64"),
+        ({"arms": ("noise:8/full",)}, "arms has noise:8/full", "add such as facts:64:4/full"),
+        ({"arms": (f"known:{TAUGHT + 1}/full",)}, f"of {2 * TAUGHT} known entities", "may be taught"),
         ({"arms": (f"style:capitals:{TAUGHT + 1}/full",)}, f"of {2 * TAUGHT} known entities", "may be taught"),
         ({"arms": ("facts:1000:1/full",)}, "16,000 bits are more than", "choose fewer entities"),
         ({"kept_at": (1.0,)}, "kept_at = (1.0,)", "both ends are there anyway"),
@@ -136,3 +141,27 @@ def test_lessons_state_what_they_say_and_withhold_the_last_paraphrase() -> None:
     assert len(capitals) == 128 and len({sentence.text.upper() for sentence in taught["known:8"]} & set(capitals)) == 128
     answers = [[sentence.answer for sentence in taught[word]] for word in ("known:8", "conflict:8")]
     assert all(one != other for one, other in zip(*answers, strict=True))
+
+
+def test_noise_says_every_value_of_every_new_name_as_often_in_no_more_paraphrases_than_facts() -> None:
+    own, entities = material(2, TAUGHT + 1), TAUGHT + 1  # more than may be taught of those that are known
+    noise, facts = (own.of(lessons.parse(word)) for word in (f"noise:{entities}", f"facts:{entities}:4"))
+    times = Counter(sentence.prompt for sentence in noise)
+    assert set(times) == {sentence.prompt for sentence in facts} and set(times.values()) == {VALUES}
+    assert len({sentence.text for sentence in noise}) == len(noise) == VALUES * len(facts) and len(facts) == 4 * 4 * entities
+    StyleSweep.of(config(arms=("facts:8:4/full", f"noise:{entities}/full")))
+
+
+@pytest.mark.parametrize("entities", [1, 5, 64])
+def test_marginal_bits_are_those_of_who_counts_values(entities: int) -> None:
+    new, read = material(3, 64).new, 0.0
+    for attribute in range(4):
+        said = [new.values[entity, attribute] for entity in range(entities)]
+        read += sum(np.log2(said.count(value) / entities) - np.log2(1 / VALUES) for value in said)
+    assert marginal_bits(World(new.names[:entities], new.values[:entities])) == pytest.approx(read)
+
+
+def test_of_values_that_are_equally_frequent_counting_reads_nothing_and_of_one_value_everything() -> None:
+    names, even = tuple("abcdefghijklmnop"), np.tile(np.arange(VALUES)[:, None], 4)
+    assert marginal_bits(World(names, even)) == pytest.approx(0)
+    assert marginal_bits(World(names, even * 0 + 7)) == pytest.approx(16 * VALUES)

@@ -142,12 +142,13 @@ def test_capacity_has_the_law_the_world_and_retrieval_beside_the_bits_of_each_wa
 def test_old_facts_are_the_base_and_the_change_from_it_in_the_order_of_lessons(drawn: dict[str, style.Captioned]) -> None:
     (axes,) = drawn["old"].figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names[0] == "untouched base" and names[-1] == "known, 64 entities: full" and len(names) == 1 + len(LOST)
+    assert names[0] == "untouched base" and names[-2:] == [f"{kind}, 64 entities: full" for kind in ("known", "noise")]
+    assert len(names) == 1 + len(LOST)
     assert names[1:4] == [f"style, {taught}" for taught in STYLES]
     filled = {names[round(y)]: x for x, y, _, own in marks(axes) if own}
     assert filled["untouched base"] == pytest.approx(OLD)
     assert filled["facts, 64 entities in 4 ways: full"] == pytest.approx(OLD - 1.5)
-    assert filled["known, 64 entities: full"] == pytest.approx(OLD - 0.5)
+    assert filled["known, 64 entities: full"] == pytest.approx(OLD - 0.5) and filled[names[-1]] == pytest.approx(OLD - 0.7)
     hollow = [(names[int(y)], x) for x, y, _, own in marks(axes) if not own]
     assert len(hollow) == 3 and all(name.startswith("style") and x == pytest.approx(OLD - 0.5) for name, x in hollow)
 

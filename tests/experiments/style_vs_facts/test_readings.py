@@ -1,4 +1,4 @@
-"""What planted records say: bits, steps, what is lost, contrasts, prices; and the words of every verdict."""
+"""What planted records say: bits, steps, what is lost, contrasts, prices; and the table of a report."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from experiments.style_vs_facts.answers import AGAINST, FOR, NOTHING, OPEN, UNJUDGED, above, answer, below, judged
-from experiments.style_vs_facts.headlines import COLUMNS, headline
+from experiments.style_vs_facts.headlines import ABSENT, COLUMNS, headline
 from experiments.style_vs_facts.readings import findings
-from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, find
 from tests.experiments.style_vs_facts.planted import (
     APART,
     BITS,
+    COSTS,
     GROUPS,
     LOST,
+    MARGINAL,
     PARAMETERS,
     QUERY,
     RETRIEVED,
@@ -24,6 +24,7 @@ from tests.experiments.style_vs_facts.planted import (
     SPREAD,
     TRAINING,
     records,
+    scaled,
 )
 
 
@@ -61,13 +62,38 @@ def test_the_note_says_whether_a_way_of_training_is_saturated(found: list[Findin
     assert one(found, "bits_per_parameter", "facts:64:4/full").note.startswith("all there is was learned")
 
 
-def test_steps_are_those_to_nine_tenths_of_the_end_between_readings(found: list[Finding]) -> None:
-    assert one(found, "steps_to_style", "style:capitals:64/full").value == pytest.approx(10 + 10 * (0.9 - 0.5) / 0.5)
-    assert one(found, "steps_to_style", "style:capitals:64/one@1").value == pytest.approx(20 + 20 * (0.9 - 0.5) / 0.5)
-    assert one(found, "steps_to_facts", "facts:64:4/full").value == pytest.approx(20 + 20 * (0.9 - 0.5) / 0.5)
-    f = one(found, "contrast", what="steps_to_style", between="style:capitals:64 / style:capitals:4", how="full")
-    assert f.value == pytest.approx(18 / 17.5)
+def test_steps_are_those_to_half_of_what_there_is_between_readings_from_nothing(found: list[Finding]) -> None:
+    """Half of a score of 1, and of the 16 bits of each of 64 and 4 entities, whatever an arm ends with."""
+    style, adapter, few = 10 + 10 * (0.5 - 0.45) / 0.45, 20 + 20 * (0.5 - 0.435) / 0.435, 10 + 10 * (0.5 - 0.48) / 0.32
+    facts, less = 20 + 20 * (512 - 500) / 500, 10 + 10 * (512 - 320) / (0.99 * 640 - 320)
+    assert one(found, "steps_to_style", "style:capitals:64/full").value == pytest.approx(style)
+    assert one(found, "steps_to_style", "style:capitals:64/one@1").value == pytest.approx(adapter)
+    assert one(found, "steps_to_facts", "facts:64:4/full").value == pytest.approx(facts)
+    assert one(found, "steps_to_facts", "facts:4:4/full").value == pytest.approx(10 + 10 * (32 - 30) / 30)
     assert find(found, "steps_to_style", arm="facts:64:4") is None
+    times = {f.where["between"] + f.where["how"]: f.value for f in found if f.name == "contrast" and f.where["what"].startswith("steps")}
+    assert times == {
+        "style:capitals:64 / style:capitals:4full": pytest.approx(style / few),
+        "facts:64:4 / facts:4:4full": pytest.approx(facts / (32 / 3)),
+        "facts:64:4 / style:capitals:64full": pytest.approx(facts / style),
+        "facts:64:4 / style:capitals:64one@1": pytest.approx(less / adapter),
+        "facts:4:4 / style:capitals:4full": pytest.approx(32 / 3 / few),
+    }
+
+
+def test_the_first_reading_may_be_above_the_level() -> None:
+    quick = scaled("style:capitals:64/full", "style_score", 1.1)
+    assert one(findings(quick), "steps_to_style", "style:capitals:64/full").value == pytest.approx(10 * 0.5 / (0.45 * 1.1), rel=0.02)
+
+
+def test_steps_of_which_one_run_falls_short_are_not_compared() -> None:
+    own = scaled("style:capitals:64/full", "style_score", 0.5)
+    found = findings(own.assign(value=own["value"].where(own["seed"] == 0, records()["value"])))
+    f = one(found, "steps_to_style", "style:capitals:64/full")
+    assert f.value is None and f.note == "not reached in 1 of 3 runs"
+    for what, between in (("steps_to_style", "style:capitals:64 / style:capitals:4"), ("steps", "facts:64:4 / style:capitals:64")):
+        f = one(found, "contrast", what=what, between=between, how="full")
+        assert f.value is None and f.low is None and f.note == "half is not reached in 1 of 3 pairs of runs"
 
 
 @pytest.mark.parametrize("arm", LOST)
@@ -106,16 +132,19 @@ def test_who_does_not_learn_so_much_is_not_compared_at_equal_bits() -> None:
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        ({"what": "old_recall", "between": "facts:64:4 - style:capitals:64", "how": "full"}, -0.5),
-        ({"what": "old_recall", "between": "facts:64:4 - style:capitals:64", "how": "one@1"}, 0.3),
+        ({"what": "old_recall", "between": "facts:64:4 - noise:64", "how": "full"}, -0.8),
         ({"what": "old_recall", "between": "facts:64:4 - known:64", "how": "full"}, -1.0),
-        ({"what": "old_recall", "between": "style:capitals:64 - known:64", "how": "full"}, -0.5),
+        ({"what": "old_recall", "between": "noise:64 - known:64", "how": "full"}, -0.2),
         ({"what": "old_recall", "between": "conflict:64 - known:64", "how": "full"}, -1.2),
+        ({"what": "old_correct", "between": "facts:64:4 - noise:64", "how": "full"}, -0.08),
+        ({"what": "old_correct", "between": "noise:64 - known:64", "how": "full"}, -0.02),
         ({"what": "old_recall", "at": "end", "between": "one@1 - full", "arm": "facts:64:4"}, 0.9),
         ({"what": "bits_learned", "between": "one@1 - full", "arm": "facts:64:4"}, -360.0),
         ({"what": "bits_learned", "asked": "trained", "between": "facts:64:4 - facts:64:1"}, 200.0),
         ({"what": "bits_learned", "asked": "withheld", "between": "facts:64:4 - facts:64:1"}, 600.0),
-        ({"what": "bits_learned", "between": "facts:64:4 - retrieval", "how": "full"}, 1000 - RETRIEVED),
+        ({"what": "bits_learned", "asked": "trained", "between": "facts:64:4 - retrieval", "how": "full"}, 1000 - RETRIEVED),
+        ({"what": "bits_learned", "asked": "withheld", "between": "facts:64:4 - retrieval", "how": "full"}, 700 - RETRIEVED),
+        ({"what": "style_score", "between": "style:capitals:64 - style:capitals:4", "how": "full"}, 0.1),
         ({"what": "style_score", "between": "one@1 - full", "arm": "style:capitals:64"}, -0.03),
     ],
 )
@@ -123,19 +152,35 @@ def test_contrasts_are_differences_of_what_is_planted(found: list[Finding], wher
     assert one(found, "contrast", **where).value == pytest.approx(expected)
 
 
-def test_known_facts_and_styles_of_fewer_entities_serve_where_there_are_none_of_as_many() -> None:
+def test_controls_of_fewer_entities_serve_where_there_are_none_of_as_many_and_none_of_more() -> None:
     own = records()
     words = {"known:64/full": "known:16/full", "known:64": "known:16"}
     fewer = own.replace({"arm": words, "lesson": words}).assign(entities=own["entities"].where(own["kind"] != "known", 16))
     found = findings(fewer)
     assert one(found, "contrast", what="old_recall", between="facts:64:4 - known:16", how="full").value == pytest.approx(-1.0)
+    assert one(found, "contrast", what="old_recall", between="noise:64 - known:16", how="full").value == pytest.approx(-0.2)
     assert find(found, "contrast", what="old_recall", between="facts:4:4 - known:16") is None
 
 
-def test_only_alike_arms_are_contrasted(found: list[Finding]) -> None:
-    pairs = {f.where["between"] for f in found if f.name == "contrast" and f.where["what"] == "old_recall"}
-    assert not {"facts:4:4 - style:capitals:64", "facts:64:1 - known:64", "facts:64:1 - style:capitals:64"} & pairs
+def test_only_alike_arms_are_contrasted() -> None:
+    """A style, of another learning rate, is beside nothing but styles, nor is facts in fewer paraphrases beside a control."""
+    found = findings(records({"mixed:capitals:64/full": 1.9}))
+    told = [f.where["between"] for f in found if f.name == "contrast" and f.where["what"] == "old_recall" and "how" in f.where]
+    controls = ["facts:64:4 - noise:64", "facts:64:4 - known:64", "noise:64 - known:64", "conflict:64 - known:64"]
+    assert sorted(told) == sorted([*controls, "mixed:capitals:64 - facts:64:4", "mixed:capitals:64 - known:64"])
+    assert sorted(told) == sorted(f.where["between"] for f in found if f.name == "contrast" and f.where["what"] == "old_correct")
+    assert one(found, "contrast", what="old_recall", between="mixed:capitals:64 - facts:64:4").value == pytest.approx(-0.4)
     assert "facts:4:4 - retrieval" not in {f.where["between"] for f in found if f.name == "contrast"}
+
+
+def test_how_often_values_occur_is_told_by_how_many_entities_there_are(found: list[Finding]) -> None:
+    for entities, bits in MARGINAL.items():
+        assert one(found, "marginal_bits", entities=entities).value == pytest.approx(bits)
+
+
+def test_how_many_old_facts_are_right_is_told_beside_their_bits(found: list[Finding]) -> None:
+    for arm, lost in LOST.items():
+        assert one(found, "old_correct", arm, at="end").value == pytest.approx(-COSTS * lost)
 
 
 def test_of_bases_that_were_asked_of_more_entities_later_the_last_reading_counts() -> None:
@@ -150,49 +195,18 @@ def test_training_pays_from_so_many_questions_on(found: list[Finding]) -> None:
         assert one(found, "breakeven_queries", how=how).value == pytest.approx(flops / QUERY)
 
 
-def test_verdicts_need_an_interval_over_bases() -> None:
-    told = Finding("contrast", {}, -0.2, -0.3, -0.1, "1", 3, "")
-    assert judged(told, below) == FOR and judged(told, above) == AGAINST
-    assert judged(told._replace(high=0.1), below) == judged(told._replace(high=0.1), above) == OPEN
-    for less in ({"n": 1}, {"note": BASE_LEFT_OUT}, {"low": None}, {"high": None}, {"value": None}):
-        assert judged(told._replace(**less), below) == UNJUDGED
-
-
-def part(said: str, verdict: str) -> str:
-    """Returns what an answer says under a verdict."""
-    return next((each for each in said.split(". ") if each.startswith(f"{verdict}: ")), "")
-
-
-def test_the_answer_says_what_is_planted_and_first_what_contradicts(found: list[Finding]) -> None:
-    said = answer(found)
-    assert "facts:64:4 (full) changes old facts by -1.00 [" in part(said, FOR)
-    assert "of facts:64:4 one@1 learns -360" in part(said, FOR) and "retrieval reads 900" in part(said, FOR)
-    assert "a style (style:capitals:64 / style:capitals:4, full) takes 1.03" in part(said, FOR)
-    assert "one@1 ends -0.03" in part(said, FOR)
-    assert "changes old facts by 0.30" in part(said, OPEN) + part(said, AGAINST)
-    assert "facts:64:4 by full 100 [100, 100] (a run costs as much as 3,000 questions" in said
-    less = answer(findings(records({"facts:64:4/full": 0.1})))
-    assert "facts:64:4 (full) changes old facts by 0.40" in part(less, OPEN) + part(less, AGAINST)
-    assert part(less, AGAINST) == "" or less.index(AGAINST) < less.index(f"{FOR}: ")
-
-
-def test_retrieval_that_reads_nothing_contradicts() -> None:
-    said = answer(findings(records(retrieved_bits=-3.0)))
-    assert "retrieval reads -3.00" in part(said, AGAINST)
-
-
-def test_of_one_base_nothing_is_judged_and_without_contrasts_nothing_is_compared() -> None:
-    said = answer(findings(records(seeds=1)))
-    assert not part(said, FOR) and not part(said, AGAINST) and part(said, UNJUDGED)
-    assert answer([]) == "" and NOTHING in answer([Finding("window", {}, 64, None, None, "tokens", 1, "")])
-
-
 def test_the_headline_has_a_row_for_each_arm_and_one_for_retrieval(found: list[Finding]) -> None:
     (table,) = headline(found)
     rows = {(row[0], row[1]): dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert table.columns == COLUMNS and set(rows) == {*(tuple(arm.split("/")) for arm in LOST), ("nothing", "retrieval")}
-    full = rows["facts:64:4", "full"]
+    full, noise, style = (rows[word, "full"] for word in ("facts:64:4", "noise:64", "style:capitals:64"))
     assert full["bits of new facts"].startswith("1,000 [") and full["the same, asked anew"].startswith("700 [")
-    assert full["old facts (bits/fact)"].startswith("-1.50 [") and full["less control"].startswith("-1.00 [")
-    assert rows["style:capitals:64", "full"]["style"].startswith("0.90 [") and SCORES["style:capitals:64/full"][0] == 0.9
+    assert full["steps to half"].startswith("20.5 [") and style["steps to half"].startswith("11.1 [")
+    assert full["old facts (bits/fact)"].startswith("-1.50 [") and full["less known facts'"].startswith("-1.00 [")
+    assert full["the same, less noise's"].startswith("-0.80 [") and full["old facts right"].startswith("-0.15 [")
+    assert noise["less known facts'"].startswith("-0.20 [") and noise["the same, less noise's"] == ABSENT
+    assert style["less known facts'"] == style["the same, less noise's"] == ABSENT and style["general text (bits/byte)"].startswith(
+        "1.00 ["
+    )
+    assert style["style"].startswith("0.90 [") and SCORES["style:capitals:64/full"][0] == 0.9
     assert rows["nothing", "retrieval"]["bits of new facts"].startswith("900 [")
