@@ -120,19 +120,31 @@ def _capacity(found: Sequence[Finding]) -> Iterator[Said]:
         whole = find(found, "bits_learned", arm=arm, how="full", per="total", asked="trained")
         rest = find(found, "bits_per_parameter", arm=arm, how=how)
         verdict, why = judged(f, below), ""
-        if verdict == FOR and (rest is None or not rest.note.startswith("saturated")):
+        own = find(found, "bits_learned", arm=arm, how=how, per="total", asked="trained")
+        if verdict == FOR and _knows_nobody(found, own):
+            verdict, why = OPEN, ", no more than how often values occur: it knows nobody, for want of capacity or of steps"
+        elif verdict == FOR and (rest is None or not rest.note.startswith("saturated")):
             verdict, why = OPEN, ", and still learns: it may lack steps and not capacity"
         yield Said(FACTS, verdict, f"of {arm} {how} learns {shown(f)} bits beside full training's {shown(whole)}{why}")
 
 
+def _knows_nobody(found: Sequence[Finding], own: Finding | None) -> bool:
+    """Returns whether bits of new facts are not clearly more than who knows only how often each value occurs reads."""
+    chance = max((f.high or f.value or 0.0 for f in found if f.name == "marginal_bits"), default=0.0)
+    return own is None or own.low is None or own.low <= chance
+
+
 def _forgets(found: Sequence[Finding]) -> Iterator[Said]:
-    """What is left of old facts beside training of which nothing can be learned, in bits and in how many are right."""
-    for f in _contrasts(found, "old_recall"):
+    """What is left of old facts beside training on as many new names of which nothing can be learned, in bits and in how many are right."""
+    for f in (f for f in _contrasts(found, "old_recall") if " - noise:" in f.where["between"]):
+        right = _right(found, f)
         first, _, second = f.where["between"].partition(" - ")
-        if second.startswith(("noise:", "known:")) and not first.startswith("noise:"):
-            right = find(found, "contrast", what="old_correct", between=f.where["between"], how=f.where["how"])
-            text = f"{first} ({f.where['how']}) changes old facts by {shown(f, '.2f')} bits, and the share that is right by "
-            yield Said(OLD, judged(right or f, below), f"{text}{shown(right, '.2f')}, beside {second}")
+        text = f"{first} ({f.where['how']}) changes old facts by {shown(f, '.2f')} bits, and the share that is right by "
+        yield Said(OLD, judged(right or f, below), f"{text}{shown(right, '.2f')}, beside {second}, of which nothing can be learned")
+
+
+def _right(found: Sequence[Finding], f: Finding) -> Finding | None:
+    return find(found, "contrast", what="old_correct", between=f.where["between"], how=f.where["how"])
 
 
 def _retrieval(found: Sequence[Finding]) -> Iterator[Said]:
@@ -160,11 +172,11 @@ def _prices_of_style(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def _controls(found: Sequence[Finding]) -> Iterator[str]:
-    """What training on names of which nothing can be learned costs old facts by itself."""
-    for f in (f for f in _contrasts(found, "old_recall") if f.where["between"].startswith("noise:")):
-        right = find(found, "contrast", what="old_correct", between=f.where["between"], how=f.where["how"])
-        said = f"changes old facts by {shown(f, '.2f')} bits, and the share that is right by {shown(right, '.2f')}"
-        yield f"Training on new names of which nothing can be learned {said}, beside training on what is known"
+    """What any training costs old facts beside training on what is known: new facts, and names of which nothing can be learned."""
+    own = [f for f in _contrasts(found, "old_recall") if " - known:" in f.where["between"]]
+    told = [f"{f.where['between'].split(' - ')[0]} {shown(f, '.2f')} bits and {shown(_right(found, f), '.2f')} of those right" for f in own]
+    if told:
+        yield f"Beside training on what is known, old facts change after {'; '.join(told)}"
 
 
 def _marginal(found: Sequence[Finding]) -> Iterator[str]:
@@ -182,9 +194,8 @@ def _beside_retrieval(found: Sequence[Finding]) -> Iterator[str]:
         anew = find(found, "contrast", what="bits_learned", between=f.where["between"], how=how, asked="withheld")
         queries = find(found, "breakeven_queries", how=how)
         learned = find(found, "bits_learned", arm=arm, how=how, per="total", asked="trained")
-        chance = max((g.high or g.value or 0.0 for g in found if g.name == "marginal_bits"), default=0.0)
-        has = learned is not None and learned.low is not None and learned.low > chance
-        price = f" (a run costs as much as {shown(queries)} questions with a fact before each)" if queries and has else ""
+        costs = queries and not _knows_nobody(found, learned)
+        price = f" (a run costs as much as {shown(queries)} questions with a fact before each)" if costs else ""
         told.append(f"{arm} by {how} {shown(f)}, asked in a paraphrase that it was not trained on {shown(anew)}{price}")
     if told:
         yield (
