@@ -124,7 +124,8 @@ def _capacity(found: Sequence[Finding]) -> Iterator[Said]:
         if verdict == FOR and _knows_nobody(found, own):
             verdict, why = OPEN, ", no more than how often values occur: it knows nobody, for want of capacity or of steps"
         elif verdict == FOR and (rest is None or not rest.note.startswith("saturated")):
-            verdict, why = OPEN, ", and still learns: it may lack steps and not capacity"
+            rests = "it was not read whether it still learns" if rest is None else rest.note.split(";")[0]
+            verdict, why = OPEN, f", which says nothing of capacity: {rests}"
         yield Said(FACTS, verdict, f"of {arm} {how} learns {shown(f)} bits beside full training's {shown(whole)}{why}")
 
 

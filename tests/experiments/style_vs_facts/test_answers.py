@@ -72,7 +72,10 @@ def test_less_is_learned_for_want_of_capacity_only_where_it_has_come_to_rest() -
     halfway = (own["arm"] == "facts:64:4/one@1") & (own["metric"] == "new_bits") & (own["step"] < 40)
     rising = own.assign(value=own["value"].mask(halfway, own["value"] * 0.9))
     assert short(rising)["Facts"] == "not told apart 1 of 1"
-    assert "of facts:64:4 one@1 learns -360" in part(answer(findings(rising)), OPEN)
+    said = part(answer(findings(rising)), OPEN)
+    assert "of facts:64:4 one@1 learns -360" in said and "says nothing of capacity: not saturated: +11% since step 20" in said
+    both = part(answer(findings(scaled("facts:64:4/one@1", "new_bits", 0.98 * 1024 / 640).replace(1000.0, 1024.0))), OPEN)
+    assert "says nothing of capacity: all there is was learned" in both
     full = (own["arm"] == "facts:64:4/full") & (own["metric"] == "new_bits") & (own["step"] < 40)
     assert short(own.assign(value=own["value"].mask(full, own["value"] * 0.9)))["Facts"] == "as predicted 1 of 1"
 
