@@ -81,6 +81,7 @@ def one_process(words: Sequence[str], cache: Path) -> None:
     assert ended([launched(words, cache, JAX_NUM_CPU_DEVICES="2")])[0] == [0]
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together_continue_and_make_the_records_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [PAIRED, f"--workdir={tmp_path / 'two'}"]
     with two(words, tmp_path / "shared") as running:

@@ -31,9 +31,9 @@ def ways(results: pd.DataFrame) -> dict[tuple[str, int], pd.Series]:
     own = rows(results, phase="result", metric="budget_target")
     if own.empty:
         return {}
-    return {
-        (str(arm), int(seed)): way.set_index("step")["value"].sort_index() for (arm, seed), way in own.groupby(["arm", "seed"], sort=False)
-    }
+    table = own.set_index(["arm", "seed", "step"])["value"].unstack("step").sort_index(axis=1)
+    runs = own[["arm", "seed"]].drop_duplicates().itertuples(index=False)
+    return {(str(arm), int(seed)): table.loc[(arm, seed)] for arm, seed in runs}
 
 
 def place(share: float) -> str:

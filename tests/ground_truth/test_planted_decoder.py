@@ -13,6 +13,7 @@ SMALL = "model.d_model=32 model.d_mlp=48 model.max_length=16 mesh.member=2 data.
 RATES = "learning_rates.lora=6e-3,2e-2,8e-2 learning_rates.matched=1e-3,3e-3,1e-2".split()
 
 
+@pytest.mark.slow
 def test_the_planted_rank_of_a_decoder_is_found_and_the_decoy_is_not(tmp_path: Path) -> None:
     words = [
         "launch.py",

@@ -140,7 +140,9 @@ def test_losses_that_do_not_agree_make_no_verdict() -> None:
 @pytest.mark.parametrize("said", VERDICTS)
 def test_the_answer_says_what_is_planted(said: str) -> None:
     rise, words = VERDICTS[said]
-    told = answer(findings(records({"lora@2": rise, "lora@8": rise}).query("arm != 'lora@8'")))
+    own = records({"lora@2": rise, "lora@8": rise}).query("arm != 'lora@8'")
+    moved = (own["phase"] == "result") * own["seed"].fillna(0).astype(float)  # bases that read one number to the digit have no interval
+    told = answer(findings(own.assign(value=own["value"].astype(float) * (1 + 1e-6 * moved))))
     at = f"lora@2 {0.4 * (rise / 0.9 - 0.6):.2f} ["
     assert f"{words}, where both have learned equally much (a share of what full learns): {at.replace('-0.00', '0.00')}" in told
     assert [other for other, (_, sentence) in VERDICTS.items() if sentence in told] == [said]

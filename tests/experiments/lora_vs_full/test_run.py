@@ -25,6 +25,9 @@ MODEL = decoder(DecoderConfig(d_model=16, d_mlp=32, n_layers=1, max_length=LENGT
 Leaves = Mapping[str, np.ndarray]
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return tiny_run(tmp_path_factory.mktemp("lora_vs_full") / "run")

@@ -159,9 +159,11 @@ CHECKS = (
 )
 
 
+@pytest.mark.slow
 def test_a_tiny_run_says_what_its_weights_do(tmp_path: Path, subtests: pytest.Subtests) -> None:
     """One test of many parts, so that processes that share the tests do not each make the run."""
     run = made_in(tmp_path / "run")
+    assert {"select", "choice", "result", "recall", "reference", "cost"} <= {row["phase"] for row in run.rows}
     for check in CHECKS:
         with subtests.test(check.__name__):
             check(run)
