@@ -1,6 +1,6 @@
 """What does LoRA change that full fine-tuning does not, and what of that is noise?
 
-    python launch.py --config=configs/lora_vs_full.py              about 8 minutes on 2 CPU cores
+    python launch.py --config=configs/lora_vs_full.py              about 10 minutes on 2 CPU cores
     python launch.py --config=configs/lora_vs_full.py:smoke        a minute, to see that everything works
 
 A decoder pretrained on `source` is tuned on `target` by each of `arms`: full; lora@RANK; slow@FACTOR (everything, at so much of full's
@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, full and LoRA of three ranks, 3 bases with 2 seeds each; 8 minutes on 2 CPU cores",
+    "": "0.13 M parameters, code to generated sentences, full and LoRA of three ranks, 3 bases; about 10 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; a minute, most of it compiling",
 }
 

@@ -1,6 +1,6 @@
 """Is a style learned cheaply and are facts learned dearly, what do new facts cost old ones, and when is retrieval the right tool?
 
-    python launch.py --config=configs/style_vs_facts.py              about 8 minutes on 2 CPU cores
+    python launch.py --config=configs/style_vs_facts.py              about 11 minutes on 2 CPU cores
     python launch.py --config=configs/style_vs_facts.py:smoke        a minute, to see that everything works
 
 A decoder is pretrained on sentences about a made-up world, whose facts have exactly known bits: each entity has four attributes, each one
@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, 16 lessons and ways to teach them, 3 bases; about 8 minutes on 2 CPU cores",
+    "": "0.13 M parameters, 16 lessons and ways to teach them, 3 bases; about 11 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; a minute, most of it compiling",
 }
 
