@@ -26,6 +26,9 @@ TINY = (
 Rows = list[dict[str, Any]]
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("landscape") / "run"
