@@ -8,9 +8,10 @@ from experiments.forgetting.methods import FULL, LORA, PULLED, WEIGHTED, Method,
 from research import tree
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
+from research.cells import words
 from research.cells.initializations import base_of
 from research.cells.pretraining import example_batch, parameter_shapes
-from research.cells.runs import SELECTION_SEEDS, LoRARuns, check_rates
+from research.cells.runs import SELECTION_SEEDS, LoRARuns, check_rates, check_selection_steps
 from research.cells.study import Study, model_of
 from research.cells.subject import chunk_of
 from research.errors import UsageError
@@ -55,9 +56,7 @@ class ForgettingSweep(LoRARuns):
                 raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
         if FULL not in self.methods:
             raise UsageError(f"methods = {','.join(self.methods)}: all are compared with full; add it")
-        for method in self.parsed:
-            if method.recipe.slowed and method.recipe.slowed[0] not in {known.word for known in self.parsed}:
-                raise UsageError(f"methods has {method.word}, which takes its learning rate from {method.recipe.slowed[0]}; add that one")
+        words.check_slowed("methods", self.parsed)
         for trains in {method.recipe.trains for method in self.parsed}:
             check_rates(trains, self.learning_rates[trains])
         for name in ("read_at", "kept_at", "alphas", "equal_at"):
@@ -67,10 +66,7 @@ class ForgettingSweep(LoRARuns):
             raise UsageError("equal_at is empty: name a share of what full learns at which methods are compared, such as 0.8")
         if self.fisher["labels"] not in ("model", "data") or self.fisher["sequences"] < 1:
             raise UsageError("fisher.labels is model (the Fisher matrix) or data (the empirical one), fisher.sequences at least 1")
-        if not 0 <= self.selection_steps <= self.steps or self.selection_steps % chunk_of(self.steps):
-            raise UsageError(
-                f"selection_steps = {self.selection_steps}: 0 for all {self.steps} steps, or a multiple of {chunk_of(self.steps)}"
-            )
+        check_selection_steps(self.selection_steps, self.steps, chunk_of(self.steps))
 
     @property
     def parsed(self) -> list[Method]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from experiments.lora_vs_full.headlines import END, FULL, NOISE, NONE, ROTATED, arms, named, nulls, places
+from experiments.lora_vs_full.tables import EQUAL_TARGET, INTRUDERS, OTHERS, UPDATE
 from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, sentences, verdict
 from research.findings import Finding, find, shown
 
@@ -13,8 +14,6 @@ CLAIM = (
 )
 NOTHING = "Nothing was compared: for that, full training has to learn something, and another arm to come down to its level"
 MIXED = "mixed"
-INTRUDERS, OTHERS, UPDATE = "intruders", "others", "update"
-EQUAL_TARGET = "source_loss at equal target"
 SOURCE = "source"
 BESIDE = {
     NOISE: "Gaussian noise of its norm",

@@ -7,9 +7,10 @@ from typing import Any
 from experiments.lora_vs_full.arms import FULL, LORA, NONE, NULLS, SHUFFLED, Arm, parse, shuffled
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
+from research.cells import words
 from research.cells.initializations import base_of
 from research.cells.pretraining import example_batch, parameter_shapes
-from research.cells.runs import SELECTION_SEEDS, LoRARuns, check_rates
+from research.cells.runs import SELECTION_SEEDS, LoRARuns, check_rates, check_selection_steps
 from research.cells.study import Study, model_of
 from research.cells.subject import chunk_of
 from research.errors import UsageError
@@ -57,9 +58,7 @@ class VersusSweep(LoRARuns):
                 raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
         if FULL not in self.arms:
             raise UsageError(f"arms = {','.join(self.arms)}: all are compared with full; add it")
-        for arm in self.parsed:
-            if arm.recipe.slowed and arm.recipe.slowed[0] not in {known.word for known in self.parsed}:
-                raise UsageError(f"arms has {arm.word}, which takes its learning rate from {arm.recipe.slowed[0]}; add that one")
+        words.check_slowed("arms", self.parsed)
         if unknown := [null for null in self.nulls if null not in NULLS]:
             raise UsageError(f"nulls has {unknown[0]!r}: choose among {', '.join(NULLS)}")
         if SHUFFLED in self.nulls and self.batch_size < 2:
@@ -76,10 +75,7 @@ class VersusSweep(LoRARuns):
         for name in ("cut_ranks", "subspaces"):
             if not getattr(self, name) or min(getattr(self, name)) < 1:
                 raise UsageError(f"{name} = {getattr(self, name)}: numbers of directions, 1 at least")
-        if not 0 <= self.selection_steps <= self.steps or self.selection_steps % chunk_of(self.steps):
-            raise UsageError(
-                f"selection_steps = {self.selection_steps}: 0 for all {self.steps} steps, or a multiple of {chunk_of(self.steps)}"
-            )
+        check_selection_steps(self.selection_steps, self.steps, chunk_of(self.steps))
 
     @property
     def parsed(self) -> list[Arm]:
@@ -94,7 +90,8 @@ class VersusSweep(LoRARuns):
         """Returns what is trained, by shape; raises UsageError for ranks and targets that the model has not."""
         model, shapes = model_of(study), parameter_shapes(model_of(study))
         full = Task(model, None, ("^params/",), study.optimizer, study.to_batch, dropout=study.model.dropout > 0)
-        found = {FULL: full}
+        # A null has a shape of its own: what is read of a population is read of all its members, and of nulls nothing is.
+        found = {FULL: full, **dict.fromkeys(self.nulls, full)}
         if SHUFFLED in self.nulls:
             found[SHUFFLED] = dataclasses.replace(full, to_batch=shuffled(study.to_batch))
         if ranks := [arm.recipe.rank for arm in self.parsed if arm.recipe.rank]:

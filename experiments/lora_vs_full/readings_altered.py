@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from experiments.lora_vs_full.tables import NONE, bases_of, over, paired
+from experiments.lora_vs_full.tables import EQUAL_TARGET, INTRUDERS, NONE, OTHERS, PARTS, bases_of, over, paired
 from research.analysis.contrasts import contrast, without_each
 from research.analysis.pareto import at_level
 from research.analysis.recovery import relative_r90
@@ -13,8 +13,6 @@ from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 BEST, RANDOM, WHOLE = "best", "random", "whole"
-INTRUDERS, OTHERS, UPDATE = PARTS = "intruders", "others", "update"
-EQUAL_TARGET = "source_loss at equal target"
 
 
 class _Cut:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.lora_vs_full import alike, cuts, detector, updates
-from experiments.lora_vs_full.arms import SHUFFLED, SOURCE, parse
+from experiments.lora_vs_full.arms import NONE, SOURCE, parse
 from experiments.lora_vs_full.axes import INIT, VersusSweep
 from experiments.lora_vs_full.levels import steps
 from research.analysis.intruders import PARTS
@@ -39,7 +39,7 @@ def versus_subject(config: Mapping[str, Any]) -> Subject:
     index = initializations.places((INIT,), sweep.all_seeds(), sweep.bases)
 
     def shape_of(c: Mapping[str, Any]) -> str:
-        return SHUFFLED if c["null"] == SHUFFLED else parse(c["arm"]).recipe.shape
+        return parse(c["arm"]).recipe.shape if c["null"] == NONE else str(c["null"])
 
     phases = Phases((sweep.selection(), sweep.results()), shape_of)
     layout = layout_of(study, sweep.tasks(study), phases, sweep, index)

@@ -11,6 +11,8 @@ from research.findings import Estimate
 
 FULL, NONE, NOISE, ROTATED = "full", "none", "noise", "rotated"
 END = "end"
+INTRUDERS, OTHERS, UPDATE = PARTS = "intruders", "others", "update"  # of a tuned matrix, each scaled alone
+EQUAL_TARGET = "source_loss at equal target"
 
 
 def arms(results: pd.DataFrame) -> list[str]:

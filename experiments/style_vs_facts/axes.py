@@ -13,7 +13,7 @@ from research.adapters.sites import find_sites
 from research.analysis.costs import Moves
 from research.cells.initializations import base_of
 from research.cells.pretraining import example_batch, parameter_shapes
-from research.cells.runs import SELECTION_SEEDS, LoRARuns, check_rates
+from research.cells.runs import SELECTION_SEEDS, LoRARuns, check_rates, check_selection_steps
 from research.cells.study import Study, model_of
 from research.cells.subject import chunk_of
 from research.errors import UsageError
@@ -65,9 +65,7 @@ class StyleSweep(LoRARuns):
         for arm in self.parsed:
             material.check(arm.lesson, self.steps * self.batch_size)
         self.chosen_by()
-        chunk = chunk_of(self.steps, LONGEST)
-        if not 0 <= self.selection_steps <= self.steps or self.selection_steps % chunk:
-            raise UsageError(f"selection_steps = {self.selection_steps}: 0 for all {self.steps} steps, or a multiple of {chunk}")
+        check_selection_steps(self.selection_steps, self.steps, chunk_of(self.steps, LONGEST))
 
     @property
     def parsed(self) -> list[Arm]:

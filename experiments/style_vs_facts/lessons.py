@@ -33,11 +33,6 @@ class Lesson(NamedTuple):
         """Returns whether it states facts that the base does not know."""
         return self.kind in (FACTS, MIXED, CONFLICT)
 
-    @property
-    def withholds(self) -> bool:
-        """Returns whether there is a paraphrase in which it states nothing."""
-        return self.paraphrases < PARAPHRASES
-
 
 def _style(arguments: Sequence[str]) -> Lesson:
     style, entities = _exactly(arguments, 2, "style:STYLE:ENTITIES, such as style:capitals:64")

@@ -50,3 +50,9 @@ def check_rates(name: str, rates: Sequence[float]) -> None:
     """Raises UsageError for learning rates that cannot be a grid with an inside."""
     if len(rates) < 3 or min(rates) <= 0:
         raise UsageError(f"learning_rates.{name} = {rates}: at least 3, all above 0, such as 1e-3,3e-3,1e-2")
+
+
+def check_selection_steps(selection_steps: int, steps: int, chunk: int) -> None:
+    """Raises UsageError for steps of the runs that rates are chosen by which are no part of a run, or no whole calls of its program."""
+    if not 0 <= selection_steps <= steps or selection_steps % chunk:
+        raise UsageError(f"selection_steps = {selection_steps}: 0 for all {steps} steps, or a multiple of {chunk}")

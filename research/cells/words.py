@@ -1,7 +1,7 @@
 """Words of a config such as lora@8: a name, and behind an @ its strength; what each does is a value of a table."""
 
-from collections.abc import Callable, Mapping
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from research.errors import UsageError
 
@@ -33,6 +33,13 @@ def parse(key: str, word: str, table: Table[Recipe]) -> Word[Recipe]:
         raise UsageError(
             f"{key} has {word!r}: {error if isinstance(error, UsageError) else 'what stands behind the @ is a number'}"
         ) from None
+
+
+def check_slowed(key: str, words: Sequence[Word[Any]]) -> None:
+    """Raises UsageError for a word whose recipe takes its learning rate, `slowed` = (word, factor), from one that is not there."""
+    for each in words:
+        if each.recipe.slowed and each.recipe.slowed[0] not in {known.word for known in words}:
+            raise UsageError(f"{key} has {each.word}, which takes its learning rate from {each.recipe.slowed[0]}; add that one")
 
 
 def nothing(strength: float | None, name: str) -> None:

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.lora_vs_full.plots import looks
-from experiments.lora_vs_full.readings_altered import EQUAL_TARGET, INTRUDERS, OTHERS, UPDATE
-from experiments.lora_vs_full.tables import NONE
+from experiments.lora_vs_full.tables import EQUAL_TARGET, INTRUDERS, NONE, OTHERS, UPDATE
 from research.analysis.tables import rows
 from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, verdict
 from research.figures import layout, style

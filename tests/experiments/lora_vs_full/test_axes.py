@@ -121,11 +121,12 @@ def test_one_seed_of_each_base_is_read_and_has_nulls(bases: int, seeds: int, rea
 def test_labels_are_shuffled_in_a_program_of_their_own() -> None:
     plain = config()
     tasks = VersusSweep.of(plain).tasks(Study.of(plain))
-    assert set(tasks) == {"full", "shuffled", "lora"}
+    assert set(tasks) == {"full", "shuffled", "source", "lora"}
+    assert tasks["source"] == tasks["full"]  # the same program, and populations of its own: of a null no loss is read
     assert tasks["shuffled"].moves == tasks["full"].moves and tasks["shuffled"].to_batch is not tasks["full"].to_batch
     assert tasks["lora"].adapter is not None and tasks["lora"].adapter.rank == 8 and tasks["lora"].moves == ("^adapter/",)
     without = config(nulls=("source",), arms=("full",))
-    assert set(VersusSweep.of(without).tasks(Study.of(without))) == {"full"}
+    assert set(VersusSweep.of(without).tasks(Study.of(without))) == {"full", "source"}
 
 
 def test_all_cells_have_a_place_in_the_layout() -> None:
