@@ -82,7 +82,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "data": {"validation_bytes": 4096, "test_bytes": 8192, "final_bytes": 8192},
         "methods": ("full", "lora@8", "l2sp@0.01", "l2sp@0.1"),
         "alphas": (0.2, 0.4, 0.6, 0.8),
-        "learning_rates": {"full": (3e-5, 1e-4, 3e-4), "lora": (3e-4, 1e-3, 3e-3)},
+        "learning_rates": {"full": (1e-4, 3e-4, 1e-3), "lora": (1e-3, 3e-3, 1e-2)},
         "steps": 14,
         "selection_steps": 6,
         "batch_size": 2,
