@@ -22,9 +22,10 @@ from research.runtime.workdir import Workdir
 from research.training import checkpoints, processes
 from research.training.memory import nbytes, peak_bytes
 from research.training.mesh import P, shardings
-from research.training.population import Members, place
+from research.training.population import FURTHER, Members, place
 
 _log = logging.getLogger(__name__)
+PLACES = ("reference", "importance")  # in the stack of bases
 
 
 def finished(workdir: Workdir, last: int) -> set[str]:
@@ -127,9 +128,7 @@ class _InFlight:
             np.array([cell.rank for cell in rows], np.int32),
             np.array([cell.learning_rate for cell in rows], np.float32),
             np.array(self.seeds, np.uint32),
-            None if cells[0].reference is None else np.array([self.setting.bases.together_at(cell.reference) for cell in rows], np.int32),
-            None if cells[0].strength is None else np.array([cell.strength for cell in rows], np.float32),
-            None if cells[0].importance is None else np.array([self.setting.bases.together_at(cell.importance) for cell in rows], np.int32),
+            **{name: self._further(name, rows) for name in FURTHER if getattr(rows[0], name) is not None},
         )
         self.shares = [cell.replayed for cell in rows]
         self.fresh = len(self.setting.windows) - self.setting.replay
@@ -140,6 +139,10 @@ class _InFlight:
         self.measured = {name: np.full((len(rows), len(self.setting.budgets)), np.nan) for name in self.measures}
         self.by_document: np.ndarray | None = None  # of the last budget
         self.train = np.full((len(rows), self.setting.budgets[-1]), np.nan, np.float32)
+
+    def _further(self, name: str, rows: Sequence[Cell]) -> np.ndarray:
+        values = [getattr(cell, name) for cell in rows]
+        return np.array([self.setting.bases.together_at(value) for value in values] if name in PLACES else values, FURTHER[name])
 
     def finish(self, task: Any) -> list[dict[str, Any]]:
         start = time.monotonic()

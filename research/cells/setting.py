@@ -15,7 +15,7 @@ from research.data.vocabulary import Vocabulary
 class Cell(NamedTuple):
     """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member.
 
-    strength, importance: as in `Members`, places. replayed: share of its examples that come from the setting's windows to replay.
+    strength, importance, alpha: as in `Members`, places. replayed: share of its examples that come from the setting's windows to replay.
     span: [first, last) of the windows that it draws from, None for all that are fresh.
     """
 
@@ -29,6 +29,7 @@ class Cell(NamedTuple):
     reference: int | None = None
     strength: float | None = None
     importance: int | None = None
+    alpha: float | None = None
     replayed: float = 0.0
     span: tuple[int, int] | None = None
 

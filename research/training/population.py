@@ -31,7 +31,7 @@ class Members(NamedTuple):
 
     Index of the base, rank of the adapter (or dimension of the subspace), peak learning rate, seed of everything drawn; where the loss
     compares, index of the base that is its reference; where it is anchored there, how strongly, and the index of the tree in the stack of
-    bases that says how much each weight matters.
+    bases that says how much each weight matters. Where alpha, the factor before A B times the rank, is a member's own, that.
     """
 
     base: Any
@@ -41,9 +41,10 @@ class Members(NamedTuple):
     reference: Any = None
     strength: Any = None
     importance: Any = None
+    alpha: Any = None
 
 
-FURTHER = {"reference": jnp.int32, "strength": jnp.float32, "importance": jnp.int32}
+FURTHER = {"reference": jnp.int32, "strength": jnp.float32, "importance": jnp.int32, "alpha": jnp.float32}
 
 
 class MemberState(NamedTuple):
@@ -62,7 +63,7 @@ class Task:
     model: the plain model. adapter: its adapter, padded to the largest rank or dimension, or None.
     moves: patterns of what may move, in which layers where they are stacked: see `tree.of_layers`.
     to_batch: rows of the data -> batch. vmap: how many members a device trains side by side. further: the fields of `Members` beside
-    those that all have that the loss takes: a reference, a strength, an importance.
+    those that all have that it takes: a reference, a strength, an importance, an alpha.
     row: numbers in the example row that the model is traced with, where parameters depend on it.
     """
 
@@ -107,7 +108,7 @@ def split(task: Task, params: Any, member: Members) -> tuple[Variables, Variable
     added = {}
     if task.adapter is not None:
         example = task.to_batch(jnp.zeros((1, task.row), jnp.int32))
-        added = attach(key, task.model, params, example, task.adapter, rank=member.rank)
+        added = attach(key, task.model, params, example, task.adapter, rank=member.rank, alpha=member.alpha)
     moves, stays = tree.partition({"params": params, **added}, task.moves)
     return moves, {name: stays[name] for name in stays if name != "params"}
 
