@@ -1,6 +1,5 @@
 """The loss whose landscape is read: of a task, in the coordinates of what moves, on a fixed set of windows."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,9 +9,9 @@ from jax import Array
 
 from experiments.loss_landscape.axes import LORA, order_of
 from research import tree
-from research.analysis.parts import in_parts
 from research.cells.layout import Coordinates
 from research.cells.measures import BITS
+from research.cells.objective import objective
 from research.cells.runner import Runner
 from research.cells.setting import Cell
 from research.cells.study import Study
@@ -21,8 +20,6 @@ from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.training.mesh import P, jit_step, own_device
 from research.training.population import Members, Task, split
-
-PART = 16  # windows at a time on a CPU
 
 
 class Point(NamedTuple):
@@ -67,16 +64,8 @@ def ground_of(study: Study, corpus: Corpus, tasks: Mapping[str, Task], sequences
         )
     rows = there[np.linspace(0, len(there) - 1, sequences).round().astype(int)]
     tokens, size = scored(rows, corpus.vocabulary)
-    part = PART if jax.default_backend() == "cpu" else sequences
-    losses = {name: in_parts(functools.partial(_sums, task), part) for name, task in tasks.items()}
+    losses = {name: objective(task, sequences) for name, task in tasks.items()}
     return Ground(rows, losses, tasks, float(BITS * tokens.sum() / size.sum()))
-
-
-def _sums(task: Task, moves: Any, batch: Any) -> tuple[Array, Array]:
-    stays, rows = batch
-    loss, metrics = task.loss(task.adapted, tree.combine(moves, stays), task.to_batch(rows))
-    weight = metrics["weight"].sum()
-    return loss * weight, weight
 
 
 class Weights:

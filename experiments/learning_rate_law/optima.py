@@ -1,0 +1,141 @@
+"""Records of one target and start as best learning rates: by setting, seed, and without each group of documents."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from experiments.learning_rate_law.rules import parse
+from research.analysis.contrasts import base_means, contrast, without_each
+from research.analysis.learning_rates import Optimum, parabola_optimum
+from research.analysis.rate_laws import Settings
+from research.findings import Estimate
+from research.records import rounded
+
+Setting = tuple[int, float] | None  # rank and alpha, None where everything is trained
+
+
+class Best(NamedTuple):
+    """Best rates: natural logarithms (seeds, 1 + groups), whole and without each group; null on an edge of the grid.
+
+    bend: (seeds,), bits/byte, as in `Optimum`. notes: why some are null, one for each such seed. losses: at the best rate tried (seeds,).
+    """
+
+    logs: np.ndarray
+    bend: np.ndarray
+    losses: np.ndarray
+    notes: tuple[str, ...]
+
+
+class Optima(NamedTuple):
+    """Best rates of one target and start.
+
+    best: by setting. curvature: the largest eigenvalue at the start (seeds,), by setting, in nats. bases: of the seeds (seeds,). weights:
+    bytes of the groups of documents, None where losses were not read by document. width: of the model. pairs: (rule, rank, alpha) of each
+    rule that was asked for.
+    """
+
+    target: str
+    init: str
+    best: dict[Setting, Best]
+    curvature: dict[Setting, np.ndarray]
+    bases: np.ndarray
+    weights: np.ndarray | None
+    width: int
+    pairs: tuple[tuple[str, int, float], ...]
+
+    def read(self) -> list[tuple[str, int, float]]:
+        """Returns the pairs whose best rate was read for every seed, and their curvature."""
+        return [
+            (rule, rank, alpha)
+            for rule, rank, alpha in self.pairs
+            if (rank, alpha) in self.curvature and np.isfinite(self.best[rank, alpha].logs[:, 0]).all()
+        ]
+
+    def curvature_lost(self, pairs: Sequence[tuple[str, int, float]]) -> bool:
+        """Returns whether the curvature of a pair is not positive, so that it has no logarithm."""
+        return any((self.curvature[rank, alpha] <= 0).any() for _, rank, alpha in pairs)
+
+    def settings(self, pairs: Sequence[tuple[str, int, float]], seed: int) -> Settings:
+        """Returns pairs of `read` as what a law takes, with a seed's curvature."""
+        rules, ranks, alphas = (np.array(column) for column in zip(*pairs, strict=True))
+        curvature = np.array([self.curvature[rank, alpha][seed] for _, rank, alpha in pairs])
+        return Settings(rules, ranks.astype(float), alphas / ranks, curvature, self.width)
+
+    def logs(self, pairs: Sequence[tuple[str, int, float]]) -> np.ndarray:
+        """Returns the best rates of pairs, (pairs, seeds, 1 + groups)."""
+        return np.stack([self.best[rank, alpha].logs for _, rank, alpha in pairs])
+
+    def over(self, values: np.ndarray, factor: bool = False) -> Estimate:
+        """Returns the mean over bases of values (seeds, 1 + groups), whole and without each group, with its interval.
+
+        Values (seeds, 1) have no interval over documents. factor: as in `contrasts.contrast`.
+        """
+        replicates = base_means(values[:, 1:], self.bases).mean(axis=0) if self.weights is not None and values.shape[1] > 1 else None
+        return contrast(values[:, 0], self.bases, replicates, None if replicates is None else self.weights, factor=factor)
+
+
+def optima(results: pd.DataFrame, rules: Sequence[str]) -> Iterator[Optima]:
+    """Yields what was found on each target from each start; `rules` are words of the config."""
+    ended = results[results["phase"] == "result"]
+    for (target, init), rows in ended.groupby(["target", "init"], sort=False):
+        on = results[results["target"] == target]
+        sizes = on[on["metric"] == "document_bytes"].sort_values("document")["value"].to_numpy(float)
+        seeds = sorted(rows["seed"].dropna().astype(int).unique())
+        best = {setting: _best(some, seeds, sizes) for setting, some in _by_setting(rows)}
+        read = on[(on["init"] == init) & (on["metric"] == "lambda_max")]
+        curvature = {setting: _by_seed(some, seeds) for setting, some in _by_setting(read)}
+        bases = rows.drop_duplicates("seed").set_index("seed")["base"]
+        width = int(on[on["metric"] == "width"]["value"].iloc[0])
+        whole = all(one.logs.shape[1] == 1 + len(sizes) for one in best.values()) and len(sizes) > 1
+        yield Optima(
+            str(target),
+            str(init),
+            best,
+            {setting: values for setting, values in curvature.items() if np.isfinite(values).all()},
+            bases.loc[seeds].to_numpy(int),
+            sizes if whole else None,
+            width,
+            tuple(_pairs(rules, best)),
+        )
+
+
+def _pairs(rules: Sequence[str], best: dict[Setting, Best]) -> Iterator[tuple[str, int, float]]:
+    ranks = sorted({setting[0] for setting in best if setting})
+    for rule, rank in ((parse(word), rank) for word in rules for rank in ranks):
+        if (rank, rounded(rule.recipe(rank))) in best:
+            yield rule.word, rank, rounded(rule.recipe(rank))
+
+
+def _by_setting(rows: pd.DataFrame) -> Iterator[tuple[Setting, pd.DataFrame]]:
+    for (rank, alpha), some in rows.groupby(["rank", "alpha"], dropna=False, sort=True):
+        yield (None if pd.isna(rank) else (int(rank), float(alpha))), some
+
+
+def _by_seed(rows: pd.DataFrame, seeds: Sequence[int]) -> np.ndarray:
+    return rows.set_index("seed")["value"].astype(float).reindex(seeds).to_numpy()
+
+
+def _best(rows: pd.DataFrame, seeds: Sequence[int], sizes: np.ndarray) -> Best:
+    found = [_of_seed(rows[rows["seed"] == seed], sizes) for seed in seeds]
+    logs = np.array([[np.log(one.learning_rate) if one.learning_rate else np.nan for one in optimum] for optimum, _ in found])
+    bend = np.array([np.nan if optimum[0].bend is None else optimum[0].bend for optimum, _ in found])
+    return Best(logs, bend, np.array([loss for _, loss in found]), tuple(optimum[0].note for optimum, _ in found if optimum[0].note))
+
+
+def _of_seed(rows: pd.DataFrame, sizes: np.ndarray) -> tuple[list[Optimum], float]:
+    """The best rate of a seed, whole and without each group of documents, and the lowest loss."""
+    whole = rows[rows["metric"] == "target_loss"].set_index("learning_rate")["value"].astype(float).sort_index()
+    columns = [whole.to_numpy()]
+    documents = rows[rows["metric"] == "document_loss"]
+    if len(sizes) > 1 and len(documents):
+        table = documents.pivot(index="learning_rate", columns="document", values="value").astype(float).reindex(whole.index)
+        columns += list(without_each(table.to_numpy(), sizes).T)
+    rates = whole.index.to_numpy(float)
+    return [parabola_optimum(rates, column) for column in columns], float(np.nanmin(columns[0])) if len(rates) else np.nan
+
+
+def rules_of(results: pd.DataFrame) -> list[str]:
+    """Returns the words of the rules that a run asked for, from its records."""
+    return [str(word) for word in results[results["metric"] == "rule"]["arm"].drop_duplicates()]

@@ -1,0 +1,143 @@
+"""What is read of best learning rates: where they lie, their powers of the rank, and the curvature beside them."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from experiments.learning_rate_law.laws import judged
+from experiments.learning_rate_law.optima import Best, Optima, optima, rules_of
+from research.analysis import described
+from research.analysis.contrasts import base_means, contrast
+from research.analysis.intervals import join_notes
+from research.analysis.rate_laws import LAWS, exponent, plane, predicted
+from research.findings import Estimate, Finding, finding
+
+CURVATURE = "power of lambda_max"
+
+
+def findings(results: pd.DataFrame) -> list[Finding]:
+    """Returns best rates, their powers, curvature, errors of laws, and contrasts, on each target and from each start."""
+    if "phase" not in results:
+        return []
+    some = list(optima(results, rules_of(results)))
+    found = [*described.base(results)]
+    for own in some:
+        found += [*described.window(results[results["target"] == own.target], {"target": own.target})]
+        found += [*_rates(own), *_exponents(own), *_curvature(own)]
+    found += judged(some)
+    for other in some[1:]:
+        found += _between(some[0], other)
+    return [*found, *_worst_residual(results)]
+
+
+def _where(own: Optima) -> dict[str, str]:
+    return {"target": own.target, "init": own.init}
+
+
+def _rates(own: Optima) -> Iterator[Finding]:
+    """The best rate of training everything and of each setting, and the ratio of the two."""
+    full = own.best.get(None)
+    if full is not None:
+        yield finding("best_rate", {**_where(own), "trains": "full", "rule": None, "rank": None, "alpha": None}, _rate(own, full), "1")
+    for rule, rank, alpha in own.pairs:
+        where = {**_where(own), "trains": "lora", "rule": rule, "rank": rank, "alpha": alpha}
+        best = own.best[rank, alpha]
+        yield finding("best_rate", where, _rate(own, best), "1")
+        yield finding("best_loss", where, contrast(best.losses, own.bases), "bits/byte")
+        if full is not None:
+            lost = join_notes(*dict.fromkeys((*full.notes, *best.notes)))
+            ratio = _censored(own, lost) if lost else own.over(best.logs - full.logs, factor=True)
+            yield finding("lr_ratio", {**where, "reference": "full"}, ratio, "1")
+
+
+def _rate(own: Optima, best: Best) -> Estimate:
+    return _censored(own, join_notes(*dict.fromkeys(best.notes))) if best.notes else own.over(best.logs, factor=True)
+
+
+def _censored(own: Optima, why: str) -> Estimate:
+    return Estimate(None, None, None, len(np.unique(own.bases)), "geometric mean over bases", why)
+
+
+def _by_rule(own: Optima) -> Iterator[tuple[str, list[tuple[str, int, float]]]]:
+    """Rules all of whose ranks were read, with their pairs."""
+    read = own.read()
+    for rule, some in itertools.groupby(own.pairs, key=lambda pair: pair[0]):
+        pairs = list(some)
+        if len(pairs) > 2 and set(pairs) <= set(read):
+            yield rule, pairs
+
+
+def slope(own: Optima, pairs: Sequence[tuple[str, int, float]]) -> np.ndarray:
+    """Returns the power of the rank in the best rate of a rule's pairs, (seeds, 1 + groups)."""
+    return exponent(np.log([float(rank) for _, rank, _ in pairs]), own.logs(pairs))
+
+
+def _exponents(own: Optima) -> Iterator[Finding]:
+    """Powers: of the rank under each rule, and how they differ; of rank and scale in all settings; of the curvature."""
+    slopes = {rule: slope(own, pairs) for rule, pairs in _by_rule(own)}
+    for rule, values in slopes.items():
+        yield finding("rate_exponent", {**_where(own), "rule": rule, "of": "rank"}, own.over(values), "1")
+    for (rule, values), (other, others) in itertools.combinations(slopes.items(), 2):
+        where = {**_where(own), "what": "rate_exponent", "between": f"{rule} - {other}"}
+        yield finding("contrast", where, own.over(values - others), "1")
+    pairs = own.read()
+    if len(slopes) > 1:
+        powers = plane(own.settings(pairs, 0), own.logs(pairs))
+        for of, values in powers.items():
+            yield finding("rate_exponent", {**_where(own), "rule": "all", "of": of}, own.over(values), "1")
+    if len(pairs) > 2:
+        yield finding("rate_exponent", {**_where(own), "rule": "all", "of": "lambda_max"}, own.over(_of_curvature(own, pairs)), "1")
+
+
+def _of_curvature(own: Optima, pairs: Sequence[tuple[str, int, float]]) -> np.ndarray:
+    """The power of the largest eigenvalue in the best rate, (seeds, 1 + groups): what `CURVATURE` fits."""
+    logs, found = own.logs(pairs), []
+    for seed in range(len(own.bases)):
+        settings = own.settings(pairs, seed)
+        line = predicted(LAWS[CURVATURE], settings, logs[:, seed], np.full(len(pairs), True))
+        found.append(exponent(np.log(settings.curvature), line))
+    return np.stack(found)
+
+
+def _curvature(own: Optima) -> Iterator[Finding]:
+    """The largest eigenvalue at the start, and its power of the rank under each rule."""
+    for rule, rank, alpha in own.pairs:
+        if (rank, alpha) in own.curvature and (own.curvature[rank, alpha] > 0).all():
+            where = {**_where(own), "rule": rule, "rank": rank, "alpha": alpha}
+            yield finding("lambda_max", where, contrast(np.log(own.curvature[rank, alpha]), own.bases, factor=True), "nats")
+    for rule, some in itertools.groupby(own.pairs, key=lambda pair: pair[0]):
+        pairs = [pair for pair in some if pair[1:] in own.curvature]
+        values = np.array([own.curvature[rank, alpha] for _, rank, alpha in pairs])
+        if len(pairs) > 2 and (values > 0).all():
+            powers = exponent(np.log([float(rank) for _, rank, _ in pairs]), np.log(values))
+            yield finding("lambda_exponent", {**_where(own), "rule": rule}, contrast(powers, own.bases), "1")
+
+
+def _between(own: Optima, other: Optima) -> Iterator[Finding]:
+    """How the powers and the rates of the first target and start differ from those of another, paired by seed."""
+    theirs = dict(_by_rule(other))
+    between = f"{own.target} {own.init} - {other.target} {other.init}"
+    for rule, pairs in _by_rule(own):
+        if rule in theirs:
+            one, two = slope(own, pairs), slope(other, theirs[rule])
+            same = own.target == other.target  # else documents are others, too
+            values = one - two if same and one.shape == two.shape else (one - two[:, :1])[:, :1]
+            where = {"what": "rate_exponent", "rule": rule, "between": between}
+            yield finding("contrast", where, _paired(own, other, values), "1")
+
+
+def _paired(own: Optima, other: Optima, values: np.ndarray) -> Estimate:
+    bases = min((own.bases, other.bases), key=lambda some: len(set(some)))
+    replicates = base_means(values[:, 1:], bases).mean(axis=0) if values.shape[1] > 1 and own.weights is not None else None
+    return contrast(values[:, 0], bases, replicates, None if replicates is None else own.weights)
+
+
+def _worst_residual(results: pd.DataFrame) -> Iterator[Finding]:
+    """To which share of itself the least exact of all largest eigenvalues is exact."""
+    rows = results[results["phase"] == "curvature"]
+    if len(rows):
+        table = rows.pivot_table(index=["target", "init", "rank", "alpha", "seed"], columns="metric", values="value")
+        share = float((table["lambda_max_residual"] / table["lambda_max"]).max())
+        yield finding("lambda_residual", {}, Estimate(share, None, None, len(table), "largest residual over its eigenvalue"), "1")
