@@ -56,7 +56,7 @@ def default() -> dict[str, object]:
         "ranks": (1, 2, 8, 32),
         "factors": (0.316, 0.562, 1.0, 1.78, 3.16),
         "learning_rates": {"lora": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "full": (7e-4, 2.5e-3, 8e-3, 2.5e-2)},
-        "curvature": {"windows": 32, "products": 16},
+        "curvature": {"windows": 32, "products": 24},
         "seeds": 3,
         "selection_seeds": 1,
         "steps": 100,

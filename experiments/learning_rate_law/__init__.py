@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.learning_rate_law import answers, headlines, readings
+from experiments.learning_rate_law.plots import every
 from experiments.learning_rate_law.subject import rate_subjects
 from research.cells.phases import measured
 from research.cells.subject import planned
@@ -52,4 +53,5 @@ def answer(findings: Sequence[Finding]) -> str:
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
-    return {}
+    """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
+    return every.figures(results, readings.findings(results))

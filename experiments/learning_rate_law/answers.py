@@ -147,7 +147,7 @@ def _curvature(found: Sequence[Finding], place: Place) -> Iterator[str]:
         f"It goes as the largest eigenvalue to the power {shown(power, '.2f')}, which {'holds' if inside else 'leaves out'} the -1 of its "
         f"inverse; the inverse misses settings by {times(own['1 / lambda_max'])}"
     )
-    scaled = [f for f in found if f.name == "lambda_exponent" and _at(place).items() <= f.where.items()]
+    scaled = [f for f in found if f.name == "lambda_exponent" and f.where["rule"] != "all" and _at(place).items() <= f.where.items()]
     if scaled:
         told = [f"{shown(f, '.2f')} under {f.where['rule']}" for f in scaled]
         yield f"The eigenvalue itself goes as the rank to the power {', '.join(told)}"

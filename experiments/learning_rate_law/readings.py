@@ -102,7 +102,7 @@ def _of_curvature(own: Optima, pairs: Sequence[tuple[str, int, float]]) -> np.nd
 
 
 def _curvature(own: Optima) -> Iterator[Finding]:
-    """The largest eigenvalue at the start, and its power of the rank under each rule."""
+    """The largest eigenvalue at the start, its power of the rank under each rule, and of rank and scale in all settings."""
     for rule, rank, alpha in own.pairs:
         if (rank, alpha) in own.curvature and (own.curvature[rank, alpha] > 0).all():
             where = {**_where(own), "rule": rule, "rank": rank, "alpha": alpha}
@@ -112,7 +112,12 @@ def _curvature(own: Optima) -> Iterator[Finding]:
         values = np.array([own.curvature[rank, alpha] for _, rank, alpha in pairs])
         if len(pairs) > 2 and (values > 0).all():
             powers = exponent(np.log([float(rank) for _, rank, _ in pairs]), np.log(values))
-            yield finding("lambda_exponent", {**_where(own), "rule": rule}, contrast(powers, own.bases), "1")
+            yield finding("lambda_exponent", {**_where(own), "rule": rule, "of": "rank"}, contrast(powers, own.bases), "1")
+    pairs = own.read()
+    if len({rule for rule, _, _ in pairs}) > 1 and not own.curvature_lost(pairs):
+        logs = np.log([own.curvature[rank, alpha] for _, rank, alpha in pairs])
+        for of, values in plane(own.settings(pairs, 0), logs).items():
+            yield finding("lambda_exponent", {**_where(own), "rule": "all", "of": of}, contrast(values, own.bases), "1")
 
 
 def _between(own: Optima, other: Optima) -> Iterator[Finding]:

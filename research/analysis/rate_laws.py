@@ -45,6 +45,11 @@ def _rank_and_scale(some: Settings) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(len(some.rank)), np.stack([np.ones(len(some.rank)), np.log(some.rank), np.log(some.scale)], axis=1)
 
 
+def _alpha(some: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """A power of alpha, which is rank times scale: what the rank alone does is then what alpha does with it."""
+    return np.zeros(len(some.rank)), np.stack([np.ones(len(some.rank)), np.log(some.rank * some.scale)], axis=1)
+
+
 def _first_step(some: Settings) -> tuple[np.ndarray, np.ndarray]:
     """A first step of one norm: B, zero before, becomes rate times signs, and scale sign(.) A has a norm like scale sqrt(rank)."""
     return -np.log(some.scale) - 0.5 * np.log(some.rank), np.ones((len(some.rank), 1))
@@ -70,6 +75,7 @@ LAWS: dict[str, Law] = {
     "constant": _constant,
     "rank, by rule": _rank_by_rule,
     "rank and scale": _rank_and_scale,
+    "power of alpha": _alpha,
     "first step": _first_step,
     "1 / lambda_max": _curvature,
     "power of lambda_max": _power_of_curvature,

@@ -1,1 +1,1 @@
-"""Figures of the experiment."""
+"""The figures that this experiment alone draws: pure functions of its records and findings."""
