@@ -16,10 +16,12 @@ there, by each seed; it is the lowest point of a parabola in the logarithm of th
 own. Before the first step the largest eigenvalue of the Hessian in the coordinates of A and B is read by Lanczos, on `curvature.windows`
 windows of the target. Laws are then fitted to some settings and judged on those that were left out.
 
+Rates are constant after warm-up, so each run is read at `read_at` of its steps, too: whether powers hang on how long one trains.
+
 The first target is trained on from all of `inits`, the others from the first of them alone.
 
-Keys to change: base (own), source, targets, inits, rules, ranks, factors, learning_rates.*, seeds, steps, selection_steps, batch_size,
-curvature.windows, curvature.products, model.*
+Keys to change: base (own), source, targets, inits, rules, ranks, factors, learning_rates.*, seeds, steps, read_at, selection_steps,
+batch_size, curvature.windows, curvature.products, optimizer.*, model.*
 """
 
 from ml_collections import ConfigDict
@@ -29,6 +31,7 @@ from configs import base
 VARIANTS = {
     "": "0.13 M parameters, code to generated sentences and to docs, 4 ranks, 3 rules, 3 bases",
     "smoke": "the same path, tiny; under a minute",
+    "unclipped": "the first target from pretrained weights, gradients not clipped: a scale is then nothing but a scale",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: 3 ranks, two rules",
     "smollm2": "SmolLM2-135M on a GPU: 4 ranks, 3 rules; not run so far",
 }
@@ -44,7 +47,7 @@ def default() -> dict[str, object]:
     return {
         "base": "own",
         "source": "stdlib:code",
-        "data": {**base.data(), "test_bytes": 32_768},
+        "data": {**base.data(), "test_bytes": 16_384},
         "targets": ("generated:restaurants", "stdlib:docs"),
         "model": base.model(),
         "pretraining": {**base.pretraining(), "bases": 3},
@@ -55,12 +58,13 @@ def default() -> dict[str, object]:
         "rules": ("fixed@32", "equal@1", "rslora@8"),
         "ranks": (1, 2, 8, 32),
         "factors": (0.316, 0.562, 1.0, 1.78, 3.16),
-        "learning_rates": {"lora": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "full": (7e-4, 2.5e-3, 8e-3, 2.5e-2)},
+        "learning_rates": {"lora": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "full": (2e-4, 7e-4, 2.5e-3, 8e-3, 2.5e-2)},
         "curvature": {"windows": 32, "products": 24},
         "seeds": 3,
         "selection_seeds": 1,
         "steps": 100,
         "selection_steps": 0,
+        "read_at": (0.5,),
         "batch_size": 4,
         "members": 0,
     }
@@ -80,6 +84,7 @@ SMOLLM2_CPU = {
     "curvature": {"windows": 2, "products": 10},
     "steps": 10,
     "selection_steps": 5,
+    "read_at": (),
     "batch_size": 2,
 }
 CHANGES: dict[str, dict[str, object]] = {
@@ -97,6 +102,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "seeds": 2,
         "steps": 30,
     },
+    "unclipped": {"targets": ("generated:restaurants",), "inits": ("pretrained",), "optimizer": {"clip": 0.0}},
     "smollm2_cpu": SMOLLM2_CPU,
     "smollm2": {
         **SMOLLM2_CPU,

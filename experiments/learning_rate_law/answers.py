@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from experiments.learning_rate_law.laws import CONSTANT, MEASURED, RANK, RULE, SETTING, TARGET
+from experiments.learning_rate_law.laws import CONSTANT, MEASURED, RANK, RULE, SETTING, SHAPE, TARGET
 from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, sentences, verdict
 from research.findings import Finding, find, shown
 
@@ -19,13 +19,27 @@ Place = tuple[str, str]  # target, init
 
 def answer(found: Sequence[Finding]) -> str:
     """Returns what sets the best rate in this run, on the first target first."""
+    every, found = found, at_end(found)
     places = places_of(found)
     if not places:
         return ""
     first = [*base_sentence(found), *_powers(found, places[0]), *_claims(found, places[0]), *_best_law(found, places[0])]
-    second = [CLAIM, *_plane(found, places[0]), *_curvature(found, places[0]), *_left_out(found, places[0]), *_ratio(found, places[0])]
+    second = [
+        CLAIM,
+        *_plane(found, places[0]),
+        *_before(every, places[0]),
+        *_curvature(found, places[0]),
+        *_left_out(found, places[0]),
+        *_ratio(found, places[0]),
+    ]
     rest = [part for place in places[1:] for part in (*_powers(found, place), *_best_law(found, place), *_transferred(found, place))]
     return sentences(first, second, rest, [*_edges(found), *_exact(found)])
+
+
+def at_end(found: Sequence[Finding]) -> list[Finding]:
+    """Returns the findings without what was read before the last step."""
+    last = max((f.where["step"] for f in found if f.where.get("step") is not None), default=0)
+    return [f for f in found if f.where.get("step", last) == last]
 
 
 def places_of(found: Sequence[Finding]) -> list[Place]:
@@ -74,13 +88,37 @@ def _claims(found: Sequence[Finding], place: Place) -> Iterator[str]:
         if verdict(f) == UNJUDGED or f.low is None or f.high is None:
             continue
         if name == "fixed":
-            yield f"That it does not depend on the rank at a fixed alpha is {'not contradicted' if verdict(f) == ALIKE else 'contradicted'}"
+            said = "not contradicted" if verdict(f) == ALIKE else "contradicted"
+            yield f"That it does not depend on the rank at a fixed alpha is {said}{_over_ranks(found, place, f)}"
         elif name == "equal":
             held = f.low <= PUBLISHED <= f.high
             yield f"A power of {PUBLISHED} where alpha follows the rank is {'within' if held else 'outside of'} the interval"
     some = [f for f in found if f.name == "contrast" and f.where["what"] == "rate_exponent" and _at(place).items() <= f.where.items()]
+    some = [f for f in some if "rule" not in f.where]
     if apart := [f"{f.where['between']} {shown(f, '.2f')}" for f in some if verdict(f) in (LESS, MORE)]:
         yield f"The rule changes the power: {', '.join(apart)}"
+
+
+def _over_ranks(found: Sequence[Finding], place: Place, f: Finding) -> str:
+    """What a power makes of the rate from the smallest rank to the largest."""
+    ranks = sorted({g.where["rank"] for g in found if g.name == "best_rate" and g.where["rule"] == f.where["rule"]})
+    if f.value is None or f.low is None or f.high is None or not ranks:
+        return ""
+    value, low, high = (float((ranks[-1] / ranks[0]) ** end) for end in (f.value, f.low, f.high))
+    return f", though from rank {ranks[0]} to {ranks[-1]} it changes by no more than {_factor(f._replace(value=value, low=low, high=high))}"
+
+
+def _factor(f: Finding) -> str:
+    return f"x{shown(f, '.2f')}"
+
+
+def _before(found: Sequence[Finding], place: Place) -> Iterator[str]:
+    """Whether powers hang on how long one trains."""
+    own = [f for f in found if f.name == "contrast" and f.where.get("what") == "rate_exponent" and "step" in f.where["between"]]
+    own = [f for f in own if _at(place).items() <= f.where.items() and f.value is not None]
+    if own:
+        told = [f"{shown(f, '.2f')} under {f.where['rule']}" for f in own]
+        yield f"The powers of the rank at the end less those at an earlier step ({own[0].where['between']}): {', '.join(told)}"
 
 
 def errors(found: Sequence[Finding], place: Place, left_out: str) -> dict[str, Finding]:
@@ -124,9 +162,15 @@ def _best_law(found: Sequence[Finding], place: Place) -> Iterator[str]:
             kind = verdict(f)
             words = "better than" if kind == LESS else "not judged beside" if kind == UNJUDGED else "not told apart from"
             told.append(f"{words} {other} ({times(own[other])}; difference of logarithms {shown(f, '.2f')})")
+    costs = [f"{law} {shown(f, '.3f')}" for law in (best, CONSTANT) if (f := _cost(found, place, law)) is not None]
     yield f"{said}, {', '.join(told)}" if told else said
+    yield f"What that costs on average, as far as losses are parabolas, is in bits/byte: {', '.join(costs)}"
     if (measured := errors(found, place, SETTING).get(MEASURED)) is not None:
         yield f"What other bases measured at the same setting misses it by {times(measured)}: no law can be asked for more"
+
+
+def _cost(found: Sequence[Finding], place: Place, law: str) -> Finding | None:
+    return find(found, "law_cost", **_at(place), left_out=SETTING, law=law)
 
 
 def _plane(found: Sequence[Finding], place: Place) -> Iterator[str]:
@@ -176,6 +220,9 @@ def _transferred(found: Sequence[Finding], place: Place) -> Iterator[str]:
     if own:
         told = ", ".join(f"{times(f)} ({law})" for law, f in own.items())
         yield f"Fitted to the first target alone, rates on {place[0]} are missed by {told}"
+    if own := errors(found, place, SHAPE):
+        told = ", ".join(f"{times(f)} ({law})" for law, f in own.items())
+        yield f"But for one factor for all settings, which is fitted there, they are missed by {told}"
 
 
 def _edges(found: Sequence[Finding]) -> Iterator[str]:

@@ -26,7 +26,8 @@ class RateSweep(LoRARuns):
     """The axes: target x initialization x rule x rank x learning rate x seed; rules that give a rank one alpha share its cells.
 
     A star: the first target is trained on from all of `inits`, the others from the first. A best rate is looked for twice: coarsely,
-    on `learning_rates`, by the selection seeds, and finely, at `factors` of what they chose, by each seed. curvature: the config's section.
+    on `learning_rates`, by the selection seeds, and finely, at `factors` of what they chose, by each seed. read_at: shares of the steps at
+    which losses are read beside the end. curvature: the config's section.
     """
 
     targets: tuple[str, ...]
@@ -35,6 +36,7 @@ class RateSweep(LoRARuns):
     ranks: tuple[int, ...]
     factors: tuple[float, ...]
     learning_rates: Mapping[str, tuple[float, ...]]
+    read_at: tuple[float, ...]
     selection_steps: int
     curvature: Mapping[str, int]
     bases: int
@@ -58,6 +60,8 @@ class RateSweep(LoRARuns):
             raise UsageError(f"factors = {self.factors}: at least 3 above 0, 1 among them, such as 0.5,1,2")
         for trains in (FULL, LORA):
             check_rates(trains, self.learning_rates[trains])
+        if not all(0 < share < 1 for share in self.read_at):
+            raise UsageError(f"read_at = {self.read_at}: shares of the steps between 0 and 1, or () for the end alone")
         check_selection_steps(self.selection_steps, self.steps, chunk_of(self.steps))
         for name, value in self.curvature.items():
             if value < 2:

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from experiments.learning_rate_law.answers import by_rule, errors, places_of, times
-from experiments.learning_rate_law.laws import RANK, RULE, SETTING, TARGET
+from experiments.learning_rate_law.answers import at_end, by_rule, errors, places_of, times
+from experiments.learning_rate_law.laws import RANK, RULE, SETTING, SHAPE, TARGET
 from research.analysis.wording import held, window_sentence
 from research.findings import Finding, Table, find, shown
 
 
 def headline(found: Sequence[Finding]) -> list[Table]:
     """Returns the tables; none where no best rate was looked for."""
+    found = at_end(found)
     places = places_of(found)
     return [*(_rates(found, place) for place in places), *([_laws(found, places)] if places else [])]
 
@@ -34,7 +35,7 @@ def _rates(found: Sequence[Finding], place: tuple[str, str]) -> Table:
 
 
 def _laws(found: Sequence[Finding], places: Sequence[tuple[str, str]]) -> Table:
-    columns = [(place, what) for place in places for what in (SETTING, RANK, RULE, TARGET) if errors(found, place, what)]
+    columns = [(place, what) for place in places for what in (SETTING, RANK, RULE, TARGET, SHAPE) if errors(found, place, what)]
     laws = list(dict.fromkeys(law for place, what in columns for law in errors(found, place, what)))
     rows = [(law, *(times(errors(found, place, what).get(law)) for place, what in columns)) for law in laws]
     names = [f"{what}, {target} from {init}" for (target, init), what in columns]

@@ -12,7 +12,7 @@ from research.findings import Finding, finding
 
 MEASURED = "measured elsewhere"  # on other bases, or on another target: what a sweep would tell instead of a law
 CONSTANT = "constant"
-SETTING, RANK, RULE, TARGET = "setting", "rank", "rule", "target"
+SETTING, RANK, RULE, TARGET, SHAPE = "setting", "rank", "rule", "target", "target but for a factor"
 Residuals: TypeAlias = Mapping[str, np.ndarray]  # by law, (pairs, seeds, 1 + groups)
 
 
@@ -20,7 +20,7 @@ def judged(some: Sequence[Optima]) -> list[Finding]:
     """Returns the error of each law (a root mean square of natural logarithms), what it costs, and how laws compare.
 
     Left out, seed by seed, are a setting, all settings of a rank, or of a rule; a law for a target is fitted to the first one, from the
-    first start.
+    first start, and judged there as it is, and but for one factor for all settings.
     """
     made: list[Finding] = []
     for own in some:
@@ -32,7 +32,9 @@ def judged(some: Sequence[Optima]) -> list[Finding]:
         first = some[0]
         shared = [pair for pair in pairs if pair in first.read()]
         if own.target != first.target and len(shared) > 3:
-            made += _findings(own, TARGET, shared, _across(own, first, shared))
+            across = _across(own, first, shared)
+            made += _findings(own, TARGET, shared, across)
+            made += _findings(own, SHAPE, shared, {name: values - values.mean(axis=0) for name, values in across.items()})
     return made
 
 

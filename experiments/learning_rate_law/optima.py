@@ -29,7 +29,7 @@ class Best(NamedTuple):
 
 
 class Optima(NamedTuple):
-    """Best rates of one target and start.
+    """Best rates of one target and start at a step.
 
     best: by setting. curvature: the largest eigenvalue at the start (seeds,), by setting, in nats. bases: of the seeds (seeds,). weights:
     bytes of the groups of documents, None where losses were not read by document. width: of the model. pairs: (rule, rank, alpha) of each
@@ -38,6 +38,7 @@ class Optima(NamedTuple):
 
     target: str
     init: str
+    step: int
     best: dict[Setting, Best]
     curvature: dict[Setting, np.ndarray]
     bases: np.ndarray
@@ -76,22 +77,27 @@ class Optima(NamedTuple):
         return contrast(values[:, 0], self.bases, replicates, None if replicates is None else self.weights, factor=factor)
 
 
-def optima(results: pd.DataFrame, rules: Sequence[str]) -> Iterator[Optima]:
-    """Yields what was found on each target from each start; `rules` are words of the config."""
-    ended = results[results["phase"] == "result"]
-    for (target, init), rows in ended.groupby(["target", "init"], sort=False):
+def optima(results: pd.DataFrame, rules: Sequence[str], last: bool = True) -> Iterator[Optima]:
+    """Yields what was found on each target from each start, at the last step or at each one before; `rules` are words of the config.
+
+    Before the last step losses are of a fixed part of the text, without documents of its own.
+    """
+    read = results[(results["phase"] == "result") & results["metric"].isin(["target_loss", "document_loss"] if last else ["budget_loss"])]
+    read = read if last else read[read["step"] < read["step"].max()]
+    for (target, init, step), rows in read.groupby(["target", "init", "step"], sort=False):
         on = results[results["target"] == target]
         sizes = on[on["metric"] == "document_bytes"].sort_values("document")["value"].to_numpy(float)
         seeds = sorted(rows["seed"].dropna().astype(int).unique())
         best = {setting: _best(some, seeds, sizes) for setting, some in _by_setting(rows)}
-        read = on[(on["init"] == init) & (on["metric"] == "lambda_max")]
-        curvature = {setting: _by_seed(some, seeds) for setting, some in _by_setting(read)}
+        bent = on[(on["init"] == init) & (on["metric"] == "lambda_max")]
+        curvature = {setting: _by_seed(some, seeds) for setting, some in _by_setting(bent)}
         bases = rows.drop_duplicates("seed").set_index("seed")["base"]
         width = int(on[on["metric"] == "width"]["value"].iloc[0])
         whole = all(one.logs.shape[1] == 1 + len(sizes) for one in best.values()) and len(sizes) > 1
         yield Optima(
             str(target),
             str(init),
+            int(step),
             best,
             {setting: values for setting, values in curvature.items() if np.isfinite(values).all()},
             bases.loc[seeds].to_numpy(int),
@@ -126,7 +132,7 @@ def _best(rows: pd.DataFrame, seeds: Sequence[int], sizes: np.ndarray) -> Best:
 
 def _of_seed(rows: pd.DataFrame, sizes: np.ndarray) -> tuple[list[Optimum], float]:
     """The best rate of a seed, whole and without each group of documents, and the lowest loss."""
-    whole = rows[rows["metric"] == "target_loss"].set_index("learning_rate")["value"].astype(float).sort_index()
+    whole = rows[rows["metric"].isin(["target_loss", "budget_loss"])].set_index("learning_rate")["value"].astype(float).sort_index()
     columns = [whole.to_numpy()]
     documents = rows[rows["metric"] == "document_loss"]
     if len(sizes) > 1 and len(documents):

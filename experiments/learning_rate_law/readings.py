@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,19 +22,21 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns best rates, their powers, curvature, errors of laws, and contrasts, on each target and from each start."""
     if "phase" not in results:
         return []
-    some = list(optima(results, rules_of(results)))
+    some, before = list(optima(results, rules_of(results))), list(optima(results, rules_of(results), last=False))
     found = [*described.base(results)]
     for own in some:
         found += [*described.window(results[results["target"] == own.target], {"target": own.target})]
         found += [*_rates(own), *_exponents(own), *_curvature(own)]
+        for earlier in (one for one in before if (one.target, one.init) == (own.target, own.init)):
+            found += [*_rates(earlier), *_exponents(earlier), *_since(own, earlier)]
     found += judged(some)
     for other in some[1:]:
         found += _between(some[0], other)
     return [*found, *_worst_residual(results)]
 
 
-def _where(own: Optima) -> dict[str, str]:
-    return {"target": own.target, "init": own.init}
+def _where(own: Optima) -> dict[str, Any]:
+    return {"target": own.target, "init": own.init, "step": own.step}
 
 
 def _rates(own: Optima) -> Iterator[Finding]:
@@ -103,21 +106,31 @@ def _of_curvature(own: Optima, pairs: Sequence[tuple[str, int, float]]) -> np.nd
 
 def _curvature(own: Optima) -> Iterator[Finding]:
     """The largest eigenvalue at the start, its power of the rank under each rule, and of rank and scale in all settings."""
+    start = {"target": own.target, "init": own.init}
     for rule, rank, alpha in own.pairs:
         if (rank, alpha) in own.curvature and (own.curvature[rank, alpha] > 0).all():
-            where = {**_where(own), "rule": rule, "rank": rank, "alpha": alpha}
+            where = {**start, "rule": rule, "rank": rank, "alpha": alpha}
             yield finding("lambda_max", where, contrast(np.log(own.curvature[rank, alpha]), own.bases, factor=True), "nats")
     for rule, some in itertools.groupby(own.pairs, key=lambda pair: pair[0]):
         pairs = [pair for pair in some if pair[1:] in own.curvature]
         values = np.array([own.curvature[rank, alpha] for _, rank, alpha in pairs])
         if len(pairs) > 2 and (values > 0).all():
             powers = exponent(np.log([float(rank) for _, rank, _ in pairs]), np.log(values))
-            yield finding("lambda_exponent", {**_where(own), "rule": rule, "of": "rank"}, contrast(powers, own.bases), "1")
+            yield finding("lambda_exponent", {**start, "rule": rule, "of": "rank"}, contrast(powers, own.bases), "1")
     pairs = own.read()
     if len({rule for rule, _, _ in pairs}) > 1 and not own.curvature_lost(pairs):
         logs = np.log([own.curvature[rank, alpha] for _, rank, alpha in pairs])
         for of, values in plane(own.settings(pairs, 0), logs).items():
-            yield finding("lambda_exponent", {**_where(own), "rule": "all", "of": of}, contrast(values, own.bases), "1")
+            yield finding("lambda_exponent", {**start, "rule": "all", "of": of}, contrast(values, own.bases), "1")
+
+
+def _since(own: Optima, earlier: Optima) -> Iterator[Finding]:
+    """How the powers at the end differ from those at a step before, paired by seed."""
+    before = dict(_by_rule(earlier))
+    for rule, pairs in _by_rule(own):
+        if rule in before:
+            where = {**_where(own), "what": "rate_exponent", "rule": rule, "between": f"step {own.step} - step {earlier.step}"}
+            yield finding("contrast", where, own.over((slope(own, pairs) - slope(earlier, before[rule])[:, :1])[:, :1]), "1")
 
 
 def _between(own: Optima, other: Optima) -> Iterator[Finding]:

@@ -107,7 +107,7 @@ def _subject(common: Common, part: Part) -> Subject:
             yield from sharpness.read(runner, part, layout.tasks[LORA], index)
 
         selection = whole(study, target, "validation", "validation_loss")._replace(groups=None)
-        measures = {"select": (selection,), "result": (whole(study, target, target.read, "target_loss"),)}
+        measures = {"select": (selection,), "result": (whole(study, target, target.read, "target_loss", early="budget_loss"),)}
         data = (texts.source.fingerprint, target.fingerprint, *study.named_by)
         return Prepared(texts.bases, rows, measures, data, cell, before, after)
 
@@ -117,6 +117,7 @@ def _subject(common: Common, part: Part) -> Subject:
         layout,
         share={key: value for key, value in config.items() if key not in APART},
         prepare=prepare,
+        read_at=sweep.read_at,
         selection_steps=sweep.selection_steps,
         flops=study.flops(steps * sweep.batch_size, part.inits if part.target == sweep.targets[0] else (), _read(study, part)),
         name=part.target,
@@ -128,5 +129,6 @@ def _read(study: Study, part: Part) -> int:
     """How many windows' forward passes all readings take, roughly: a product with a Hessian is about six."""
     text, curvature = study.target, part.sweep.curvature
     size = text.test_bytes if text.part == "test" else text.final_bytes
-    losses = len(part.selection()) * study.read_windows(text.validation_bytes) + len(part.results()) * study.read_windows(size)
+    ends = study.read_windows(size) + len(part.sweep.read_at) * study.read_windows(1)
+    losses = len(part.selection()) * study.read_windows(text.validation_bytes) + len(part.results()) * ends
     return losses + 6 * curvature["products"] * curvature["windows"] * len(list(part.settings(range(part.sweep.seeds))))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from experiments.learning_rate_law.answers import at_end
 from experiments.learning_rate_law.plots import laws, losses, rates
 from research.figures.style import Captioned
 from research.findings import Finding
@@ -11,6 +12,7 @@ from research.findings import Finding
 
 def figures(results: pd.DataFrame, found: Sequence[Finding]) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption; one of whose records or findings there are none is left out."""
+    found = at_end(found)
     drawn = {
         "best_rates": Captioned(rates.against_rank(found), rates.rank_caption()),
         "powers": Captioned(laws.powers(found), laws.powers_caption()),

@@ -9,13 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.learning_rate_law.answers import FIRST_STEP, PUBLISHED, errors, places_of
-from experiments.learning_rate_law.laws import MEASURED, RANK, RULE, SETTING, TARGET
+from experiments.learning_rate_law.laws import MEASURED, RANK, RULE, SETTING, SHAPE, TARGET
 from experiments.learning_rate_law.plots import looks
 from research.analysis.rate_laws import LAWS
 from research.figures import style
 from research.findings import Finding, find
 
-SAID = {SETTING: "a setting is left out", RANK: "a rank is left out", RULE: "a rule is left out", TARGET: "fitted to the first target"}
+SAID = {
+    SETTING: "a setting is left out",
+    RANK: "a rank is left out",
+    RULE: "a rule is left out",
+    TARGET: "fitted to the first target",
+    SHAPE: "the same, but for a factor",
+}
 
 
 def missed(found: Sequence[Finding]) -> Figure:
@@ -27,7 +33,8 @@ def missed(found: Sequence[Finding]) -> Figure:
     names, words = [*LAWS, MEASURED], looks.by_word([" from ".join(place) for place in places])
     with style.context():
         figure = style.blank(2.3 * len(shown) + 1.4, 0.4 * len(names) + 1.3)
-        for axes, what in zip(figure.subplots(1, len(shown), squeeze=False, sharey=True)[0], shown, strict=True):
+        row = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+        for axes, what in zip(row, shown, strict=True):
             for place, look in enumerate(words.values()):
                 some = errors(found, places[place], what)
                 _dots(axes, [(names.index(law) + 0.18 * (place - (len(words) - 1) / 2), f) for law, f in some.items()], look)
@@ -38,7 +45,7 @@ def missed(found: Sequence[Finding]) -> Figure:
             axes.set_xticks([1, 1.5, 2, 3, 5], ["1", "1.5", "2", "3", "5"])
             axes.set_yticks(range(len(names)), names)
             axes.set_ylim(len(names) - 0.5, -0.5)
-        figure.supxlabel("factor by which the best rate is missed", fontsize=9)
+        row[len(shown) // 2].set_xlabel("factor by which the best rate is missed")
         style.legend_below(figure, [style.handle(look, word, linestyle="none") for word, look in words.items()])
         return figure
 
@@ -61,15 +68,15 @@ def powers(found: Sequence[Finding]) -> Figure:
         return style.sentence("No plane: this figure needs findings 'rate_exponent' of two rules or more.")
     words = looks.by_word([" from ".join(place) for place in places])
     with style.context():
-        figure = style.blank(5.6, 4.3)
+        figure = style.blank(6.2, 4.3)
         axes = figure.subplots()
         for place, look in zip(places, words.values(), strict=True):
             _cross(axes, found, "rate_exponent", place, {"color": look.color, "marker": look.marker, "markersize": 6})
             _cross(axes, found, "lambda_exponent", place, {"color": look.color, "marker": look.marker, "markerfacecolor": "white"}, sign=-1)
         low, high = axes.get_xlim()
         line = np.array([min(low, -1.1), max(high, 0.6)])
-        axes.plot(line, line, color=style.GRAY, linewidth=1.0, linestyle=(0, (5, 2)), label="no rank at a fixed alpha")
-        axes.axvline(PUBLISHED, color=style.GRAY, linewidth=1.0, linestyle=(0, (1, 1.5)), label=f"rank^{PUBLISHED} where alpha follows it")
+        axes.plot(line, line, color=style.GRAY, linewidth=1.0, linestyle=(0, (5, 2)), label="a power of alpha alone")
+        axes.axvline(PUBLISHED, color=style.GRAY, linewidth=1.0, linestyle=(0, (1, 1.5)), label=f"rank^{PUBLISHED} at one scale")
         axes.plot([0], [0], marker="x", color="black", linestyle="none", label="one rate for all")
         star: dict[str, Any] = {"marker": "*", "markersize": 11, "color": "black", "linestyle": "none", "label": "first step of one norm"}
         axes.plot([FIRST_STEP["rank"]], [FIRST_STEP["scale"]], **star)
@@ -87,7 +94,7 @@ def powers_caption() -> str:
     return (
         "Best rates of all rules and ranks as rank to one power times scale (alpha / rank) to another: a rule is a direction. "
         "Filled: measured, with 95 % intervals over bases and documents. Hollow: what the inverse of the largest eigenvalue at the start "
-        "has. Dashed: where the rate would not depend on the rank at a fixed alpha; dotted: a published power where alpha = rank."
+        "has. Dashed: a power of alpha alone, so that the rank does nothing at a fixed alpha; dotted: a published power where alpha = rank."
     )
 
 

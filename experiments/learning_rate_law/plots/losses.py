@@ -38,7 +38,7 @@ def losses(results: pd.DataFrame, found: Sequence[Finding]) -> Figure:
                 axes.set_xscale("log")
                 axes.set_title(rule if row == 0 else "", fontsize=9)
             grid[row, 0].set_ylabel(f"{place[0]}\n{place[1]} ({style.BITS})", fontsize=8)
-        figure.supxlabel("learning rate", fontsize=9)
+        grid[-1, len(rules) // 2].set_xlabel("learning rate")
         style.legend_below(figure, [Line2D([], [], color=colors[rank], marker="o", markersize=4, label=f"rank {rank}") for rank in ranks])
         return figure
 

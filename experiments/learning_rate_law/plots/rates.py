@@ -49,7 +49,8 @@ def _panels(found: Sequence[Finding], across: str, label: str) -> Figure:
         return style.sentence("No best rates: this figure needs findings 'best_rate' with a value.")
     with style.context():
         figure = style.blank(2.7 * len(places) + 0.6, 3.3)
-        for axes, place in zip(figure.subplots(1, len(places), squeeze=False, sharey=True)[0], places, strict=True):
+        row = figure.subplots(1, len(places), squeeze=False, sharey=True)[0]
+        for axes, place in zip(row, places, strict=True):
             own = [f for f in read if (f.where["target"], f.where["init"]) == place]
             points = [_points(axes, found, [f for f in own if f.where["rule"] == rule], look, across) for rule, look in rules.items()]
             axes.set(xscale="log", yscale="log", title=f"{place[0]}\nfrom {place[1]} weights")
@@ -61,8 +62,8 @@ def _panels(found: Sequence[Finding], across: str, label: str) -> Figure:
                 axes.minorticks_off()
             else:
                 _inverse(axes, np.concatenate(points, axis=1))
-        figure.supxlabel(label, fontsize=9)
-        figure.supylabel("best learning rate", fontsize=9)
+        row[len(places) // 2].set_xlabel(label)
+        row[0].set_ylabel("best learning rate")
         style.legend_below(
             figure, [style.handle(look, rule, linestyle="-" if across == "rank" else "none") for rule, look in rules.items()]
         )
