@@ -105,7 +105,7 @@ def _over_ranks(found: Sequence[Finding], place: Place, f: Finding) -> str:
     if f.value is None or f.low is None or f.high is None or not ranks:
         return ""
     value, low, high = (float((ranks[-1] / ranks[0]) ** end) for end in (f.value, f.low, f.high))
-    return f", though from rank {ranks[0]} to {ranks[-1]} it changes by no more than {_factor(f._replace(value=value, low=low, high=high))}"
+    return f"; from rank {ranks[0]} to {ranks[-1]} it changes by {_factor(f._replace(value=value, low=low, high=high))}"
 
 
 def _factor(f: Finding) -> str:

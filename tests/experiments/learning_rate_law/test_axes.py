@@ -43,7 +43,7 @@ def test_the_first_target_is_trained_on_from_all_starts_and_the_others_from_the_
 def test_results_are_looked_for_around_what_selection_found_of_the_same_setting():
     part = sweep().parts()[0]
     assert {c["rate_of"][0] for c in part.results()} == {c["arm"] for c in part.selection()}
-    assert {c["rate_of"][1] for c in part.results()} == {0.5, 1.0, 2.0}
+    assert {c["rate_of"][1] for c in part.results()} == {0.4, 1.0, 2.5}
     assert {c["seed"] for c in part.results()}.isdisjoint(c["seed"] for c in part.selection())
 
 
