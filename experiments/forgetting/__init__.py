@@ -7,9 +7,10 @@ import pandas as pd
 
 from experiments.forgetting import answers, headlines, readings
 from experiments.forgetting.plots import every
+from experiments.forgetting.sequence import sequence_subject
 from experiments.forgetting.subject import forgetting_subject
 from research.cells.phases import measured
-from research.cells.subject import planned
+from research.cells.subject import Subject, planned
 from research.figures.style import Captioned
 from research.findings import Finding, Table
 from research.runtime.conclusions import Milestone
@@ -24,17 +25,17 @@ EXTENDABLE = ("methods", "seeds", "alphas")
 
 def check(config: Any) -> None:
     """Raises UsageError for whatever can be known to be wrong before anything is written."""
-    forgetting_subject(config.to_dict())
+    _subject(config.to_dict())
 
 
 def plan(config: Any) -> Plan:
     """Returns what would run."""
-    return planned([forgetting_subject(config.to_dict())])
+    return planned([_subject(config.to_dict())])
 
 
 def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milestone]:
     """Yields the records: untouched losses, selection, choice, results, divergences."""
-    yield from measured(NAME, STAGE, [forgetting_subject(config.to_dict())], workdir)
+    yield from measured(NAME, STAGE, [_subject(config.to_dict())], workdir)
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
@@ -55,3 +56,8 @@ def answer(findings: Sequence[Finding]) -> str:
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
     return every.figures(results, findings(results))
+
+
+def _subject(config: Mapping[str, Any]) -> Subject:
+    """What a config sweeps: targets in a row where it has others behind the first, else one target."""
+    return sequence_subject(config) if "then" in config else forgetting_subject(config)
