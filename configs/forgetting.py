@@ -2,6 +2,7 @@
 
     python launch.py --config=configs/forgetting.py              about 9 minutes on 2 CPU cores
     python launch.py --config=configs/forgetting.py:smoke        half a minute, to see that everything works
+    python launch.py --config=configs/forgetting.py:sequence     about 7 minutes: three targets, one learned after another
 
 A decoder pretrained on `source` is tuned on `target` by each of `methods`, at the learning rate chosen for it on the target's validation
 part. What it learned (loss on the target) and what it lost (rise of the loss on the source's held-out part) are read along the way; at the
@@ -16,7 +17,14 @@ On the line from the start to what training everything made of it, `alphas` are 
 Methods are compared where they have learned equally much: at losses that are `equal_at` of the way from the untouched model to what full
 reaches; whoever does not reach one is reported so. And they are compared with full at a lower rate, which forgets less by itself.
 
-Keys to change: base (own), source, target, methods, alphas, equal_at, fisher.labels (model: the Fisher matrix; data: the empirical one),
+A sequence (`then`: the targets behind `target`; seed s begins with the s-th and goes round) gives each target as many steps and a fresh
+optimizer, at the rate chosen once, on the first target. What a method is, is meant of the task at hand: lora goes on with its one adapter;
+l2sp pulls to where the task begins; ewc too, by the sum of the Fisher diagonals, there, of the source and of every target learned before;
+replay takes its examples from these texts in equal parts. joint, which there is in a sequence alone, learns all targets mixed, at full's
+rate and in as many steps in all: a bound for what any sequence can reach. Losses on all texts are read whole after each task. Expect full
+to forget more of a target than it had learned of it, and replay@10 to have the lowest loss on all targets at the end.
+
+Keys to change: base (own), source, target, then (a sequence), methods, alphas, equal_at, fisher.labels (model: the Fisher matrix; data: the empirical one),
 fisher.sequences, seeds (bases), steps, read_at, kept_at, learning_rates.*, model.*
 """
 

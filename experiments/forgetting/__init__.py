@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.forgetting import answers, headlines, readings
+from experiments.forgetting import answers, answers_of_sequences, headlines, headlines_of_sequences, readings, readings_of_sequences
 from experiments.forgetting.plots import every
 from experiments.forgetting.sequence import sequence_subject
 from experiments.forgetting.subject import forgetting_subject
@@ -40,17 +40,18 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milest
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns what each method learned and lost, at the end and at equal loss on the target, fronts, and what divergences explain."""
-    return readings.findings(results)
+    own = readings_of_sequences if readings_of_sequences.is_sequence(results) else readings
+    return own.findings(results)
 
 
 def headline(findings: Sequence[Finding]) -> Sequence[Table]:
     """Returns the table with which the report begins."""
-    return headlines.headline(findings)
+    return (headlines_of_sequences if _of_sequence(findings) else headlines).headline(findings)
 
 
 def answer(findings: Sequence[Finding]) -> str:
     """Returns what each claim is worth in this run, generated from the findings."""
-    return answers.answer(findings)
+    return (answers_of_sequences if _of_sequence(findings) else answers).answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
@@ -61,3 +62,7 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
 def _subject(config: Mapping[str, Any]) -> Subject:
     """What a config sweeps: targets in a row where it has others behind the first, else one target."""
     return sequence_subject(config) if "then" in config else forgetting_subject(config)
+
+
+def _of_sequence(findings: Sequence[Finding]) -> bool:
+    return any(f.name == "text" for f in findings)

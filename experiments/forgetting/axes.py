@@ -153,11 +153,11 @@ class SequenceSweep(MethodRuns):
     def order(self, seed: int) -> tuple[int, ...]:
         """Returns the places of the targets (0: the config's first) in the order in which a seed learns them: rotations.
 
-        Seed s begins with the s-th text and goes round, so that over as many seeds as texts each text has each place once. Seeds that
-        choose learning rates begin with the first.
+        Seed s begins with the s-th text and goes round, so that over as many seeds as texts each text has each place once; the next as
+        many seeds are shifted by one, since they may have the same bases. Seeds that choose learning rates begin with the first.
         """
         count = len(self.targets)
-        first = 0 if seed >= SELECTION_SEEDS else seed % count
+        first = 0 if seed >= SELECTION_SEEDS else seed + seed // count
         return tuple((first + task) % count for task in range(count))
 
 
