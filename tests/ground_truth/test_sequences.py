@@ -19,6 +19,9 @@ def test_a_matrix_by_hand_is_read_as_worked_out() -> None:
     later[1, 0] = 0.7  # the second task helped the first: what is forgotten is counted from there, backward transfer from its own end
     assert average_forgetting(later) == pytest.approx(((1.3 - 0.7) + (1.8 - 0.9)) / 2, abs=1e-12)
     assert backward_transfer(later) == pytest.approx(backward_transfer(R), abs=1e-12)
+    helped = R.copy()
+    helped[2, 0] = 0.5  # by the last task: less than nothing is forgotten of it
+    assert average_forgetting(helped) == pytest.approx(((0.5 - 1.0) + (1.8 - 0.9)) / 2, abs=1e-12)
 
 
 def directions(kind: str) -> list[np.ndarray]:

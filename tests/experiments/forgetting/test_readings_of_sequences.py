@@ -114,6 +114,8 @@ def test_a_run_that_diverged_is_missed_and_one_that_was_cut_short_is_not_read() 
     assert f.n == 2 and "1 of 3 seeds without a value (diverged)" in f.note
     short = findings(own[~((own["arm"] == "replay@10") & (own["task"] == 3))])
     assert find(short, "bwt", method="replay") is None and one(short, "bwt", "full").value == pytest.approx(-1.5)
+    other = findings(own[~((own["arm"] == "replay@10") & (own["seed"] == 1))])  # no pairs
+    assert one(other, "bwt", "replay@10").n == 2 and find(other, "contrast", what="bwt", between="replay@10 - full") is None
     nothing = findings(own[own["phase"] == "reference"])
     assert NOTHING in answer(nothing) and not headline(nothing)
 
