@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from experiments.forgetting.answers import LORA, edges
+from experiments.forgetting.answers import LORA, chance, edges
 from experiments.forgetting.headlines import word
 from experiments.forgetting.headlines_of_sequences import others
 from experiments.forgetting.readings_of_sequences import JOINT
@@ -20,6 +20,7 @@ FORGETS = {  # what contradicts the claim first
     LESS: "Less is forgotten than by {} by",
     UNJUDGED: "Beside {}, without an interval over bases, which is no verdict,",
 }
+TOLD = ("average_forgetting", "learned_loss")
 LEARNS = {LESS: "more learned", ALIKE: "learned not told apart", MORE: "less learned", UNJUDGED: "learned"}
 
 
@@ -36,7 +37,7 @@ def answer(found: Sequence[Finding]) -> str:
     parts.append(f"Full training forgets {shown(full, '.2f')} of each target on average (a backward transfer of {transfer})")
     words = [word(f) for f in ends if word(f) not in ("full", JOINT)]
     told = [sentence for other in beside for sentence in _beside(found, [w for w in words if w != other], other)]
-    return sentences([*parts, *told], [*_both(found, ends, beside), *edges(found)])
+    return sentences([*parts, *told], [*_both(found, ends, beside), *chance(found, TOLD), *edges(found)])
 
 
 def _texts(found: Sequence[Finding]) -> Iterator[str]:
@@ -55,7 +56,7 @@ def _beside(found: Sequence[Finding], words: Sequence[str], other: str) -> Itera
     groups: dict[str, list[str]] = {}
     for each in sorted(words, key=lambda each: not each.startswith(LORA)):
         pair = f"{each} - {other}"
-        forgets, learns = (find(found, "contrast", what=what, between=pair) for what in ("average_forgetting", "learned_loss"))
+        forgets, learns = (find(found, "contrast", what=what, between=pair) for what in TOLD)
         if forgets is not None and learns is not None:
             said = f"{each} {shown(forgets, '.2f')} ({LEARNS[verdict(learns)]}: {shown(learns, '.2f')} in loss after its task)"
             groups.setdefault(verdict(forgets), []).append(said)

@@ -137,6 +137,11 @@ def test_the_answer_says_who_forgets_less_and_learns_what_lora_first(rise: float
     assert told.index("10 % of its rate") < told.index(" full training by")
 
 
+def test_the_answer_counts_the_intervals_that_it_tells(found: list[Finding]) -> None:
+    """Five of what is forgotten; of what was learned, one that is 0 to the digit, while the others differ by one number in all bases."""
+    assert answer(found).endswith("Of 6 intervals, each at 95 %, chance alone tells about 0.3 apart.")
+
+
 def test_no_verdict_of_one_base() -> None:
     told = answer(findings(records(seeds=1)))
     assert "without an interval over bases, which is no verdict," in told
