@@ -21,6 +21,7 @@ FORGETS = {  # what contradicts the claim first
     UNJUDGED: "Beside {}, without an interval over bases, which is no verdict,",
 }
 TOLD = ("average_forgetting", "learned_loss")
+BESIDE = {LESS: "less", ALIKE: "not told apart", MORE: "more", UNJUDGED: "no verdict"}
 LEARNS = {LESS: "more learned", ALIKE: "learned not told apart", MORE: "less learned", UNJUDGED: "learned"}
 
 
@@ -72,7 +73,7 @@ def _both(found: Sequence[Finding], ends: Sequence[Finding], beside: Sequence[st
         return
     best, mixed = single[0], find(ends, "end_loss", method=JOINT)
     less = [(other, find(found, "contrast", what="end_loss", between=f"{word(best)} - {other}")) for other in beside]
-    told = ", ".join(f"{shown(f, '.2f')} beside {name(other)}" for other, f in less if f is not None)
+    told = "; ".join(f"{BESIDE[verdict(f)]} beside {name(other)}: {shown(f, '.2f')}" for other, f in less if f is not None)
     lowest = f"the mean loss on all targets at the end is lowest for {word(best)}, {shown(best, '.2f')}"
     yield f"Both in one number, {lowest}{f' ({told})' if told else ''}"
     if mixed is not None:
