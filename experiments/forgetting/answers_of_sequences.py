@@ -12,7 +12,7 @@ from research.findings import Finding, find, shown
 NOTHING = "Nothing was compared: for that, all tasks of full training and of another method have to be read"
 CLAIM = (
     "The claim is that LoRA forgets less of what was learned before; what is forgotten is the rise of the loss on earlier targets in "
-    "bits/byte [95 % interval over bases, each with an order of its own], each method at the learning rate at which it learns best"
+    "bits/byte [95 % interval over bases, {}], each method at the learning rate at which it learns best"
 )
 FORGETS = {  # what contradicts the claim first
     MORE: "More is forgotten than by {} by",
@@ -30,7 +30,10 @@ def answer(found: Sequence[Finding]) -> str:
     if not found:
         return ""
     ends, beside = [f for f in found if f.name == "end_loss" and f.value is not None], others(found)
-    parts = [*base_sentence(found), *_texts(found), CLAIM]
+    orders = find(found, "orders")
+    several = orders is not None and (orders.value or 1) > 1
+    claim = CLAIM.format(f"each in {shown(orders, '.0f')} orders" if several else "each in an order of its own, whose differences it holds")
+    parts = [*base_sentence(found), *_texts(found), claim]
     full = find(found, "average_forgetting", method="full")
     if full is None or not beside:
         return sentences([*parts, NOTHING])

@@ -91,7 +91,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     for (name, arm), own in values.items():
         found.append(finding(name, arm.where, contrast(own.to_numpy(), bases.loc[own.index].to_numpy()), "bits/byte"))
     found += _contrasts(values, bases)
-    return [*found, *_untouched(read, bases)]
+    return [*found, *_untouched(read, bases), *_orders(results)]
 
 
 def _contrasts(values: Mapping[tuple[str, Arm], pd.Series], bases: pd.Series) -> Iterator[Finding]:
@@ -112,6 +112,14 @@ def _untouched(read: Matrices, bases: pd.Series) -> Iterator[Finding]:
     own = pd.Series({seed: float(r[0, 1:].mean()) for (_, seed), r in read.items()}, dtype=float)
     if len(own):
         yield finding("untouched_loss", {}, contrast(own.to_numpy(), bases.loc[own.index].to_numpy()), "bits/byte")
+
+
+def _orders(results: pd.DataFrame) -> Iterator[Finding]:
+    """In how many orders each base learns, at least: where it is one, intervals over bases hold what orders differ in, too."""
+    own = rows(results, phase="result", task=1)
+    if len(own):
+        least = float(own.groupby("base")["text"].nunique().min())
+        yield finding("orders", {}, Estimate(least, None, None, 1, "distinct first targets of a base's seeds, the fewest"), "count")
 
 
 def _texts(results: pd.DataFrame) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ def ordered(seed: int) -> list[int]:
     return [1 + (seed + task) % 3 for task in range(3)]
 
 
-def records(forgotten: dict[str, float] | None = None, seeds: int = 3) -> pd.DataFrame:
+def records(forgotten: dict[str, float] | None = None, seeds: int = 3, bases: int = 3) -> pd.DataFrame:
     """Returns the records of a run whose losses after each task are planted, those of a base apart by SPREAD."""
     found: list[dict[str, Any]] = []
     for number, text in enumerate(TEXTS):
@@ -33,7 +33,7 @@ def records(forgotten: dict[str, float] | None = None, seeds: int = 3) -> pd.Dat
             {"phase": "reference", "metric": "unigram_bits", "text": number, "known": k, "value": 4.0 + abs(k - number)} for k in range(4)
         ]
     for seed in range(seeds):
-        where = {"seed": seed, "base": seed}
+        where = {"seed": seed, "base": seed % bases}
         found += [{**where, "phase": "reference", "metric": m, "value": START} for m in _metrics()]
         for arm, rise in {**FORGOTTEN, **(forgotten or {}), "joint": 0.0}.items():
             found += _run({**where, "phase": "result", "arm": arm}, arm, rise * (1 + SPREAD * (seed - 1)))
@@ -141,6 +141,13 @@ def test_the_answer_says_who_forgets_less_and_learns_what_lora_first(rise: float
 def test_the_answer_counts_the_intervals_that_it_tells(found: list[Finding]) -> None:
     """Five of what is forgotten; of what was learned, one that is 0 to the digit, while the others differ by one number in all bases."""
     assert answer(found).endswith("Of 6 intervals, each at 95 %, chance alone tells about 0.3 apart.")
+
+
+def test_the_answer_says_whether_intervals_hold_what_orders_differ_in(found: list[Finding]) -> None:
+    assert "interval over bases, each in an order of its own, whose differences it holds]" in answer(found)
+    every = findings(records(seeds=6, bases=2))  # seeds 0, 2, 4 begin with another target each, and so do 1, 3, 5
+    assert "interval over bases, each in 3 orders]" in answer(every) and one(every, "bwt", "full").n == 2
+    assert "each in an order of its own" in answer(findings(records(seeds=4)))  # of one base two, of the others one
 
 
 def test_no_verdict_of_one_base() -> None:
