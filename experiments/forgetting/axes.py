@@ -1,10 +1,10 @@
-"""The axes of the experiment: method x strength x base, at the learning rate chosen for each."""
+"""The axes of the experiment: method x strength x base, at the learning rate chosen for each, on one target or on several in a row."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
-from experiments.forgetting.methods import FULL, LORA, PULLED, WEIGHTED, Method, parse
+from experiments.forgetting.methods import FULL, JOINT, LORA, PULLED, WEIGHTED, Method, parse
 from research import tree
 from research.adapters.lora import targeted
 from research.adapters.sites import find_sites
@@ -23,27 +23,20 @@ FURTHER = {PULLED: ("reference", "strength"), WEIGHTED: ("reference", "strength"
 
 
 @dataclasses.dataclass(frozen=True)
-class ForgettingSweep(LoRARuns):
-    """The axes: method @ strength x base (seed).
+class MethodRuns(LoRARuns):
+    """Runs that compare methods: method @ strength x base (seed).
 
-    methods: words, of which `full` is always one: all others are compared with it. alphas: of the way from the start to what training
-    everything made of it, where it is read (WiSE-FT). read_at: shares of the steps at which losses are read, kept_at: at which weights
-    are kept and compared with the start, beside the end. equal_at: shares of what `full` learns at which what was lost is compared.
-    fisher: the config's section.
+    methods: words, of which `full` is always one: all others are compared with it. fisher: the config's section.
     """
 
     methods: tuple[str, ...]
-    alphas: tuple[float, ...]
-    read_at: tuple[float, ...]
-    kept_at: tuple[float, ...]
-    equal_at: tuple[float, ...]
     fisher: Mapping[str, Any]
     selection_steps: int
     learning_rates: Mapping[str, tuple[float, ...]]
     bases: int
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "ForgettingSweep":
+    def of(cls, config: Mapping[str, Any]) -> Self:
         """Returns the sweep of a plain config; raises UsageError for axes that cannot be."""
         own = {field.name: config[field.name] for field in dataclasses.fields(cls) if field.name != "bases"}
         return cls(**own, bases=config["pretraining"]["bases"] if config["base"] == "own" else 1)
@@ -51,19 +44,13 @@ class ForgettingSweep(LoRARuns):
     def __post_init__(self) -> None:
         super().__post_init__()
         known = [(method.name, method.strength) for method in self.parsed]
-        for name, values in (("methods", known), ("alphas", self.alphas), ("equal_at", self.equal_at)):
-            if len(set(values)) < len(values):
-                raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
+        if len(set(known)) < len(known):
+            raise UsageError(f"methods = {self.methods}: one of them stands there twice")
         if FULL not in self.methods:
             raise UsageError(f"methods = {','.join(self.methods)}: all are compared with full; add it")
         words.check_slowed("methods", self.parsed)
         for trains in {method.recipe.trains for method in self.parsed}:
             check_rates(trains, self.learning_rates[trains])
-        for name in ("read_at", "kept_at", "alphas", "equal_at"):
-            if not all(0 < share < 1 for share in getattr(self, name)):
-                raise UsageError(f"{name} = {getattr(self, name)}: numbers between 0 and 1; both ends are there anyway")
-        if not self.equal_at:
-            raise UsageError("equal_at is empty: name a share of what full learns at which methods are compared, such as 0.8")
         if self.fisher["labels"] not in ("model", "data") or self.fisher["sequences"] < 1:
             raise UsageError("fisher.labels is model (the Fisher matrix) or data (the empirical one), fisher.sequences at least 1")
         check_selection_steps(self.selection_steps, self.steps, chunk_of(self.steps))
@@ -110,6 +97,68 @@ class ForgettingSweep(LoRARuns):
                 where = {"phase": phase, "init": INIT, **what, "method": method.name, "strength": method.strength}
                 slowed = {} if method.recipe.slowed is None else {"rate_of": method.recipe.slowed}
                 yield {**where, "seed": seed, "base": base_of(INIT, seed, self.bases), **slowed}
+
+
+@dataclasses.dataclass(frozen=True)
+class ForgettingSweep(MethodRuns):
+    """The axes where one target is learned.
+
+    alphas: of the way from the start to what training everything made of it, where it is read (WiSE-FT). read_at: shares of the steps at
+    which losses are read, kept_at: at which weights are kept and compared with the start, beside the end. equal_at: shares of what `full`
+    learns at which what was lost is compared.
+    """
+
+    alphas: tuple[float, ...]
+    read_at: tuple[float, ...]
+    kept_at: tuple[float, ...]
+    equal_at: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("alphas", "equal_at"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
+        for name in ("read_at", "kept_at", "alphas", "equal_at"):
+            if not all(0 < share < 1 for share in getattr(self, name)):
+                raise UsageError(f"{name} = {getattr(self, name)}: numbers between 0 and 1; both ends are there anyway")
+        if not self.equal_at:
+            raise UsageError("equal_at is empty: name a share of what full learns at which methods are compared, such as 0.8")
+        if JOINT in self.methods:
+            raise UsageError("methods has joint, which mixes the targets of a sequence, and there is one target; leave it out")
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceSweep(MethodRuns):
+    """The axes where targets are learned one after another: `target` and then those of `then`, in an order that is each seed's own."""
+
+    source: str
+    target: str
+    then: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.then:
+            raise UsageError("then is empty: a sequence has at least two targets; name another text behind the first, such as stdlib:docs")
+        for text in self.targets:
+            if text == self.source:
+                raise UsageError(f"{text} is the source and a target of the sequence, so that nothing is to be learned; name another text")
+            if self.targets.count(text) > 1:
+                raise UsageError(f"{text} stands twice among the targets, {', '.join(self.targets)}; name each text once")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Returns the words of the targets, in the order of the config."""
+        return (self.target, *self.then)
+
+    def order(self, seed: int) -> tuple[int, ...]:
+        """Returns the places of the targets (0: the config's first) in the order in which a seed learns them: rotations.
+
+        Seed s begins with the s-th text and goes round, so that over as many seeds as texts each text has each place once; the next as
+        many seeds are shifted by one, since they may have the same bases. Seeds that choose learning rates begin with the first.
+        """
+        count = len(self.targets)
+        first = 0 if seed >= SELECTION_SEEDS else seed + seed // count
+        return tuple((first + task) % count for task in range(count))
 
 
 def _top(study: Study, layers: int, leaves: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The table with which the report begins: a row for each method and strength."""
+"""The tables with which the report begins: a row for each method and strength, and one for each method's front."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from research.findings import Finding, Table, find, shown
 
 COLUMNS = ("method", "loss on the target (bits/byte)", "rise on the source", "rise at equal loss on the target")
 EQUAL = "source_rise_at_equal_target"
+VOLUME = "hypervolume"
 
 
 def word(f: Finding) -> str:
@@ -21,7 +22,7 @@ def others(found: Sequence[Finding]) -> list[str]:
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
-    """Returns one table of what each method learned and lost, at the largest share of what full learns."""
+    """Returns what each method learned and lost, at the largest share of what full learns, and what its front leaves behind it."""
     every, beside = [f for f in found if f.name == EQUAL], others(found)
     if not every:
         return ()
@@ -37,4 +38,19 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
         f"loss: {equal[0].where['bits']} bits/byte on the target, {share * 100:g} % of what full learns, mean over bases. wise: the line "
         f"from the start to full's end, on which nothing is trained; slow: full at so much of its learning rate.{window_sentence(found)}"
     )
-    return (Table((*COLUMNS, *(f"the same, less {other}'s" for other in beside)), tuple(table), caption),)
+    return (Table((*COLUMNS, *(f"the same, less {other}'s" for other in beside)), tuple(table), caption), *_fronts(found))
+
+
+def _fronts(found: Sequence[Finding]) -> tuple[Table, ...]:
+    """The hypervolume of each method, the largest first: all strengths and early stops in one number, as learned beside what was lost."""
+    own = sorted((f for f in found if f.name == VOLUME and f.value is not None), key=lambda f: -(f.value or 0.0))
+    if not own:
+        return ()
+    less = [find(found, "contrast", what=VOLUME, between=f"{f.where['method']} - full") for f in own]
+    rows = tuple((f.where["method"], shown(f, ".2f"), shown(each, ".2f")) for f, each in zip(own, less, strict=True))
+    caption = (
+        "The front of all strengths and early stops of a method: the share that lies behind it of the rectangle from full's last loss on "
+        f"the target to the untouched one, and from no rise of the source's loss to full's last (hypervolume; {held(own)}). 1 is to learn "
+        "as much as full and lose nothing; a method of more strengths has more to choose from."
+    )
+    return (Table(("method", "share behind its front", "the same, less full's"), rows, caption),)

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 from research.cells import words
 
 FULL, LORA, TOP, PULLED, WEIGHTED = "full", "lora", "top", "pulled", "weighted"
+JOINT = "joint"
 SLOWED_RANK = 16
 
 
@@ -14,7 +15,8 @@ class Recipe(NamedTuple):
 
     shape: of its program. trains: whose learning rates are swept. rank: of its adapter. layers: the last ones that move, with what stands
     behind them. strength: of the pull to the start (nats), all weights alike or, `weighted`, by the Fisher diagonal. replayed: share of
-    the examples that come from the source. slowed: the method whose learning rate it takes, and what is left of it; None for its own.
+    the examples that come from the source, in a sequence from all that was learned before, in equal parts. slowed: the method whose
+    learning rate it takes, and what is left of it; None for its own.
     """
 
     shape: str
@@ -64,6 +66,11 @@ def _slowlora(strength: float | None) -> Recipe:
     return Recipe(LORA, LORA, rank=SLOWED_RANK, slowed=(f"{LORA}@{SLOWED_RANK}", words.share(strength, what)))
 
 
+def _joint(strength: float | None) -> Recipe:
+    words.nothing(strength, JOINT)
+    return Recipe(FULL, FULL, slowed=(FULL, 1.0))
+
+
 METHODS: dict[str, Callable[[float | None], Recipe]] = {
     "full": _full,
     "lora": _lora,
@@ -73,6 +80,7 @@ METHODS: dict[str, Callable[[float | None], Recipe]] = {
     "replay": _replay,
     "slow": _slow,
     "slowlora": _slowlora,
+    JOINT: _joint,
 }
 
 

@@ -19,7 +19,7 @@ EQUAL = "linear between readings of a run's way, the untouched model first"
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns rises and losses of each method, at the end and where all have learned equally, fronts, and what divergences explain."""
-    found = [*described.base(results), *described.window(results, {}), *_target(results), *_ignorance(results), *_rates(results)]
+    found = [*described.base(results), *described.window(results, {}), *_target(results), *_ignorance(results), *rates(results)]
     found += [*_ends(results), *_equal(results), *_volumes(results), *_explained(results)]
     return found
 
@@ -37,7 +37,8 @@ def _ignorance(results: pd.DataFrame) -> Iterator[Finding]:
         yield finding("unigram_rise", {}, Estimate(rise, None, None, 1, "unigram entropy less the untouched model's loss"), "bits/byte")
 
 
-def _rates(results: pd.DataFrame) -> Iterator[Finding]:
+def rates(results: pd.DataFrame) -> Iterator[Finding]:
+    """Yields the learning rate chosen for each method, its note saying where it lies on the edge of its grid."""
     for row in rows(results, phase="choice", metric="best_learning_rate").itertuples():
         value = None if np.isnan(row.value) else float(row.value)
         note = row.note if isinstance(getattr(row, "note", None), str) else ""

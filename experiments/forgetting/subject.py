@@ -1,13 +1,14 @@
 """What is swept: the pretrained decoder, tuned by each method; how much of the target it learns, and of the source it loses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 
 from experiments.forgetting import kept
-from experiments.forgetting.axes import INIT, ForgettingSweep
+from experiments.forgetting.axes import INIT, ForgettingSweep, MethodRuns
 from experiments.forgetting.methods import WEIGHTED, parse
 from research.analysis.fisher import fisher_diagonal
 from research.analysis.ngrams import unigram_bits
@@ -49,12 +50,8 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
     layout = layout_of(study, tasks, phases, sweep, {**index, **fishers})
 
     def cell(c: Mapping[str, Any]) -> Cell:
-        recipe, place = parse(c["arm"]).recipe, index[c["init"], c["seed"]]
-        own = Cell("", c, recipe.shape, place, recipe.rank or 0, c["learning_rate"], c["seed"], replayed=recipe.replayed)
-        if recipe.strength is None:
-            return own
-        pulled = own._replace(reference=place, strength=recipe.strength)
-        return pulled._replace(importance=fishers["fisher", place]) if recipe.shape == WEIGHTED else pulled
+        place = index[c["init"], c["seed"]]
+        return begun(c, place, fishers.get(("fisher", place)))
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, (study.target,), workdir)
@@ -91,18 +88,38 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
     )
 
 
-def with_fishers(own: Bases, study: Study, sweep: ForgettingSweep, rows: np.ndarray) -> Bases:
+def begun(c: Mapping[str, Any], place: int, fisher: int | None) -> Cell:
+    """Returns the cell, without its name, of coordinates that begins at the place of a base; fisher: the place of its Fisher diagonal."""
+    recipe = parse(c["arm"]).recipe
+    own = Cell("", c, recipe.shape, place, recipe.rank or 0, c["learning_rate"], c["seed"], replayed=recipe.replayed)
+    if recipe.strength is None:
+        return own
+    pulled = own._replace(reference=place, strength=recipe.strength)
+    return pulled._replace(importance=fisher) if recipe.shape == WEIGHTED else pulled
+
+
+def with_fishers(own: Bases, study: Study, sweep: MethodRuns, rows: np.ndarray) -> Bases:
     """Returns the bases with, behind them, the Fisher diagonal of each, from windows of the source (n, time + 1)."""
-    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), sweep.fisher["sequences"])).round().astype(int)]
+    of = diagonals(study, sweep)
+    starts = [own.params(place) for place in range(own.at_once)]
+    trees = [*starts, *(of(params, rows) for params in starts)]
+    return Bases(trees.__getitem__, len(trees), together=True)
+
+
+def diagonals(study: Study, sweep: MethodRuns) -> Callable[[Any, np.ndarray], Any]:
+    """Returns what makes the Fisher diagonal of parameters on the host, from as many windows (n, time + 1) as the config says."""
     model, key = model_of(study), jax.random.key(KEY)
 
-    def diagonal(params: Any) -> Any:
+    def diagonal(params: Any, chosen: Array) -> Any:
         return fisher_diagonal(model, params, chosen, study.to_batch, key, sweep.fisher["labels"])
 
-    compiled = jit_step(diagonal, P(), P(), own_device(), donate=())
-    starts = [own.params(place) for place in range(own.at_once)]
-    trees = [*starts, *(jax.device_get(compiled(params)) for params in starts)]
-    return Bases(trees.__getitem__, len(trees), together=True)
+    compiled = jit_step(diagonal, (P(), P()), P(), own_device(), donate=())
+
+    def of(params: Any, rows: np.ndarray) -> Any:
+        chosen = np.linspace(0, len(rows) - 1, min(len(rows), sweep.fisher["sequences"])).round().astype(int)
+        return jax.device_get(compiled(params, rows[chosen]))
+
+    return of
 
 
 def _known(runner: Runner, sweep: ForgettingSweep, study: Study, source: Corpus) -> Rows:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from research import tree
+from research.cells.bases import Bases
 from research.cells.measures import BITS, BY_DOCUMENT, Measure
 from research.cells.programs import Programs
 from research.cells.setting import Cell, Setting, kept_as
@@ -20,6 +21,7 @@ from research.runtime.assignments import Population as Assigned
 from research.runtime.progress import Interrupted, Progress, stop_requested
 from research.runtime.workdir import Workdir
 from research.training import checkpoints, processes
+from research.training.continued import continued
 from research.training.memory import nbytes, peak_bytes
 from research.training.mesh import P, shardings
 from research.training.population import FURTHER, Members, place
@@ -54,6 +56,13 @@ class Runner:
         self._placed = None  # one of them holds what is on the devices
         short.setting = dataclasses.replace(self.setting, budgets=(steps,))
         return short
+
+    def on(self, bases: Bases) -> "Runner":
+        """Returns a runner of the same programs whose cells start from other bases, as many and of the same shapes."""
+        other = copy.copy(self)
+        self._placed = other._placed = None
+        other.setting = dataclasses.replace(self.setting, bases=bases)
+        return other
 
     def placed(self, base: int) -> Any:
         """Returns the stack that holds a base, on the devices; the one before is dropped first where it is another one."""
@@ -133,6 +142,7 @@ class _InFlight:
         self.shares = [cell.replayed for cell in rows]
         self.fresh = len(self.setting.windows) - self.setting.replay
         self.spans = [cell.span or (0, self.fresh) for cell in rows]
+        self.again = [cell.again or (self.fresh, len(self.setting.windows)) for cell in rows]
         self.bases = runner.placed(cells[0].base)
         self.phase = cells[0].coordinates["phase"]
         self.measures = {name: m for m in self.setting.measures[self.phase] for name in m.names()}
@@ -174,7 +184,7 @@ class _InFlight:
             shutil.rmtree(self.folder, ignore_errors=True)
             found = None
         if found is None:
-            return states, 0
+            return continued(states, [self.runner.workdir.load_artifact(cell.after) for cell in self.cells if cell.after]), 0
         done, (states, measured, train) = found
         self.measured, self.train = {name: np.array(values) for name, values in measured.items()}, np.array(train)
         _log.info("continuing %d cells at step %d", len(self.cells), done)
@@ -184,7 +194,7 @@ class _InFlight:
         """Dispatches a chunk and its measurements before any result is read."""
         setting = self.setting
         order = within(self.spans, self.seeds, done, steps, setting.batch_size)
-        order = replayed(order, self.seeds, self.shares, done, (self.fresh, setting.replay)) if any(self.shares) else order
+        order = replayed(order, self.seeds, self.shares, done, self.again) if any(self.shares) else order
         states, losses = self.functions.train(states, self.members, setting.windows[order], self.bases)
         done += steps
         due = self.runner.due(self.phase, done == setting.budgets[-1]) if done in setting.budgets else []

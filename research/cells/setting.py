@@ -15,8 +15,9 @@ from research.data.vocabulary import Vocabulary
 class Cell(NamedTuple):
     """One run of a sweep: its fingerprint, what stands in its records, and what makes it a member.
 
-    strength, importance, alpha: as in `Members`, places. replayed: share of its examples that come from the setting's windows to replay.
-    span: [first, last) of the windows that it draws from, None for all that are fresh.
+    strength, importance, alpha: as in `Members`, places. replayed: share of its examples that come from the windows to replay.
+    span, again: [first, last) of the windows that it draws from, and of those that it replays; None for all of the setting's.
+    after: the artifact whose weights it goes on from, its optimizer anew; None where it begins with its base.
     """
 
     fingerprint: str
@@ -32,6 +33,8 @@ class Cell(NamedTuple):
     alpha: float | None = None
     replayed: float = 0.0
     span: tuple[int, int] | None = None
+    again: tuple[int, int] | None = None
+    after: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

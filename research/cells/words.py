@@ -25,7 +25,7 @@ def parse(key: str, word: str, table: Table[Recipe]) -> Word[Recipe]:
     """
     name, at, strength = word.partition("@")
     if name not in table:
-        raise UsageError(f"{key} has {word!r}: choose among {', '.join(table)}, with @ and a strength behind all but full")
+        raise UsageError(f"{key} has {word!r}: choose among {', '.join(table)}, with @ and a strength where one is taken")
     try:
         value = float(strength) if at else None
         return Word(name if value is None else f"{name}@{value:g}", name, value, table[name](value))

@@ -46,21 +46,23 @@ def within(spans: Sequence[tuple[int, int]], seeds: Sequence[int], first_step: i
     return np.concatenate(drawn)
 
 
-def replayed(order: np.ndarray, seeds: Sequence[int], shares: Sequence[float], first_step: int, counts: tuple[int, int]) -> np.ndarray:
+def replayed(
+    order: np.ndarray, seeds: Sequence[int], shares: Sequence[float], first_step: int, spans: Sequence[tuple[int, int]]
+) -> np.ndarray:
     """Returns an order (members, steps, batch) in which a share of each member's examples is replayed, as evenly spread as can be.
 
-    counts: windows that are fresh, and behind them windows to replay, of which each member sees a permutation of its own, again and again.
+    spans: [first, last) of the windows that each member replays, of which it sees a permutation of its own, again and again.
     A replayed example stands in the place of a fresh one: all others stay where they were. A pure function of its arguments.
     """
-    fresh, there = counts
     place = first_step * order.shape[2] + np.arange(order[0].size).reshape(order.shape[1:])
     found = order.copy()
-    for row, seed, share in zip(found, seeds, shares, strict=True):
+    for row, seed, share, (first, last) in zip(found, seeds, shares, spans, strict=True):
         before, after = np.floor(share * place).astype(int), np.floor(share * (place + 1)).astype(int)
         again = before != after
         if again.any():
+            there = last - first
             passes = {epoch: _permutation(seed, REPLAY + epoch, there) for epoch in np.unique(before[again] // there)}
-            row[again] = fresh + np.array([passes[count // there][count % there] for count in before[again]], row.dtype)
+            row[again] = first + np.array([passes[count // there][count % there] for count in before[again]], row.dtype)
     return found
 
 

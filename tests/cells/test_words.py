@@ -36,7 +36,10 @@ def test_a_word_is_taken_apart_and_written_in_one_way(word: str, parsed: tuple) 
 @pytest.mark.parametrize(
     ("said", "those"),
     [
-        ("choose among full, rank, pull, slow, mix, with @ and a strength behind all but full", ["", "@8", "Full", "other@1", " rank@8"]),
+        (
+            "choose among full, rank, pull, slow, mix, with @ and a strength where one is taken",
+            ["", "@8", "Full", "other@1", " rank@8"],
+        ),
         ("full takes nothing behind it", ["full@1", "full@0"]),
         ("a rank, such as rank@8", ["rank", "rank@0", "rank@1.5", "rank@-4", "rank@inf", "rank@1e999", "rank@nan"]),
         ("a strength above 0, such as pull@0.01", ["pull", "pull@0", "pull@-1", "pull@inf", "pull@nan"]),

@@ -61,7 +61,7 @@ SHARES = (0.0, 0.05, 0.25, 1 / 3, 0.9)
 def mixed(seeds: tuple[int, ...] = (1, 2, 3, 4, 5), first: int = 0, steps: int = 90, size: int = 4) -> tuple[np.ndarray, np.ndarray]:
     """Returns an order without replay, and with a share of each member's own."""
     plain = orders(seeds, first, steps, size, FRESH)
-    return plain, replayed(plain, seeds, SHARES, first, (FRESH, THERE))
+    return plain, replayed(plain, seeds, SHARES, first, [(FRESH, FRESH + THERE)] * len(seeds))
 
 
 def test_a_share_is_replayed_as_evenly_as_can_be_and_all_else_stays_where_it_was() -> None:

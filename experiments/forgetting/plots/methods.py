@@ -18,6 +18,7 @@ NAMES = {
     "slow": "low rate",
     "slowlora": "LoRA, low rate",
     "wise": "WiSE-FT",
+    "joint": "all mixed",
 }
 STRENGTHS = {
     "lora": "LoRA, rank {}",
@@ -33,11 +34,12 @@ ORDER = tuple(NAMES)
 # Eight methods need eight colors: all of the palette, not only those that looks without a name take turns in.
 _COLORS = [*(look.color for look in style.INIT_LOOKS.values()), *style.NEXT_COLORS]
 _MARKERS = [*(look.marker for look in style.INIT_LOOKS.values()), *style.NEXT_MARKERS]
-_OWN = [name for name in ORDER[1:] if name != "slowlora"]
+_OWN = [name for name in ORDER[1:] if name not in ("slowlora", "joint")]
 _LOOKS = {
     "full": style.FULL,
     **{name: style.Look(color, marker, "-") for name, color, marker in zip(_OWN, _COLORS, _MARKERS, strict=False)},
 }
+_LOOKS["joint"] = style.MATCHED  # no method of a sequence, but its bound
 _LOOKS["slowlora"] = _LOOKS["lora"]._replace(marker="<", line=(0, (4, 1.5)))  # the color of LoRA
 
 

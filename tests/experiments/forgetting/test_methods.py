@@ -15,6 +15,7 @@ WORDS = {
     "replay@5": (5.0, Recipe("full", "full", replayed=0.05)),
     "slow@0.3": (0.3, Recipe("full", "full", slowed=("full", 0.3))),
     "slowlora@0.1": (0.1, Recipe("lora", "lora", rank=16, slowed=("lora@16", 0.1))),
+    "joint": (None, Recipe("full", "full", slowed=("full", 1.0))),
 }
 
 
@@ -33,8 +34,9 @@ def test_each_method_is_tried_here() -> None:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("choose among full, lora, top, l2sp, ewc, replay, slow, slowlora", ["wise@0.5", "Full", "", "@3", " lora@3", "lora:3"]),
+        ("choose among full, lora, top, l2sp, ewc, replay, slow, slowlora, joint", ["wise@0.5", "Full", "", "@3", " lora@3", "lora:3"]),
         ("full takes nothing behind it", ["full@1", "full@0"]),
+        ("joint takes nothing behind it", ["joint@1"]),
         ("a rank, such as lora@8", ["lora", "lora@0", "lora@1.5", "lora@-4"]),
         ("a number of layers, such as top@1", ["top", "top@0", "top@0.5"]),
         ("a strength above 0, such as l2sp@0.01", ["l2sp", "l2sp@0", "l2sp@-1", "l2sp@inf", "l2sp@nan"]),

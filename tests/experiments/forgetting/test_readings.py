@@ -167,7 +167,7 @@ def test_no_verdict_of_one_base_and_none_without_another_method() -> None:
 
 
 def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
-    (table,) = headline(found)
+    table, _ = headline(found)
     assert table.columns == (*COLUMNS, "the same, less full's", "the same, less slow@0.1's")
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert {row["the same, less slow@0.1's"] for row in rows.values()} == {"–"}  # it does not learn so much
@@ -179,10 +179,19 @@ def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
     assert rows["wise"]["rise at equal loss on the target"].startswith("0.39 [")
 
 
+def test_fronts_have_a_row_for_each_method_the_largest_volume_first(found: list[Finding]) -> None:
+    _, table = headline(found)
+    volumes = {row[0]: float(row[1].split()[0]) for row in table.rows}
+    assert set(volumes) == {f.where["method"] for f in found if f.name == "hypervolume"} and volumes["full"] == 0.5
+    assert list(volumes.values()) == sorted(volumes.values(), reverse=True)
+    less = {row[0]: row[2] for row in table.rows}
+    assert less["full"] == "–" and float(less["top"].split()[0]) == pytest.approx(volumes["top"] - 0.5, abs=0.011)
+
+
 @pytest.mark.parametrize("word", ["l2sp@1e-3", "l2sp@0.0010"])
 def test_the_headline_finds_the_difference_of_a_strength_however_it_is_written(word: str) -> None:
     own = records()
-    (table,) = headline(
+    table, _ = headline(
         findings(own.assign(arm=own["arm"].replace("replay@5", parse(word).word)).assign(**_at(own, "replay@5", "l2sp", 1e-3)))
     )
     rows = {row[0]: row for row in table.rows}
