@@ -166,7 +166,7 @@ def _best_law(found: Sequence[Finding], place: Place) -> Iterator[str]:
     yield f"{said}, {', '.join(told)}" if told else said
     yield f"What that costs on average, as far as losses are parabolas, is in bits/byte: {', '.join(costs)}"
     if (measured := errors(found, place, SETTING).get(MEASURED)) is not None:
-        yield f"What other bases measured at the same setting misses it by {times(measured)}: no law can be asked for more"
+        yield f"What other bases measured at the same setting, a sweep in the place of a law, misses it by {times(measured)}"
 
 
 def _cost(found: Sequence[Finding], place: Place, law: str) -> Finding | None:

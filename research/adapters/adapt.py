@@ -63,21 +63,13 @@ def _check_seen(model: Model, variables: Variables, batch: Batch) -> None:
 
 
 def attach(
-    key: Array,
-    model: Model,
-    params: Mapping[str, Any],
-    batch: Batch,
-    spec: Adapter,
-    *,
-    rank: Array | None = None,
-    alpha: Array | None = None,
+    key: Array, model: Model, params: Mapping[str, Any], batch: Batch, spec: Adapter, *, rank: Array | None = None
 ) -> dict[str, Any]:
     """Returns the collections 'adapter' and 'constants' that `adapt(model, spec)` needs beside an existing base.
 
     `rank` may be traced and stands for `spec.rank` (a subspace's `dimension`), to which what is trained is padded: see `lora.initialize`.
-    `alpha`, of LoRA alone, may be traced and stands for `spec.alpha`.
     """
     if isinstance(spec, subspace.Subspace):
         return subspace.initialize(jax.random.fold_in(key, 1), params, spec, rank)
     targets = lora.targeted(find_sites(model, params, batch), spec, model.tied)
-    return lora.initialize(jax.random.fold_in(key, 1), targets, spec, rank, alpha)
+    return lora.initialize(jax.random.fold_in(key, 1), targets, spec, rank)

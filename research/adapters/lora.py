@@ -118,24 +118,21 @@ def mask(a: Array, rank: Array | int) -> Array:
     return jnp.where(jnp.arange(a.shape[-1]) < rank, a, 0.0)
 
 
-def initialize(
-    key: Array, targets: Mapping[str, tuple[Site, int, float]], spec: LoRA, rank: Array | None = None, alpha: Array | None = None
-) -> dict[str, Any]:
+def initialize(key: Array, targets: Mapping[str, tuple[Site, int, float]], spec: LoRA, rank: Array | None = None) -> dict[str, Any]:
     """Returns the collections {'adapter': A and B by module, 'constants': scale by module}: A random, B zero, hence the identity.
 
     `rank`, which may be traced, stands for `spec.rank`, up to which A and B are padded: columns of A beyond it are zero, as is their
     gradient, so that padding stays exactly zero under any elementwise optimizer. Stacked layers that no target chooses have scale 0.
-    `alpha`, which may be traced, too, stands for `spec.alpha`. Adapters are float32 whatever the model's type.
+    Adapters are float32 whatever the model's type.
     """
     adapter, constants = {}, {}
     widest = max((width for _, width, _ in targets.values()), default=0)
     drawn = _drawn(key, [site for site, _, _ in targets.values()], widest)
     chosen = tree.layers_chosen(spec.targets, {path: drawn[site.kernel] for path, (site, _, _) in targets.items()})
-    for path, (site, width, strength) in targets.items():
+    for path, (site, width, alpha) in targets.items():
         own = width if rank is None or any(re.search(pattern, path) for pattern, _ in spec.ranks) else rank
-        over = strength if alpha is None or any(re.search(pattern, path) for pattern, _ in spec.alphas) else alpha
         adapter[f"{site.module}/A"] = _size(site) * mask(drawn[site.kernel][..., :width], own)
         adapter[f"{site.module}/B"] = jnp.zeros((*site.stack, width, site.outputs), jnp.float32)
-        factor = jnp.broadcast_to(scale(spec, own, over), site.stack)
+        factor = jnp.broadcast_to(scale(spec, own, alpha), site.stack)
         constants[f"{site.module}/scale"] = jnp.where(jnp.array(chosen[path]), factor, 0.0) if path in chosen else factor
     return {"adapter": tree.unflatten(adapter), "constants": tree.unflatten(constants)}

@@ -108,7 +108,8 @@ def split(task: Task, params: Any, member: Members) -> tuple[Variables, Variable
     added = {}
     if task.adapter is not None:
         example = task.to_batch(jnp.zeros((1, task.row), jnp.int32))
-        added = attach(key, task.model, params, example, task.adapter, rank=member.rank, alpha=member.alpha)
+        own = task.adapter if member.alpha is None else dataclasses.replace(task.adapter, alpha=member.alpha)  # a traced one, too
+        added = attach(key, task.model, params, example, own, rank=member.rank)
     moves, stays = tree.partition({"params": params, **added}, task.moves)
     return moves, {name: stays[name] for name in stays if name != "params"}
 

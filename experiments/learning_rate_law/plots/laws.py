@@ -57,7 +57,7 @@ def missed_caption(found: Sequence[Finding]) -> str:
     return (
         "Factor by which each law misses the best rates of what it was not fitted to: e to the root mean square of the errors of natural "
         "logarithms, means over bases with 95 % intervals over bases and documents. Measured elsewhere: the rate that other bases, or the "
-        f"first target, have at the same setting, which no law can be asked to beat.{off}"
+        f"first target, have at the same setting: what a sweep there would tell instead of a law.{off}"
     )
 
 

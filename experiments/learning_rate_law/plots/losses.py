@@ -1,6 +1,8 @@
 """The loss against the learning rate, by rank, under each rule: where the best rate of each setting lies."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,16 +29,11 @@ def losses(results: pd.DataFrame, found: Sequence[Finding]) -> Figure:
     with style.context():
         figure = style.blank(2.6 * len(rules) + 0.6, 2.3 * len(places) + 0.8)
         grid = figure.subplots(len(places), len(rules), squeeze=False, sharex=True, sharey="row")
+        for (row, place), (column, rule) in itertools.product(enumerate(places), enumerate(rules)):
+            axes = grid[row, column]
+            _panel(axes, results, [f for f in found if f.name == "best_rate" and _of(f) == (*place, rule)], colors)
+            axes.set_title(rule if row == 0 else "", fontsize=9)
         for row, place in enumerate(places):
-            for column, rule in enumerate(rules):
-                axes = grid[row, column]
-                some = [
-                    f for f in found if f.name == "best_rate" and (f.where["target"], f.where["init"], f.where["rule"]) == (*place, rule)
-                ]
-                for f in some:
-                    _curve(axes, _rows(results, f), f, colors[f.where["rank"]])
-                axes.set_xscale("log")
-                axes.set_title(rule if row == 0 else "", fontsize=9)
             grid[row, 0].set_ylabel(f"{place[0]}\n{place[1]} ({style.BITS})", fontsize=8)
         grid[-1, len(rules) // 2].set_xlabel("learning rate")
         style.legend_below(figure, [Line2D([], [], color=colors[rank], marker="o", markersize=4, label=f"rank {rank}") for rank in ranks])
@@ -53,6 +50,16 @@ def caption(found: Sequence[Finding]) -> str:
     )
 
 
+def _of(f: Finding) -> tuple[str, str, str]:
+    return f.where["target"], f.where["init"], f.where["rule"]
+
+
+def _panel(axes: Axes, results: pd.DataFrame, some: Sequence[Finding], colors: Mapping[int, Any]) -> None:
+    for f in some:
+        _curve(axes, _rows(results, f), f, colors[f.where["rank"]])
+    axes.set_xscale("log")
+
+
 def _rows(results: pd.DataFrame, f: Finding) -> pd.Series:
     own = results[(results["phase"] == "result") & (results["metric"] == "target_loss") & (results["rank"] == f.where["rank"])]
     own = own[
@@ -61,7 +68,7 @@ def _rows(results: pd.DataFrame, f: Finding) -> pd.Series:
     return own.astype({"value": float}).groupby("learning_rate")["value"].mean()
 
 
-def _curve(axes: Axes, curve: pd.Series, f: Finding, color: str) -> None:
+def _curve(axes: Axes, curve: pd.Series, f: Finding, color: Any) -> None:
     rates, values = curve.index.to_numpy(float), curve.to_numpy(float)
     axes.plot(rates, values, color=color, linewidth=1.2, marker=".", markersize=3)
     if f.value is None or not np.isfinite(values).any():
