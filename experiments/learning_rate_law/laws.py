@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from experiments.learning_rate_law.optima import Optima
+from experiments.learning_rate_law.optima import Optima, Pair
 from research.analysis.rate_laws import LAWS, Settings, error, left_out, predicted
 from research.findings import Finding, finding
 
@@ -38,7 +38,7 @@ def judged(some: Sequence[Optima]) -> list[Finding]:
     return made
 
 
-def _within(own: Optima, what: str, pairs: Sequence[tuple[str, int, float]]) -> Residuals:
+def _within(own: Optima, what: str, pairs: Sequence[Pair]) -> Residuals:
     logs = own.logs(pairs)
     groups = np.array([f"{rank} {alpha:g}" if what == SETTING else str(rank) if what == RANK else rule for rule, rank, alpha in pairs])
     seeds = range(len(own.bases))
@@ -51,7 +51,7 @@ def _within(own: Optima, what: str, pairs: Sequence[tuple[str, int, float]]) -> 
     return found
 
 
-def _across(own: Optima, first: Optima, pairs: Sequence[tuple[str, int, float]]) -> Residuals:
+def _across(own: Optima, first: Optima, pairs: Sequence[Pair]) -> Residuals:
     """Errors on a target of laws that were fitted to another one, and of the rates that were measured there, seed by seed."""
     logs, theirs = own.logs(pairs), first.logs(pairs)[:, :, :1]
     known = np.arange(2 * len(pairs)) < len(pairs)
@@ -68,7 +68,7 @@ def _joined(first: Settings, second: Settings) -> Settings:
     return Settings(rule, rank, scale, curvature, first.width)
 
 
-def _findings(own: Optima, what: str, pairs: Sequence[tuple[str, int, float]], residuals: Residuals) -> Iterator[Finding]:
+def _findings(own: Optima, what: str, pairs: Sequence[Pair], residuals: Residuals) -> Iterator[Finding]:
     where = {"target": own.target, "init": own.init, "left_out": what}
     bend = np.stack([own.best[rank, alpha].bend for _, rank, alpha in pairs])
     told = {name: values for name, values in residuals.items() if np.isfinite(values[:, :, 0]).any()}

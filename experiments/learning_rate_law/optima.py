@@ -1,7 +1,7 @@
 """Records of one target and start as best learning rates: by setting, seed, and without each group of documents."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,8 @@ from research.analysis.rate_laws import Settings
 from research.findings import Estimate
 from research.records import rounded
 
-Setting = tuple[int, float] | None  # rank and alpha, None where everything is trained
+Setting: TypeAlias = tuple[int, float] | None  # rank and alpha, None where everything is trained
+Pair: TypeAlias = tuple[str, int, float]  # a rule, a rank, and the alpha that the one gives the other
 
 
 class Best(NamedTuple):
@@ -44,9 +45,9 @@ class Optima(NamedTuple):
     bases: np.ndarray
     weights: np.ndarray | None
     width: int
-    pairs: tuple[tuple[str, int, float], ...]
+    pairs: tuple[Pair, ...]
 
-    def read(self) -> list[tuple[str, int, float]]:
+    def read(self) -> list[Pair]:
         """Returns the pairs whose best rate was read for every seed, and their curvature."""
         return [
             (rule, rank, alpha)
@@ -54,17 +55,17 @@ class Optima(NamedTuple):
             if (rank, alpha) in self.curvature and np.isfinite(self.best[rank, alpha].logs[:, 0]).all()
         ]
 
-    def curvature_lost(self, pairs: Sequence[tuple[str, int, float]]) -> bool:
+    def curvature_lost(self, pairs: Sequence[Pair]) -> bool:
         """Returns whether the curvature of a pair is not positive, so that it has no logarithm."""
         return any((self.curvature[rank, alpha] <= 0).any() for _, rank, alpha in pairs)
 
-    def settings(self, pairs: Sequence[tuple[str, int, float]], seed: int) -> Settings:
+    def settings(self, pairs: Sequence[Pair], seed: int) -> Settings:
         """Returns pairs of `read` as what a law takes, with a seed's curvature."""
         rules, ranks, alphas = (np.array(column) for column in zip(*pairs, strict=True))
         curvature = np.array([self.curvature[rank, alpha][seed] for _, rank, alpha in pairs])
         return Settings(rules, ranks.astype(float), alphas / ranks, curvature, self.width)
 
-    def logs(self, pairs: Sequence[tuple[str, int, float]]) -> np.ndarray:
+    def logs(self, pairs: Sequence[Pair]) -> np.ndarray:
         """Returns the best rates of pairs, (pairs, seeds, 1 + groups)."""
         return np.stack([self.best[rank, alpha].logs for _, rank, alpha in pairs])
 
@@ -107,7 +108,7 @@ def optima(results: pd.DataFrame, rules: Sequence[str], last: bool = True) -> It
         )
 
 
-def _pairs(rules: Sequence[str], best: dict[Setting, Best]) -> Iterator[tuple[str, int, float]]:
+def _pairs(rules: Sequence[str], best: dict[Setting, Best]) -> Iterator[Pair]:
     ranks = sorted({setting[0] for setting in best if setting})
     for rule, rank in ((parse(word), rank) for word in rules for rank in ranks):
         if (rank, rounded(rule.recipe(rank))) in best:

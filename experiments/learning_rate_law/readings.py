@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.learning_rate_law.laws import judged
-from experiments.learning_rate_law.optima import Best, Optima, optima, rules_of
+from experiments.learning_rate_law.optima import Best, Optima, Pair, optima, rules_of
 from research.analysis import described
 from research.analysis.contrasts import base_means, contrast
 from research.analysis.intervals import join_notes
@@ -63,30 +63,37 @@ def _censored(own: Optima, why: str) -> Estimate:
     return Estimate(None, None, None, len(np.unique(own.bases)), "geometric mean over bases", why)
 
 
-def _by_rule(own: Optima) -> Iterator[tuple[str, list[tuple[str, int, float]]]]:
-    """Rules all of whose ranks were read, with their pairs."""
-    read = own.read()
-    for rule, some in itertools.groupby(own.pairs, key=lambda pair: pair[0]):
-        pairs = list(some)
-        if len(pairs) > 2 and set(pairs) <= set(read):
-            yield rule, pairs
+def _by_rule(own: Optima) -> dict[str, list[Pair]]:
+    """The pairs of each rule that were read, where these are of three ranks or more."""
+    grouped = {rule: [pair for pair in own.read() if pair[0] == rule] for rule, _, _ in own.pairs}
+    return {rule: pairs for rule, pairs in grouped.items() if len(pairs) > 2}
 
 
-def slope(own: Optima, pairs: Sequence[tuple[str, int, float]]) -> np.ndarray:
+def slope(own: Optima, pairs: Sequence[Pair]) -> np.ndarray:
     """Returns the power of the rank in the best rate of a rule's pairs, (seeds, 1 + groups)."""
     return exponent(np.log([float(rank) for _, rank, _ in pairs]), own.logs(pairs))
 
 
+def slopes(own: Optima, pairs: Sequence[Pair], other: Optima, others: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns `slope` of two rules, or of one at two steps or places, over the ranks that both have; None for fewer than three."""
+    shared = {rank for _, rank, _ in pairs} & {rank for _, rank, _ in others}
+    if len(shared) < 3:
+        return None
+    one, two = (slope(o, [pair for pair in some if pair[1] in shared]) for o, some in ((own, pairs), (other, others)))
+    return one, two
+
+
 def _exponents(own: Optima) -> Iterator[Finding]:
     """Powers: of the rank under each rule, and how they differ; of rank and scale in all settings; of the curvature."""
-    slopes = {rule: slope(own, pairs) for rule, pairs in _by_rule(own)}
-    for rule, values in slopes.items():
-        yield finding("rate_exponent", {**_where(own), "rule": rule, "of": "rank"}, own.over(values), "1")
-    for (rule, values), (other, others) in itertools.combinations(slopes.items(), 2):
-        where = {**_where(own), "what": "rate_exponent", "between": f"{rule} - {other}"}
-        yield finding("contrast", where, own.over(values - others), "1")
+    rules = _by_rule(own)
+    for rule, pairs in rules.items():
+        yield finding("rate_exponent", {**_where(own), "rule": rule, "of": "rank"}, own.over(slope(own, pairs)), "1")
+    for (rule, pairs), (other, others) in itertools.combinations(rules.items(), 2):
+        if (both := slopes(own, pairs, own, others)) is not None:
+            where = {**_where(own), "what": "rate_exponent", "between": f"{rule} - {other}"}
+            yield finding("contrast", where, own.over(both[0] - both[1]), "1")
     pairs = own.read()
-    if len(slopes) > 1:
+    if len(rules) > 1:
         powers = plane(own.settings(pairs, 0), own.logs(pairs))
         for of, values in powers.items():
             yield finding("rate_exponent", {**_where(own), "rule": "all", "of": of}, own.over(values), "1")
@@ -94,7 +101,7 @@ def _exponents(own: Optima) -> Iterator[Finding]:
         yield finding("rate_exponent", {**_where(own), "rule": "all", "of": "lambda_max"}, own.over(_of_curvature(own, pairs)), "1")
 
 
-def _of_curvature(own: Optima, pairs: Sequence[tuple[str, int, float]]) -> np.ndarray:
+def _of_curvature(own: Optima, pairs: Sequence[Pair]) -> np.ndarray:
     """The power of the largest eigenvalue in the best rate, (seeds, 1 + groups): what `CURVATURE` fits."""
     logs, found = own.logs(pairs), []
     for seed in range(len(own.bases)):
@@ -126,20 +133,20 @@ def _curvature(own: Optima) -> Iterator[Finding]:
 
 def _since(own: Optima, earlier: Optima) -> Iterator[Finding]:
     """How the powers at the end differ from those at a step before, paired by seed."""
-    before = dict(_by_rule(earlier))
-    for rule, pairs in _by_rule(own):
-        if rule in before:
+    before = _by_rule(earlier)
+    for rule, pairs in _by_rule(own).items():
+        if (both := slopes(own, pairs, earlier, before.get(rule, []))) is not None:
             where = {**_where(own), "what": "rate_exponent", "rule": rule, "between": f"step {own.step} - step {earlier.step}"}
-            yield finding("contrast", where, own.over((slope(own, pairs) - slope(earlier, before[rule])[:, :1])[:, :1]), "1")
+            yield finding("contrast", where, own.over(both[0][:, :1] - both[1][:, :1]), "1")
 
 
 def _between(own: Optima, other: Optima) -> Iterator[Finding]:
     """How the powers and the rates of the first target and start differ from those of another, paired by seed."""
-    theirs = dict(_by_rule(other))
+    theirs = _by_rule(other)
     between = f"{own.target} {own.init} - {other.target} {other.init}"
-    for rule, pairs in _by_rule(own):
-        if rule in theirs:
-            one, two = slope(own, pairs), slope(other, theirs[rule])
+    for rule, pairs in _by_rule(own).items():
+        if (both := slopes(own, pairs, other, theirs.get(rule, []))) is not None:
+            one, two = both
             same = own.target == other.target  # else documents are others, too
             values = one - two if same and one.shape == two.shape else (one - two[:, :1])[:, :1]
             where = {"what": "rate_exponent", "rule": rule, "between": between}

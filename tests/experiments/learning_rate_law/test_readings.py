@@ -91,7 +91,9 @@ def test_a_best_rate_on_the_edge_is_none_and_the_laws_go_without_it():
     found = findings(frame)
     f = find(found, "best_rate", target="first", init="pretrained", rule="equal@1", rank=32)
     assert f.value is None and "largest learning rate tried" in f.note
-    assert find(found, "rate_exponent", target="first", init="pretrained", rule="equal@1") is None
+    assert find(found, "rate_exponent", target="first", init="pretrained", rule="equal@1", of="rank").value == pytest.approx(0.3, abs=0.05)
+    between_rules = find(found, "contrast", target="first", init="pretrained", what="rate_exponent", between="equal@1 - rslora@8")
+    assert between_rules.value == pytest.approx(-0.4, abs=0.05)  # both over the ranks that were read under both
     assert find(found, "rate_exponent", target="first", init="pretrained", rule="rslora@8", of="rank").value == pytest.approx(0.7, abs=0.05)
     assert "No best rate was found, in at least one seed, for fixed@32 at rank 32 on first from pretrained weights" in answer(found)
     assert errors(found, FIRST, "setting")["rank and scale"].value < 0.12
