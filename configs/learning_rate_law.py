@@ -4,9 +4,10 @@
     python launch.py --config=configs/learning_rate_law.py:smoke        under a minute, to see that everything works
 
 Said so far, of one seed each: the best rate does not depend on the rank and is ten times full training's (Thinking Machines 2025, alpha
-fixed at 32); at rank 4 it is 5.6 times what it is at rank 256 (arXiv 2602.04998, alpha = rank), as the largest eigenvalue in the
-adapter's coordinates would have it. The two differ in how alpha follows the rank. Here a decoder pretrained on `source` is tuned on each of
-`targets` at each of `ranks` under each of `rules`; alpha is a member's own number, so that one program trains them all.
+fixed at 32); at rank 4 it is 5.6 times what it is at rank 256 (arXiv 2602.04998, alpha = rank), where the largest eigenvalue of the loss in
+the adapter's coordinates tells how best rates differ between initializations. The two differ in how alpha follows the rank. Here a decoder
+pretrained on `source` is tuned on each of `targets` at each of `ranks` under each of `rules`; alpha is a member's own number, so that one
+program trains them all.
 
 Rules, with a number behind the @: fixed@ALPHA (scale ALPHA / rank); equal@FACTOR (alpha = FACTOR x rank, scale FACTOR); rslora@ALPHA (scale
 ALPHA / sqrt(rank)). Where two of them give a rank one alpha, they share its runs.
@@ -57,9 +58,9 @@ def default() -> dict[str, object]:
         "inits": ("pretrained", "random"),
         "rules": ("fixed@32", "equal@1", "rslora@8"),
         "ranks": (1, 2, 8, 32),
-        "factors": (0.316, 0.562, 1.0, 1.78, 3.16),
+        "factors": (0.178, 0.316, 0.562, 1.0, 1.78, 3.16),
         "learning_rates": {"lora": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), "full": (2e-4, 7e-4, 2.5e-3, 8e-3, 2.5e-2)},
-        "curvature": {"windows": 32, "products": 24},
+        "curvature": {"windows": 16, "products": 24},
         "seeds": 3,
         "selection_seeds": 1,
         "steps": 100,

@@ -39,6 +39,8 @@ class OptimizerSpec:
             raise UsageError(f"optimizer.schedule = {self.schedule!r}: choose one of {', '.join(DECAYS)}")
         if self.steps < 1 or not 0.0 <= self.warmup <= 1.0:
             raise UsageError(f"an optimizer of {self.steps} steps with warmup {self.warmup}: steps >= 1 and 0 <= warmup <= 1 are needed")
+        if self.clip < 0:
+            raise UsageError(f"optimizer.clip = {self.clip}: a norm above 0, or 0 for no clipping")
 
 
 def learning_rate_at(spec: OptimizerSpec, peak: Array | float, step: Array) -> Array:

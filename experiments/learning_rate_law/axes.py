@@ -1,6 +1,7 @@
 """The axes of the experiment: rank x alpha rule x learning rate x seed, beside training everything; on each target, from each start."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from research.training.population import Task
 
 FULL, LORA = "full", "lora"
 LEAST_RANKS = 3
+CLOSEST = 1.1  # of two rates of a grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +58,11 @@ class RateSweep(LoRARuns):
                 raise UsageError(f"{name} = {getattr(self, name)}: one of them stands there twice")
         if len(self.ranks) < LEAST_RANKS or min(self.ranks) < 1:
             raise UsageError(f"ranks = {self.ranks}: at least {LEAST_RANKS} of 1 or more; through fewer any power of the rank goes")
-        if len(set(self.factors)) < 3 or min(self.factors) <= 0 or 1.0 not in self.factors:
+        if len(self.factors) < 3 or min(self.factors) <= 0 or 1.0 not in self.factors:
             raise UsageError(f"factors = {self.factors}: at least 3 above 0, 1 among them, such as 0.5,1,2")
+        ordered = sorted(self.factors)
+        if min(after / before for before, after in itertools.pairwise(ordered)) < CLOSEST:
+            raise UsageError(f"factors = {self.factors}: at least {CLOSEST} times one another; between nearer ones noise chooses")
         for trains in (FULL, LORA):
             check_rates(trains, self.learning_rates[trains])
         if not all(0 < share < 1 for share in self.read_at):

@@ -11,7 +11,7 @@ from research.analysis.rate_laws import LAWS, Settings, error, left_out, predict
 from research.findings import Finding, finding
 
 MEASURED = "measured elsewhere"  # on other bases, or on another target: what a sweep would tell instead of a law
-CONSTANT = "constant"
+CONSTANT, WIDTH = "constant", "width"
 SETTING, RANK, RULE, TARGET, SHAPE = "setting", "rank", "rule", "target", "target but for a factor"
 Residuals: TypeAlias = Mapping[str, np.ndarray]  # by law, (pairs, seeds, 1 + groups)
 
@@ -70,14 +70,31 @@ def _joined(first: Settings, second: Settings) -> Settings:
 
 def _findings(own: Optima, what: str, pairs: Sequence[Pair], residuals: Residuals) -> Iterator[Finding]:
     where = {"target": own.target, "init": own.init, "left_out": what}
-    bend = np.stack([own.best[rank, alpha].bend for _, rank, alpha in pairs])
+    settings, logs = own.settings(pairs, 0), own.logs(pairs)[:, :, 0]
     told = {name: values for name, values in residuals.items() if np.isfinite(values[:, :, 0]).any()}
     for name, values in told.items():
-        yield finding("law_error", {**where, "law": name}, own.over(error(values)), "1")
-        cost = np.nanmean(bend * values[:, :, 0] ** 2, axis=0)
-        yield finding("law_cost", {**where, "law": name}, own.over(cost[:, None]), "bits/byte")
+        yield finding("law_error", {**where, "law": name}, own.over(np.log(error(values, settings)), factor=True), "1")
+        if name != WIDTH:
+            yield finding("law_cost", {**where, "law": name}, own.over(_costs(own, pairs, logs + values[:, :, 0])), "bits/byte")
     for (name, values), (other, others) in itertools.combinations(told.items(), 2):
         both = np.isfinite(values) & np.isfinite(others)
         if both[:, :, 0].any(axis=0).all():
-            one, two = (error(np.where(both, side, np.nan)) for side in (values, others))
+            one, two = (error(np.where(both, side, np.nan), settings) for side in (values, others))
             yield finding("contrast", {**where, "what": "law_error", "between": f"{name} - {other}"}, own.over(one - two), "1")
+
+
+def rules_cost(own: Optima) -> Iterator[Finding]:
+    """Yields what one rate for all ranks costs under each rule, mean over its ranks, at the geometric mean of their best rates."""
+    for rule in dict.fromkeys(rule for rule, _, _ in own.read()):
+        pairs = [pair for pair in own.read() if pair[0] == rule]
+        rates = own.logs(pairs)[:, :, 0]
+        where = {"target": own.target, "init": own.init, "step": own.step, "rule": rule}
+        yield finding("one_rate_cost", where, own.over(_costs(own, pairs, np.broadcast_to(rates.mean(axis=0), rates.shape))), "bits/byte")
+
+
+def _costs(own: Optima, pairs: Sequence[Pair], log_rates: np.ndarray) -> np.ndarray:
+    """What rates (pairs, seeds) cost beside the best ones, mean over settings, (seeds, 1); a setting under two rules counts once."""
+    once = {(rank, alpha): place for place, (_, rank, alpha) in enumerate(pairs)}
+    seeds = range(log_rates.shape[1])
+    costs = [[own.best[setting].cost(seed, log_rates[place, seed]) for seed in seeds] for setting, place in once.items()]
+    return np.mean(costs, axis=0)[:, None]

@@ -1,13 +1,16 @@
 """Records of one target and start as best learning rates: by setting, seed, and without each group of documents."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
+from scipy.interpolate import PchipInterpolator
 
 from experiments.learning_rate_law.rules import parse
-from research.analysis.contrasts import base_means, contrast, without_each
+from research.analysis.contrasts import base_means, contrast, units, without_each
+from research.analysis.intervals import join_notes, t_quantile
 from research.analysis.learning_rates import Optimum, parabola_optimum
 from research.analysis.rate_laws import Settings
 from research.findings import Estimate
@@ -20,13 +23,24 @@ Pair: TypeAlias = tuple[str, int, float]  # a rule, a rank, and the alpha that t
 class Best(NamedTuple):
     """Best rates: natural logarithms (seeds, 1 + groups), whole and without each group; null on an edge of the grid.
 
-    bend: (seeds,), bits/byte, as in `Optimum`. notes: why some are null, one for each such seed. losses: at the best rate tried (seeds,).
+    curves: of each seed, logarithms of the rates that were tried, and losses in bits/byte. notes: why some are null, one a seed.
     """
 
     logs: np.ndarray
-    bend: np.ndarray
-    losses: np.ndarray
+    curves: tuple[tuple[np.ndarray, np.ndarray], ...]
     notes: tuple[str, ...]
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Returns the loss at the best rate tried (seeds,), bits/byte."""
+        return np.array([np.nanmin(losses) for _, losses in self.curves])
+
+    def cost(self, seed: int, log_rate: float) -> float:
+        """Returns what a rate costs beside a seed's best, bits/byte, between rates that were tried; beyond these, at least so much."""
+        rates, losses = self.curves[seed]
+        curve = PchipInterpolator(rates, losses)
+        lowest = float(curve(np.linspace(rates[0], rates[-1], 500)).min())
+        return float(curve(np.clip(log_rate, rates[0], rates[-1]))) - lowest
 
 
 class Optima(NamedTuple):
@@ -76,6 +90,31 @@ class Optima(NamedTuple):
         """
         replicates = base_means(values[:, 1:], self.bases).mean(axis=0) if self.weights is not None and values.shape[1] > 1 else None
         return contrast(values[:, 0], self.bases, replicates, None if replicates is None else self.weights, factor=factor)
+
+    def noise(self) -> tuple[float, int]:
+        """Returns the deviation of a seed's best rate (a logarithm) from its setting's mean, over all settings, and its degrees of freedom.
+
+        A setting that stands under two rules counts once.
+        """
+        read = dict.fromkeys((rank, alpha) for _, rank, alpha in self.read())
+        rates = np.stack([self.best[setting].logs[:, 0] for setting in read])
+        off = units(rates.T, self.bases) - rates.mean(axis=1)
+        freedom = (len(off) - 1) * len(read)
+        return (float(np.sqrt((off**2).sum() / freedom)) if freedom else np.nan), freedom
+
+    def fitted(self, values: np.ndarray, spread: float) -> Estimate:
+        """Returns `over` of something that is linear in best rates, its interval no narrower than the noise of all settings says.
+
+        Three bases that happen to agree would tell an interval of next to nothing. spread: the standard error for noise of 1.
+        """
+        found, (noise, freedom) = self.over(values), self.noise()
+        if found.low is None or found.high is None or found.value is None or not freedom:
+            return found
+        half = t_quantile(0.95, freedom) * noise * spread / math.sqrt(found.n)
+        if half <= found.high - found.value:
+            return found
+        note = join_notes(found.note, f"± {half:.2g} by the noise of all settings, which is wider")
+        return found._replace(low=found.value - half, high=found.value + half, note=note)
 
 
 def optima(results: pd.DataFrame, rules: Sequence[str], last: bool = True) -> Iterator[Optima]:
@@ -127,12 +166,11 @@ def _by_seed(rows: pd.DataFrame, seeds: Sequence[int]) -> np.ndarray:
 def _best(rows: pd.DataFrame, seeds: Sequence[int], sizes: np.ndarray) -> Best:
     found = [_of_seed(rows[rows["seed"] == seed], sizes) for seed in seeds]
     logs = np.array([[np.log(one.learning_rate) if one.learning_rate else np.nan for one in optimum] for optimum, _ in found])
-    bend = np.array([np.nan if optimum[0].bend is None else optimum[0].bend for optimum, _ in found])
-    return Best(logs, bend, np.array([loss for _, loss in found]), tuple(optimum[0].note for optimum, _ in found if optimum[0].note))
+    return Best(logs, tuple(curve for _, curve in found), tuple(optimum[0].note for optimum, _ in found if optimum[0].note))
 
 
-def _of_seed(rows: pd.DataFrame, sizes: np.ndarray) -> tuple[list[Optimum], float]:
-    """The best rate of a seed, whole and without each group of documents, and the lowest loss."""
+def _of_seed(rows: pd.DataFrame, sizes: np.ndarray) -> tuple[list[Optimum], tuple[np.ndarray, np.ndarray]]:
+    """The best rate of a seed, whole and without each group of documents, and its curve: logarithms of rates, and losses."""
     whole = rows[rows["metric"].isin(["target_loss", "budget_loss"])].set_index("learning_rate")["value"].astype(float).sort_index()
     columns = [whole.to_numpy()]
     documents = rows[rows["metric"] == "document_loss"]
@@ -140,7 +178,8 @@ def _of_seed(rows: pd.DataFrame, sizes: np.ndarray) -> tuple[list[Optimum], floa
         table = documents.pivot(index="learning_rate", columns="document", values="value").astype(float).reindex(whole.index)
         columns += list(without_each(table.to_numpy(), sizes).T)
     rates = whole.index.to_numpy(float)
-    return [parabola_optimum(rates, column) for column in columns], float(np.nanmin(columns[0])) if len(rates) else np.nan
+    finite = np.isfinite(columns[0])
+    return [parabola_optimum(rates, column) for column in columns], (np.log(rates[finite]), columns[0][finite])
 
 
 def rules_of(results: pd.DataFrame) -> list[str]:

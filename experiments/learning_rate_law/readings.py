@@ -1,18 +1,19 @@
 """What is read of best learning rates: where they lie, their powers of the rank, and the curvature beside them."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.learning_rate_law.laws import judged
+from experiments.learning_rate_law.laws import judged, rules_cost
 from experiments.learning_rate_law.optima import Best, Optima, Pair, optima, rules_of
 from research.analysis import described
 from research.analysis.contrasts import base_means, contrast
 from research.analysis.intervals import join_notes
-from research.analysis.rate_laws import LAWS, exponent, plane, predicted
+from research.analysis.rate_laws import LAWS, exponent, plane, predicted, spread_of
 from research.findings import Estimate, Finding, finding
 
 CURVATURE = "power of lambda_max"
@@ -26,7 +27,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     found = [*described.base(results)]
     for own in some:
         found += [*described.window(results[results["target"] == own.target], {"target": own.target})]
-        found += [*_rates(own), *_exponents(own), *_curvature(own)]
+        found += [*_rates(own), *_exponents(own), *_curvature(own), *rules_cost(own)]
         for earlier in (one for one in before if (one.target, one.init) == (own.target, own.init)):
             found += [*_rates(earlier), *_exponents(earlier), *_since(own, earlier)]
     found += judged(some)
@@ -74,6 +75,12 @@ def slope(own: Optima, pairs: Sequence[Pair]) -> np.ndarray:
     return exponent(np.log([float(rank) for _, rank, _ in pairs]), own.logs(pairs))
 
 
+def _spread(pairs: Sequence[Pair]) -> float:
+    """The standard error of `slope` for best rates that are off by a deviation of 1."""
+    logs = np.log([float(rank) for _, rank, _ in pairs])
+    return float(spread_of(np.stack([np.ones(len(logs)), logs], axis=1))[1])
+
+
 def slopes(own: Optima, pairs: Sequence[Pair], other: Optima, others: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray] | None:
     """Returns `slope` of two rules, or of one at two steps or places, over the ranks that both have; None for fewer than three."""
     shared = {rank for _, rank, _ in pairs} & {rank for _, rank, _ in others}
@@ -87,16 +94,20 @@ def _exponents(own: Optima) -> Iterator[Finding]:
     """Powers: of the rank under each rule, and how they differ; of rank and scale in all settings; of the curvature."""
     rules = _by_rule(own)
     for rule, pairs in rules.items():
-        yield finding("rate_exponent", {**_where(own), "rule": rule, "of": "rank"}, own.over(slope(own, pairs)), "1")
+        estimate = own.fitted(slope(own, pairs), _spread(pairs))
+        if len(pairs) < len([pair for pair in own.pairs if pair[0] == rule]):
+            estimate = estimate._replace(note=join_notes(f"of ranks {', '.join(str(rank) for _, rank, _ in pairs)} alone", estimate.note))
+        yield finding("rate_exponent", {**_where(own), "rule": rule, "of": "rank"}, estimate, "1")
     for (rule, pairs), (other, others) in itertools.combinations(rules.items(), 2):
         if (both := slopes(own, pairs, own, others)) is not None:
             where = {**_where(own), "what": "rate_exponent", "between": f"{rule} - {other}"}
-            yield finding("contrast", where, own.over(both[0] - both[1]), "1")
+            yield finding("contrast", where, own.fitted(both[0] - both[1], math.hypot(_spread(pairs), _spread(others))), "1")
     pairs = own.read()
     if len(rules) > 1:
-        powers = plane(own.settings(pairs, 0), own.logs(pairs))
-        for of, values in powers.items():
-            yield finding("rate_exponent", {**_where(own), "rule": "all", "of": of}, own.over(values), "1")
+        settings = own.settings(pairs, 0)
+        spreads = dict(zip(("rank", "scale"), spread_of(LAWS["rank and scale"](settings)[1])[1:], strict=True))
+        for of, values in plane(settings, own.logs(pairs)).items():
+            yield finding("rate_exponent", {**_where(own), "rule": "all", "of": of}, own.fitted(values, float(spreads[of])), "1")
     if len(pairs) > 2:
         yield finding("rate_exponent", {**_where(own), "rule": "all", "of": "lambda_max"}, own.over(_of_curvature(own, pairs)), "1")
 

@@ -74,6 +74,9 @@ def rate_subjects(config: Mapping[str, Any]) -> list[Subject]:
     def loaded(workdir: Workdir, progress: Progress) -> Loaded:
         specs = [dataclasses.replace(study.target, source=target) for target in sweep.targets]
         source, *targets = corpora(study, specs, workdir)
+        for target in targets:
+            if (there := len(windows(target.parts["train"], study.model.max_length))) < (asked := sweep.curvature["windows"]):
+                raise UsageError(f"curvature.windows = {asked}, but {target.source} has {there} windows to train on; lower it")
         stack = bases(study, index, (source, *targets), workdir, progress)
         return Loaded(source, dict(zip(sweep.targets, targets, strict=True)), stack)
 
@@ -93,8 +96,6 @@ def _subject(common: Common, part: Part) -> Subject:
         texts = loaded(workdir, progress)
         target = texts.targets[part.target]
         rows = windows(target.parts["train"], study.model.max_length)
-        if len(rows) < sweep.curvature["windows"]:
-            raise UsageError(f"curvature.windows = {sweep.curvature['windows']}, but {part.target} has {len(rows)} windows; lower it")
 
         def before(runner: Runner) -> Iterator[Rows]:
             own = {key: place for key, place in index.items() if key[0] in part.inits}

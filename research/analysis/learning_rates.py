@@ -18,17 +18,12 @@ RATIO_COLUMNS = ["init", "arm", "rank", "reference", "value", "low", "high", "n"
 
 
 class Optimum(NamedTuple):
-    """The learning rate at a loss's minimum, None where it is censored, and the rates between which it lies if the loss has one minimum.
-
-    bend: half the second derivative of the loss there in the natural logarithm of the rate: what the loss rises by, to second order, for a
-    rate that is off by a factor of e.
-    """
+    """The learning rate at a loss's minimum, None where it is censored, and the rates between which it lies if the loss has one minimum."""
 
     learning_rate: float | None
     low: float
     high: float
     note: str = ""
-    bend: float | None = None
 
 
 def choose(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
@@ -109,7 +104,7 @@ def parabola_optimum(learning_rates: Sequence[float] | np.ndarray, losses: Seque
     curvature, slope, _ = np.polyfit(np.log(rates[near] / rates[best]), values[near], 2)
     if curvature <= 0:
         return Optimum(None, float(low), float(high), "the loss does not bend upward around its best learning rate")
-    return Optimum(float(rates[best] * np.exp(-slope / (2 * curvature))), float(low), float(high), bend=float(curvature))
+    return Optimum(float(rates[best] * np.exp(-slope / (2 * curvature))), float(low), float(high))
 
 
 def lr_ratio(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:

@@ -50,13 +50,18 @@ def _alpha(some: Settings) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(len(some.rank)), np.stack([np.ones(len(some.rank)), np.log(some.rank * some.scale)], axis=1)
 
 
+def _root(some: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse root of alpha: the power that the first target had, with nothing left to fit but a constant."""
+    return -0.5 * np.log(some.rank * some.scale), np.ones((len(some.rank), 1))
+
+
 def _first_step(some: Settings) -> tuple[np.ndarray, np.ndarray]:
     """A first step of one norm: B, zero before, becomes rate times signs, and scale sign(.) A has a norm like scale sqrt(rank)."""
     return -np.log(some.scale) - 0.5 * np.log(some.rank), np.ones((len(some.rank), 1))
 
 
 def _curvature(some: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of the largest eigenvalue, as of gradient descent on a quadratic (arXiv 2602.04998 argues so of LoRA's variants)."""
+    """The inverse of the largest eigenvalue, as of gradient descent on a quadratic; arXiv 2602.04998 has it between initializations."""
     return -np.log(some.curvature), np.ones((len(some.rank), 1))
 
 
@@ -76,6 +81,7 @@ LAWS: dict[str, Law] = {
     "rank, by rule": _rank_by_rule,
     "rank and scale": _rank_and_scale,
     "power of alpha": _alpha,
+    "1 / sqrt(alpha)": _root,
     "first step": _first_step,
     "1 / lambda_max": _curvature,
     "power of lambda_max": _power_of_curvature,
@@ -117,11 +123,22 @@ def left_out(law: Law, settings: Settings, log_rates: np.ndarray, groups: np.nda
     return found
 
 
-def error(residuals: np.ndarray) -> np.ndarray:
-    """Returns the root mean square over settings (the first axis) of a law's errors, natural logarithms; null where it said nothing."""
+def error(residuals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns the root mean square over settings (the first axis) of a law's errors, natural logarithms; null where it said nothing.
+
+    A setting that stands under two rules, of one rank and scale, counts once.
+    """
+    same = (settings.rank[:, None] == settings.rank) & np.isclose(settings.scale[:, None], settings.scale)
     squares = np.asarray(residuals, float) ** 2
     told = np.isfinite(squares)
-    return np.where(told.any(axis=0), np.sqrt(np.where(told, squares, 0).sum(axis=0) / np.maximum(told.sum(axis=0), 1)), np.nan)
+    weights = np.where(told, (1.0 / same.sum(axis=1)).reshape(-1, *[1] * (squares.ndim - 1)), 0.0)
+    total = weights.sum(axis=0)
+    return np.where(total > 0, np.sqrt((weights * np.where(told, squares, 0.0)).sum(axis=0) / np.where(total > 0, total, 1.0)), np.nan)
+
+
+def spread_of(columns: np.ndarray) -> np.ndarray:
+    """Returns the standard errors of what least squares fits to columns (n, k), (k,), in units of the deviation of one value."""
+    return np.sqrt(np.diag(np.linalg.inv(columns.T @ columns)))
 
 
 def exponent(log_ranks: np.ndarray, log_rates: np.ndarray) -> np.ndarray:
