@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.learning_rate_law.answers import at_end, by_rule, errors, places_of, times
+from experiments.learning_rate_law.compared import at_end, by_rule, errors, places_of, times
 from experiments.learning_rate_law.laws import RANK, RULE, SETTING, SHAPE, TARGET
 from research.analysis.wording import held, window_sentence
 from research.findings import Finding, Table, find, shown

@@ -135,6 +135,9 @@ def _curvature(own: Optima) -> Iterator[Finding]:
         if len(pairs) > 2 and (values > 0).all():
             powers = exponent(np.log([float(rank) for _, rank, _ in pairs]), np.log(values))
             yield finding("lambda_exponent", {**start, "rule": rule, "of": "rank"}, contrast(powers, own.bases), "1")
+            if set(pairs) <= set(own.read()):
+                where = {**_where(own), "what": "inverse", "rule": rule, "between": f"{rule} - 1 / lambda_max"}
+                yield finding("contrast", where, contrast(slope(own, pairs)[:, 0] + powers, own.bases), "1")
     pairs = own.read()
     if len({rule for rule, _, _ in pairs}) > 1 and not own.curvature_lost(pairs):
         logs = np.log([own.curvature[rank, alpha] for _, rank, alpha in pairs])

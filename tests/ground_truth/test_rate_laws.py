@@ -56,7 +56,7 @@ def settings_of(curvature):
 
 
 def missed(law, settings, log_rates):
-    return float(error(left_out(LAWS[law], settings, log_rates[:, None], settings.rank))[0])
+    return float(error(left_out(LAWS[law], settings, log_rates[:, None], settings.rank), settings)[0])
 
 
 def test_a_quadratics_best_rate_is_found_to_a_step_of_the_grid():
@@ -133,7 +133,9 @@ def test_a_linear_students_best_rates_and_their_powers_are_those_of_the_closed_f
 def test_of_a_linear_student_the_inverse_eigenvalue_is_a_law_and_a_constant_is_none(students):
     for settings, rates, _ in students:
         groups = settings.rank
-        missed_by = {name: error(left_out(law, settings, rates[:, None], groups))[0] for name, law in LAWS.items() if name != "width"}
+        missed_by = {
+            name: error(left_out(law, settings, rates[:, None], groups), settings)[0] for name, law in LAWS.items() if name != "width"
+        }
         # Descent's best rate is 1 to 2 over the eigenvalue, by how the others lie; a power of the rank can learn even that.
         assert missed_by["1 / lambda_max"] < min(missed_by.values()) + 0.1
         assert missed_by["1 / lambda_max"] < 0.2 < 0.5 < missed_by["first step"]
@@ -166,7 +168,7 @@ def test_a_planted_plane_is_told_from_one_rate_and_noise_is_not():
     for planned in (True, False):
         for _ in range(40):
             settings, rates = planted(rng, 0.2, *((0.3, -0.8) if planned else (0.0, 0.0)))
-            errors = [error(left_out(LAWS[law], settings, rates, settings.rank)) for law in ("rank and scale", "constant")]
+            errors = [error(left_out(LAWS[law], settings, rates, settings.rank), settings) for law in ("rank and scale", "constant")]
             estimate = contrast(errors[0] - errors[1], np.arange(3))
             verdicts[planned].append(verdict(finding("contrast", {}, estimate, "1")))
     assert verdicts[True].count(LESS) >= 38
@@ -191,3 +193,4 @@ def test_one_setting_under_two_rules_is_left_out_under_both():
     spoiled[[0, 12]] += 5.0  # each of the pair would forgive the other
     residuals = left_out(LAWS["rank and scale"], both, spoiled, groups)
     np.testing.assert_allclose(residuals[[0, 12]], -5.0, atol=1e-9)
+    assert error(residuals, both) == pytest.approx(np.sqrt(error(residuals[:12], settings) ** 2))  # and counts once

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from experiments.learning_rate_law.answers import at_end
+from experiments.learning_rate_law.compared import at_end
 from experiments.learning_rate_law.plots import laws, losses, rates
 from research.figures.style import Captioned
 from research.findings import Finding
@@ -14,7 +14,7 @@ def figures(results: pd.DataFrame, found: Sequence[Finding]) -> Mapping[str, Cap
     """Returns the figures by name, each with its caption; one of whose records or findings there are none is left out."""
     found = at_end(found)
     drawn = {
-        "best_rates": Captioned(rates.against_rank(found), rates.rank_caption()),
+        "best_rates": Captioned(rates.against_rank(found), rates.rank_caption(found)),
         "powers": Captioned(laws.powers(found), laws.powers_caption()),
         "laws": Captioned(laws.missed(found), laws.missed_caption(found)),
         "curvature": Captioned(rates.against_curvature(found), rates.curvature_caption()),

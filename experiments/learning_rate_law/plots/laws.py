@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.learning_rate_law.answers import FIRST_STEP, PUBLISHED, errors, places_of
+from experiments.learning_rate_law.answers import FIRST_STEP, PUBLISHED
+from experiments.learning_rate_law.compared import errors, places_of
 from experiments.learning_rate_law.laws import MEASURED, RANK, RULE, SETTING, SHAPE, TARGET
 from experiments.learning_rate_law.plots import looks
 from research.analysis.rate_laws import LAWS
@@ -118,6 +119,6 @@ def _dots(axes: Axes, some: Sequence[tuple[float, Finding]], look: style.Look) -
     if told:
         at = np.array([place for place, _ in told])
         values, lows, highs = np.array([ends for _, ends in told]).T
-        spans = np.stack([values - np.maximum(lows, 1.0), highs - values])
+        spans = np.stack([values - lows, highs - values])
         axes.errorbar(values, at, xerr=spans, color=look.color, marker=look.marker, linestyle="none", markersize=4.5, linewidth=1.1)
         axes.set_xlim(0.96, 8.0)

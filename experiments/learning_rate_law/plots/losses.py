@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.learning_rate_law.answers import places_of
+from experiments.learning_rate_law.compared import places_of
 from experiments.learning_rate_law.plots import looks
 from research.figures import style
 from research.findings import Finding

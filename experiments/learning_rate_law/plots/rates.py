@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.learning_rate_law.answers import places_of
+from experiments.learning_rate_law.compared import places_of
 from experiments.learning_rate_law.plots import looks
 from research.figures import style
 from research.findings import Finding, find
@@ -26,11 +26,13 @@ def against_curvature(found: Sequence[Finding]) -> Figure:
     return _panels(found, CURVATURE, "1 / largest eigenvalue at the start (tokens/nat)")
 
 
-def rank_caption() -> str:
-    """Returns how to read best rates against ranks."""
+def rank_caption(found: Sequence[Finding]) -> str:
+    """Returns how to read best rates against ranks, and how many are missing."""
+    lost = sum(f.name == "best_rate" and f.value is None for f in found)
+    gone = f" {lost} best rates are missing: in at least one seed they lie on an edge of the grid." if lost else ""
     return (
         "Best learning rate of LoRA against its rank under each rule by which alpha follows it: geometric means over bases with 95 % "
-        "intervals over bases and documents. Dashed: everything trained."
+        f"intervals over bases and documents. Dashed: everything trained.{gone}"
     )
 
 
@@ -38,7 +40,8 @@ def curvature_caption() -> str:
     """Returns how to read best rates against curvature."""
     return (
         "Best learning rate against the inverse of the largest eigenvalue of the loss's Hessian in the coordinates of A and B, before the "
-        "first step: one point for each rule and rank. Dashed: the slope of a rate that goes as the inverse, through the points' mean."
+        "first step: one point for each rule and rank, two that share a setting on one another. Dashed: the slope of a rate that goes as "
+        "the inverse, through the points' mean."
     )
 
 
@@ -73,17 +76,21 @@ def _panels(found: Sequence[Finding], across: str, label: str) -> Figure:
 def _points(axes: Axes, found: Sequence[Finding], own: Sequence[Finding], look: style.Look, across: str) -> np.ndarray:
     """Draws the settings of a rule; returns their places, (2, n)."""
     kept = [f for f in own if across == "rank" or _curvature(found, f)]
-    xs = [float(f.where["rank"]) if across == "rank" else 1 / _curvature(found, f) for f in kept]
+    beside = [f if across == "rank" else _curvature(found, f) for f in kept]
+    xs = [float(f.where["rank"]) if across == "rank" else 1 / looks.ends(f)[0] for f in beside if f is not None]
     values, lows, highs = np.array([looks.ends(f) for f in kept], float).reshape(-1, 3).T
     line: dict[str, Any] = {"linestyle": "-" if across == "rank" else "none", "linewidth": 1.1, "markersize": 4.5, "capsize": 2}
+    if across != "rank":
+        inverse = np.array([looks.ends(f) for f in beside if f is not None], float).reshape(-1, 3)
+        line["xerr"] = np.stack([1 / inverse[:, 0] - 1 / inverse[:, 2], 1 / inverse[:, 1] - 1 / inverse[:, 0]])
     axes.errorbar(xs, values, yerr=np.stack([values - lows, highs - values]), color=look.color, marker=look.marker, **line)
     return np.stack([np.array(xs, float), values])
 
 
-def _curvature(found: Sequence[Finding], f: Finding) -> float:
+def _curvature(found: Sequence[Finding], f: Finding) -> Finding | None:
     where = {name: f.where[name] for name in ("target", "init", "rule", "rank")}
     curvature = find(found, CURVATURE, **where)
-    return 0.0 if curvature is None or curvature.value is None else curvature.value
+    return None if curvature is None or not curvature.value else curvature
 
 
 def _full(axes: Axes, found: Sequence[Finding], place: tuple[str, str]) -> None:

@@ -35,10 +35,10 @@ def records(powers: dict[str, float] = POWERS, noise: float = 0.05, seeds: int =
     for target, init in PLACES:
         for seed in range(seeds):
             where = {"target": target, "init": init, "seed": seed, "base": seed % bases}
-            rows += _runs({**where, "trains": "full", "arm": "full"}, np.log(0.1) - 4 + noise * rng.normal(), rng)
+            rows += _runs({**where, "trains": "full", "arm": "full"}, np.log(0.1) - 4, noise, rng)
             for rank, alpha in settings():
                 own = {**where, "trains": "lora", "arm": f"alpha@{alpha:g}", "rank": rank, "alpha": alpha}
-                rows += _runs(own, best(rank, alpha, powers) + noise * rng.normal(), rng)
+                rows += _runs(own, best(rank, alpha, powers), noise, rng)
                 seen = {**own, "phase": "curvature", "step": 0}
                 rows += [
                     {**seen, "metric": "lambda_max", "value": alpha / rank},
@@ -47,10 +47,9 @@ def records(powers: dict[str, float] = POWERS, noise: float = 0.05, seeds: int =
     return pd.DataFrame(rows)
 
 
-def _runs(where: dict[str, Any], center: float, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _runs(where: dict[str, Any], middle: float, noise: float, rng: np.random.Generator) -> list[dict[str, Any]]:
     """The losses of one setting and seed at all rates: a parabola around the best one, of which each group of documents has its own."""
-    middle = best(where["rank"], where["alpha"]) if where["trains"] == "lora" else np.log(0.1) - 4
-    own, rows = center + 0.02 * rng.normal(size=GROUPS), []
+    own, rows = middle + noise * rng.normal() + 0.02 * rng.normal(size=GROUPS), []
     for factor in FACTORS:
         rate = float(np.exp(middle) * factor)
         by_group = 2 + 0.1 * (np.log(rate) - own) ** 2

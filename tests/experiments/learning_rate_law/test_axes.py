@@ -58,6 +58,8 @@ def test_results_are_looked_for_around_what_selection_found_of_the_same_setting(
         ({"ranks": (1, 2, 64)}, "rank 64 is above"),
         ({"factors": (0.5, 2.0, 4.0)}, "1 among them"),
         ({"factors": (1.0, 2.0)}, "at least 3 above 0"),
+        ({"factors": (1.0, 1.001, 1.002)}, "at least 1.1 times one another"),
+        ({"read_at": (1.5,)}, "shares of the steps"),
         ({"learning_rates": {"lora": (1e-3, 1e-2), "full": (1e-3, 1e-2, 1e-1)}}, "learning_rates.lora"),
         ({"curvature": {"windows": 8, "products": 1}}, "curvature.products = 1"),
         ({"inits": ("pretrained", "trained")}, "trained"),

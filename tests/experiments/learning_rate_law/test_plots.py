@@ -55,8 +55,8 @@ def test_laws_have_a_panel_for_what_was_left_out_and_a_mark_for_each_place(found
     figure = laws.missed(found)
     assert [axes.get_title() for axes in figure.axes] == list(laws.SAID.values())
     first, second, third, fourth, _ = (points(axes) for axes in figure.axes)
-    assert len(first) == 9 * 3 and len(second) == 8 * 3 and len(third) == 7 * 3
-    assert len(fourth) == 9
+    assert len(first) == 10 * 3 and len(second) == 9 * 3 and len(third) == 8 * 3
+    assert len(fourth) == 10
     assert (first[:, 0] >= 1).all()
 
 
