@@ -89,8 +89,9 @@ def at_layer(point: Point, population: Population, most: int) -> Probed:
 def up_to_layer(point: Point, population: Population, most: int, leveled: bool = True) -> Probed:
     """Returns the cumulative probe: of the mix of layers 0 to the point's depth, of all layers where that is the last; traced.
 
-    leveled: every feature of every layer is standardized, so that weights of layers compare; if not, a feature is divided by its root mean
-    square over the layers mixed, and a layer of large norm has a small weight (Tenney's own way, and what arXiv 2109.05958 objects to).
+    leveled: every feature of every layer is standardized, so that weights of layers compare. If not, a feature is divided by its root mean
+    square over the layers mixed, and weights follow norms, as arXiv 2109.05958 warns of: of layers that know the same, one that is a few
+    times as large takes nearly all of the mix.
     """
     layers = jnp.asarray(population.features)
     return _probe(layers, jnp.arange(layers.shape[0]) <= point.depth, point, population, most, leveled)
@@ -109,7 +110,7 @@ def _probe(layers: Array, entering: Array, point: Point, population: Population,
     def logits(params: Any) -> Array:
         weights, bias, scores = params
         mix = jax.nn.softmax(jnp.where(entering, scores, -jnp.inf))
-        return jnp.where(barred, -1e30, jnp.einsum("l,lnd->nd", mix, features) @ weights + bias)
+        return jnp.where(barred, -1e30, _mixed(mix, features) @ weights + bias)
 
     def losses(params: Any) -> Array:
         shown = logits(params)
@@ -159,9 +160,14 @@ def _standardized(layers: Array, entering: Array, train: Array, leveled: bool) -
 
 def _components(features: Array, entering: Array, train: Array) -> tuple[Array, Array]:
     """Variances (d,) and axes (d, d) of principal components of the even mix in the training part; orthogonal, so a ridge stays."""
-    even = jnp.einsum("l,lnd->nd", entering / entering.sum(), features)
+    even = _mixed(entering / entering.sum(), features)
     variances, axes = jnp.linalg.eigh((even * train[:, None]).T @ even)
     return jnp.maximum(variances, 0.0), axes
+
+
+def _mixed(mix: Array, features: Array) -> Array:
+    """The mix (n, d) of features (l, n, d): as one product of flat layers, which XLA's CPU backend computes ten times as fast as a sum."""
+    return features[0] if len(features) == 1 else (mix[None] @ features.reshape(len(features), -1)).reshape(features.shape[1:])
 
 
 def _minimized(loss: Callable[[Any], Array], start: Any, scale: Any, tolerance: Array) -> tuple[Any, Array]:
