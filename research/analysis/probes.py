@@ -127,19 +127,16 @@ def _probe(layers: Array, entering: Array, point: Point, population: Population,
         return _minimized(loss, params, scale, tolerance)
 
     def choose(carry: Any, wanted: tuple[Array, Array]) -> tuple[Any, Array]:
-        params, best = carry
-        last = wanted[0] == 0
-        params = jax.tree.map(lambda own, found: jnp.where(last, found, own), params, best[0])
-        ridge, tolerance = jnp.where(last, best[1], wanted[0]), wanted[1]
+        params, best, lowest = carry
+        ridge, tolerance = jnp.where(wanted[0] > 0, wanted[0], best), wanted[1]
         params, gradient = fitted(params, ridge, tolerance)
         score = validation @ losses(params)
-        best = jax.tree.map(lambda own, found: jnp.where(score < best[2], own, found), (params, ridge, score), best)
-        return (params, best), gradient
+        return (params, jnp.where(score < lowest, ridge, best), jnp.minimum(score, lowest)), gradient
 
     # Each ridge goes on from the one before; at the end, told by a ridge of 0, the best is fitted to the end: one loop to compile.
     start = jnp.zeros((features.shape[-1], most)), jnp.zeros((1, most)), jnp.zeros(len(layers))
     wanted = jnp.array([*RIDGES, 0.0]), jnp.array([*(COARSE for _ in RIDGES), FINE])
-    (params, (_, ridge, _)), gradients = jax.lax.scan(choose, (start, (start, jnp.zeros(()), jnp.inf)), wanted)
+    (params, ridge, _), gradients = jax.lax.scan(choose, (start, jnp.zeros(()), jnp.inf), wanted)
     correct = (logits(params).argmax(1) == labels).astype(jnp.float32)
     mix = jax.nn.softmax(jnp.where(entering, params[2], -jnp.inf))
     return Probed(correct, losses(params) * (labels >= 0) / jnp.log(2.0), ridge, gradients[-1], mix, norms)

@@ -20,6 +20,8 @@ def test_control_labels_occur_as_often_as_labels_do() -> None:
     labels = np.repeat([0, 2, 3], [5000, 3000, 2000])
     found = np.bincount(control_labels(np.arange(10_000), labels, 1), minlength=4) / 10_000
     np.testing.assert_allclose(found, [0.5, 0, 0.3, 0.2], atol=0.02)
+    coin = [control_labels(np.arange(2), np.array([1, 0]), seed)[0] for seed in range(200)]
+    assert np.mean(coin) == pytest.approx(0.5, abs=0.15)
 
 
 def test_control_labels_are_the_same_everywhere_and_none_stays_none() -> None:
