@@ -5,6 +5,7 @@ what clipping them would change, a gain too small to be spread over layers, and 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ class Depth(NamedTuple):
 
     expected: sum l D(l) / sum D(l), no value where the gain, sum D(l), is not known to be above 0. clipped: the same of differences that
     are not negative. negative: the share that negative differences have of all differences' absolute sum. values (seeds,) and replicates
-    (groups,) are those of the expected layer, for `order`.
+    (groups,) are those of the expected layer.
     """
 
     expected: Estimate
@@ -102,26 +103,27 @@ def depth(scores: np.ndarray, weights: np.ndarray, bases: np.ndarray, depths: np
     return Depth(expected, clipped, gain, float(negative_shares(whole).mean()), values, _mean(replicates, bases))
 
 
-def order(values: np.ndarray, replicates: np.ndarray, weights: np.ndarray, bases: np.ndarray, draws: int = DRAWS) -> Order:
-    """Returns the probability of each order of tasks by depth, over bases and documents at once.
+def order(found: Sequence[Depth], weights: np.ndarray, bases: np.ndarray, draws: int = DRAWS) -> Order:
+    """Returns the probability of each order of tasks by expected layer, over bases and documents at once.
 
-    values: (tasks, seeds), replicates: (tasks, groups) of `Depth`; weights and bases as there. Means of tasks are drawn anew around those
-    found: one multivariate t with the covariance that bases show, and one with the jackknife's over groups, whose degrees of freedom are
-    those of `contrast`. Tasks that share documents and seeds so share their luck. A tie is broken evenly. One base says nothing of others.
-    Raises ValueError for values that are not finite, and where neither bases nor groups are enough to say anything.
+    weights and bases are those of `depth`. Means of tasks are drawn anew around those found: one multivariate t with the covariance that
+    bases show, and one with the jackknife's over groups, whose degrees of freedom are those of `contrast`. Tasks that share documents and
+    seeds so share their luck. A tie is broken evenly. One base says nothing of others.
+    Raises ValueError for a task without a depth, and where neither bases nor groups are enough to say anything.
     """
-    weights, found = np.asarray(weights, float), np.moveaxis(units(np.asarray(values, float).T, np.asarray(bases)), 0, -1)
-    if not (np.isfinite(found).all() and np.isfinite(replicates).all()):
+    weights, replicates = np.asarray(weights, float), np.stack([one.replicates for one in found])
+    values = units(np.stack([one.values for one in found], axis=-1), np.asarray(bases)).T
+    if any(one.expected.value is None for one in found) or not (np.isfinite(values).all() and np.isfinite(replicates).all()):
         raise ValueError("an order of tasks of which one has no depth; leave it out")
     groups, effective = weights.size, weights.sum() ** 2 / (weights**2).sum()
-    generator, drawn = np.random.default_rng(0), np.tile(found.mean(-1), (draws, 1))
-    if found.shape[-1] > 1:
-        spread = (found - found.mean(-1, keepdims=True)) / np.sqrt(found.shape[-1] * (found.shape[-1] - 1))
-        drawn += _multivariate_t(generator, spread, found.shape[-1] - 1, draws)
+    generator, drawn = np.random.default_rng(0), np.tile(values.mean(-1), (draws, 1))
+    if values.shape[-1] > 1:
+        spread = (values - values.mean(-1, keepdims=True)) / np.sqrt(values.shape[-1] * (values.shape[-1] - 1))
+        drawn += _multivariate_t(generator, spread, values.shape[-1] - 1, draws)
     if effective >= LEAST_GROUPS:
         spread = (replicates - replicates.mean(-1, keepdims=True)) * np.sqrt((groups - 1) / groups)
         drawn += _multivariate_t(generator, spread, effective - 1, draws)
-    elif found.shape[-1] == 1:
+    elif values.shape[-1] == 1:
         raise ValueError(f"one base and {groups} groups of documents, which count as {effective:.2g}, carry no order")
     ranked = np.lexsort((generator.random(drawn.shape), drawn), axis=-1)
     counts = Counter(map(tuple, ranked.tolist())).most_common()

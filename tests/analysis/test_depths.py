@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from research.analysis.depths import by_document, center_of_gravity, depth, expected_layers, negative_shares, order
+from research.analysis.depths import Depth, by_document, center_of_gravity, depth, expected_layers, negative_shares, order
+from research.findings import Estimate
 
 CURVE = np.array([0.5, 0.6, 0.9, 0.8, 0.85])
 LAYERS = np.arange(5)
@@ -69,29 +70,35 @@ def test_seeds_of_one_base_count_once() -> None:
     assert found.expected.n == 2 and found.expected.value == pytest.approx(found.values.mean())
 
 
+def told(values: np.ndarray, replicates: np.ndarray) -> list[Depth]:
+    """Returns depths of tasks, of values (tasks, seeds) and replicates (tasks, groups)."""
+    some = Estimate(1.0, None, None, 1, "")
+    return [Depth(some, some, some, 0.0, own, left_out) for own, left_out in zip(values, replicates, strict=True)]
+
+
 def test_the_order_of_two_tasks_is_as_sure_as_t_says() -> None:
     replicates = np.stack([np.linspace(-1, 1, 20), np.cos(np.arange(20))]) * 0.05
     weights, values = np.ones(20), np.array([[2.0], [2.15]])
     difference = replicates[1] - replicates[0]
     error = np.sqrt(19 / 20 * ((difference - difference.mean()) ** 2).sum())
-    found = order(values, values + replicates, weights, np.arange(1))
+    found = order(told(values, values + replicates), weights, np.arange(1))
     assert found.earlier[0, 1] == pytest.approx(stats.t.cdf(0.15 / error, 19), abs=0.01)
     assert dict(found.orders)[(0, 1)] == pytest.approx(found.earlier[0, 1])
     bases = np.array([[2.0, 2.1, 2.4], [2.2, 2.2, 2.6]])
     gap = bases[1] - bases[0]
-    alone = order(bases, np.zeros((2, 20)), weights, np.arange(3))
+    alone = order(told(bases, np.zeros((2, 20))), weights, np.arange(3))
     assert alone.earlier[0, 1] == pytest.approx(stats.t.cdf(gap.mean() / (gap.std(ddof=1) / np.sqrt(3)), 2), abs=0.01)
 
 
 def test_luck_that_tasks_share_makes_no_order_unsure() -> None:
     shared = 0.5 * np.linspace(-1, 1, 20)
-    found = order(np.array([[2.0], [2.1], [2.2]]), np.array([[2.0], [2.1], [2.2]]) + shared, np.ones(20), np.arange(1))
+    found = order(told(np.array([[2.0], [2.1], [2.2]]), np.array([[2.0], [2.1], [2.2]]) + shared), np.ones(20), np.arange(1))
     assert found.orders == (((0, 1, 2), 1.0),)
 
 
 def test_tasks_that_nothing_tells_apart_have_all_orders() -> None:
     same = np.tile(2.0 + 0.1 * np.linspace(-1, 1, 20), (3, 1))
-    found = order(np.full((3, 2), 2.0), same, np.ones(20), np.arange(2))
+    found = order(told(np.full((3, 2), 2.0), same), np.ones(20), np.arange(2))
     assert {one for one, _ in found.orders} == set(itertools.permutations(range(3)))
     assert [chance for _, chance in found.orders] == pytest.approx([1 / 6] * 6, abs=0.02)
     np.testing.assert_allclose(found.earlier, 0.5, atol=0.02)
@@ -99,7 +106,11 @@ def test_tasks_that_nothing_tells_apart_have_all_orders() -> None:
 
 
 def test_what_carries_no_order_is_an_error() -> None:
+    none, some = (depth(gain * scores(), np.ones(12), np.arange(3), LAYERS) for gain in (0, 1))
     with pytest.raises(ValueError, match="no depth; leave it out"):
-        order(np.array([[np.nan], [1.0]]), np.ones((2, 20)), np.ones(20), np.arange(1))
+        order([some, none], np.ones(12), np.arange(3))
+    assert order([some, some], np.ones(12), np.arange(3)).earlier[0, 1] == 0.5
+    with pytest.raises(ValueError, match="no depth; leave it out"):
+        order(told(np.array([[np.nan], [1.0]]), np.ones((2, 20))), np.ones(20), np.arange(1))
     with pytest.raises(ValueError, match="one base and 3 groups"):
-        order(np.ones((2, 1)), np.ones((2, 3)), np.ones(3), np.arange(1))
+        order(told(np.ones((2, 1)), np.ones((2, 3))), np.ones(3), np.arange(1))
