@@ -37,13 +37,15 @@ def _of_points(function: Callable[..., Any], most: int) -> Probes:
 
 
 class Scores(NamedTuple):
-    """What probes say, by metric: means over the examples of each group of documents, (depths, groups). layers: of the mix of all layers,
-    by metric, (depths,). sizes: (groups,) examples. unseen: the share whose type the control's probe was not trained on. gradient: the
-    largest where a probe ended.
+    """What probes say of a task.
+
+    groups: by metric, means over the examples of each group of documents, (depths, groups). mix: weights of the mix of all depths,
+    (depths,), empty where there is one. sizes: (groups,) examples. unseen: the share whose type the control's probe was not trained on.
+    gradient: the largest derivative of the mean loss where a probe ended.
     """
 
     groups: dict[str, np.ndarray]
-    layers: dict[str, np.ndarray]
+    mix: np.ndarray
     sizes: np.ndarray
     unseen: float
     gradient: float
@@ -60,7 +62,7 @@ def halves(groups: np.ndarray, seed: int) -> np.ndarray:
 def probe(features: np.ndarray, task: Examples, seed: int, programs: Programs) -> Scores:
     """Returns what probes of features (depths, n, d) say of a task: at each depth and of all up to it.
 
-    Accuracies are of the half of the groups that did not train; the code sends all groups. Only depth 0 has no cumulative probe of more.
+    Accuracies are of the half of the groups that did not train; the code sends all groups. One depth alone has no cumulative probes.
     """
     places = ranks(task.groups >= 0, task.groups, seed)
     # As many blocks for each task, by the most classes of any, so that all tasks are one program.
@@ -80,14 +82,14 @@ def probe(features: np.ndarray, task: Examples, seed: int, programs: Programs) -
         "control_accuracy": np.where(held, correct[:, 0, CONTROL], correct[:, 1, CONTROL]),
         "codelength": online_bits(bits, places, ends, task.classes),
     }
-    layers, gradient = {}, float(found.gradient.max())
+    mix, gradient = np.empty(0), float(found.gradient.max())
     if len(features) > 1:
         mixed = programs.up_to_layer(crossed(depths, range(HALVES), (TASK,)), population)
         right = mixed.correct.reshape(len(features), HALVES, -1)
         per_example["cumulative_accuracy"] = np.where(held, right[:, 0], right[:, 1])
-        layers = {"mix": mixed.mix[-HALVES:].mean(0), "norm": mixed.norms[-HALVES:].mean(0)}
+        mix = mixed.mix[-HALVES:].mean(0)
         gradient = max(gradient, float(mixed.gradient.max()))
     groups = {name: by_document(values, is_read, task.groups)[0] for name, values in per_example.items()}
     sizes = by_document(np.zeros(len(held)), is_read, task.groups)[1]
     seen = np.where(held, seen_types(task.types, train[0]), seen_types(task.types, train[1]))
-    return Scores(groups, layers, sizes, float(1 - seen[is_read].mean()), gradient)
+    return Scores(groups, mix, sizes, float(1 - seen[is_read].mean()), gradient)

@@ -116,6 +116,4 @@ class Probing:
             unit = UNITS.get(metric, "1")
             for depth, of_depth in zip(self.sweep.depths, values, strict=False):
                 rows += [row(metric, value, unit, depth=depth, group=group) for group, value in enumerate(of_depth)]
-        for metric, weights in scores.layers.items():
-            rows += [row(metric, value, "1", depth=depth) for depth, value in zip(self.sweep.depths, weights, strict=True)]
-        return rows
+        return rows + [row("mix", value, "1", depth=depth) for depth, value in zip(self.sweep.depths, scores.mix, strict=False)]
