@@ -51,10 +51,11 @@ def _hidden(model: Model) -> Callable[..., Any]:
 
 def _stacked(captured: dict[str, Any], depths: Sequence[int]) -> jax.Array:
     """The stream (depths, b, t, d) of what was captured by path: a layer's first output, or those of all layers as one stack."""
-    layers = [captured["layers"][0]] if "layers" in captured else [captured[f"layers_{i}"][0][None] for i in range(len(captured) - 1)]
-    if "embedding" not in captured or not layers:
+    names = ["layers"] if "layers" in captured else [f"layers_{i}" for i in range(len(captured) - 1)]
+    if "embedding" not in captured or not names:
         raise UsageError(f"this model has no activations at {EMBEDDING} and {LAYERS}; its paths are {', '.join(captured) or 'none'}")
-    every = jnp.concatenate([captured["embedding"][None], *layers])
+    layers = [captured[name][0] for name in names]
+    every = jnp.concatenate([captured["embedding"][None], *(layers if names == ["layers"] else [layer[None] for layer in layers])])
     return every[np.array(depths)]
 
 

@@ -14,7 +14,7 @@ from research.figures import style
 from research.figures.intervals import around
 from research.findings import Finding, find
 
-LABELS = {"probe_accuracy": "accuracy", "compression": "compression (log scale)", "selectivity": "selectivity"}
+LABELS = {"probe_accuracy": "accuracy", "compression": "compression", "selectivity": "selectivity"}
 
 
 def readable(found: Sequence[Finding]) -> Figure:
@@ -71,9 +71,6 @@ def _drawn(found: Sequence[Finding], names: Sequence[str]) -> Figure:
 
 def _panel(axes: Axes, found: Sequence[Finding], name: str, task: str) -> None:
     own, made = [f for f in _own(found, name) if f.where["task"] == task], looks.looks(_own(found, name))
-    if name == "compression":
-        axes.set_yscale("log")
-        style.plain_ticks(axes.yaxis)
     for place, (init, look) in enumerate(made.items()):
         some = [f for f in own if f.where["init"] == init]
         shift = 0.05 * (place - (len(made) - 1) / 2)  # intervals side by side
