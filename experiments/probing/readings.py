@@ -42,9 +42,10 @@ def _known(results: pd.DataFrame) -> Iterator[Finding]:
 def _ends(results: pd.DataFrame) -> Iterator[Finding]:
     """How far probes are from their optimum, and how many examples have a type that the control task's probe was not trained on."""
     own = rows(results, phase="probe", metric="gradient")
-    if len(own):
-        worst = float(own["value"].max())
-        yield finding("gradient", {}, Estimate(worst, None, None, len(own), "the largest derivative of any probe's mean loss"), "nats")
+    if own.empty:
+        return
+    worst = float(own["value"].max())
+    yield finding("gradient", {}, Estimate(worst, None, None, len(own), "the largest derivative of any probe's mean loss"), "nats")
     for task, some in rows(results, phase="probe", metric="unseen", init=LEADER).groupby("task", sort=False):
         yield finding("unseen", {"task": task}, t_interval(some["value"]), "1")
 
