@@ -29,6 +29,7 @@ from research.sweeps import Plan
 from research.training.memory import PROCESS_BYTES, nbytes
 
 UNITS = {"codelength": "bits/label"}
+LAST = "gradient"  # the record that stands behind all others of a task: where it stands, they do, whatever cut the file
 STEPS_EACH = 2000  # that the probes of a task take about as long as, for the estimate of a plan
 
 
@@ -92,7 +93,7 @@ class Probing:
         return rows
 
     def _stands(self, workdir: Workdir, word: str, seed: int, task: str) -> bool:
-        return workdir.records.has(phase="probe", metric="gradient", init=word, seed=seed, task=task)
+        return workdir.records.has(phase="probe", metric=LAST, init=word, seed=seed, task=task)
 
     def _rows(self, word: str, seed: int, task: Examples, scores: Scores) -> Rows:
         base = seed if word == CHARACTERS else base_of(word, seed, self.sweep.bases)
@@ -110,10 +111,11 @@ class Probing:
         def row(metric: str, value: Any, unit: str, **where: int) -> dict[str, Any]:
             return {**start, **where, "metric": metric, "value": rounded(float(value)), "unit": unit}
 
-        rows = [row("gradient", scores.gradient, "nats"), row("unseen", scores.unseen, "1")]
+        rows = [row("unseen", scores.unseen, "1")]
         rows += [row("examples", size, "1", group=group) for group, size in enumerate(scores.sizes)]
         for metric, values in scores.groups.items():
             unit = UNITS.get(metric, "1")
             for depth, of_depth in zip(self.sweep.depths, values, strict=False):
                 rows += [row(metric, value, unit, depth=depth, group=group) for group, value in enumerate(of_depth)]
-        return rows + [row("mix", value, "1", depth=depth) for depth, value in zip(self.sweep.depths, scores.mix, strict=False)]
+        rows += [row("mix", value, "1", depth=depth) for depth, value in zip(self.sweep.depths, scores.mix, strict=False)]
+        return [*rows, row(LAST, scores.gradient, "nats")]
