@@ -28,8 +28,8 @@ def default() -> dict[str, object]:
         "inits": ("pretrained", "pretrained@20%", "random", "gaussian", "shuffled", "rotated"),
         "tasks": ("boundary", "keyword", "nesting", "indentation", "language"),
         "depths": (),
-        "examples": 2000,
-        "choosing": 500,
+        "examples": 1200,
+        "choosing": 300,
         "groups": 12,
         "seeds": 3,
     }
