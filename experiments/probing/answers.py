@@ -14,7 +14,7 @@ CLAIM = (
 )
 NOTHING = "Nothing was compared"
 SURE = 0.95
-WORDS = {"characters": "the last two bytes and the position, without a network", EMBEDDING: "its own embedding"}
+WORDS = {"characters": "the last two bytes and the position, without a network", EMBEDDING: "their own embedding"}
 VERDICTS = {
     MORE: "labels cost more from pretrained layers than from {other} for",
     ALIKE: "pretrained layers are not told apart from {other} for",
@@ -49,9 +49,9 @@ def other_of(f: Finding) -> str:
 def _short(own: Sequence[Finding]) -> str:
     tasks = list(dict.fromkeys(f.where["task"] for f in own))
     carried = [task for task in tasks if all(verdict(f) == LESS for f in own if f.where["task"] == task)]
-    if len(carried) == len(tasks):
-        return "From pretrained layers every task's labels cost less than from each null, from less pretraining and from the embedding"
-    told = f"{', '.join(carried) or 'no task'}, of {len(tasks)} tasks"
+    less = [task for task in tasks if any(verdict(f) == MORE for f in own if f.where["task"] == task)]
+    against = f"; for {', '.join(less)} something else says more" if less else ""
+    told = f"{', '.join(carried) or 'no task'}, of {len(tasks)} tasks{against}"
     return f"Labels cost less from pretrained layers than from every null, from less pretraining and from the embedding for {told}"
 
 
@@ -79,7 +79,7 @@ def _order(found: Sequence[Finding]) -> Iterator[tuple[bool, str]]:
     else:
         yield False, f"The likeliest order of depth, {order}, has a probability of {best.value:.2f} alone (expected layers {layers})"
     for f in found:
-        if f.name == "order_probability" and f.where["of"] == ALL and f.where["init"] != LEADER and (f.value or 0) >= SURE:
+        if f.name == "order_probability" and f.where["of"] == ALL and not f.where["init"].startswith(LEADER) and (f.value or 0) >= SURE:
             yield False, f"Of {f.where['init']} weights an order is as sure, {f.where['order']} (probability {f.value:.2f})"
 
 

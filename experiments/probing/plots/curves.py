@@ -12,7 +12,7 @@ from experiments.probing.readings_scores import CHARACTERS, LAYERS
 from research.analysis.wording import interval_sentence
 from research.figures import style
 from research.figures.intervals import around
-from research.findings import Finding, find
+from research.findings import Finding, find, shown
 
 LABELS = {"probe_accuracy": "accuracy", "compression": "compression", "selectivity": "selectivity"}
 
@@ -28,11 +28,13 @@ def selective(found: Sequence[Finding]) -> Figure:
 
 
 def caption(found: Sequence[Finding]) -> str:
-    """Returns how to read `readable`."""
+    """Returns how to read `readable`, and how far probes are from their optimum."""
+    worst = find(found, "gradient")
+    ended = f" The largest derivative of any probe's mean loss where it ended: {shown(worst, '.1g')} nats." if worst else ""
     return (
         "Above: accuracy of probes of one depth, on documents on which they were not trained. Below: how many times fewer bits the labels "
         "cost by an online code than log2 of the classes each. Depth 0 is the embedding. Dotted: chance; dashed: a probe on the last two "
-        f"bytes and the position, without a network. {interval_sentence(_own(found, 'probe_accuracy'))}"
+        f"bytes and the position, without a network.{ended} {interval_sentence(_own(found, 'probe_accuracy'))}"
     )
 
 

@@ -1,6 +1,7 @@
 """At which depth each task is read, by cumulative probes, and by the mix of all layers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ def expected(found: Sequence[Finding]) -> Figure:
                 _mark(axes, found, {"task": task, "init": init}, look, place + 0.8 * ((step + 0.5) / len(made) - 0.5))
         axes.set_yticks(range(len(tasks)), tasks)
         axes.set_ylim(len(tasks) - 0.5, -0.5)
-        axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+        axes.set_xlim(left=min(-0.3, axes.get_xlim()[0]))
         axes.set_xlabel("expected layer")
         gray = {"color": style.GRAY, "linestyle": "none"}
         marks = {"raw": RAW, "clipped": CLIPPED, "center of gravity": CENTER}
@@ -46,7 +47,7 @@ def caption(found: Sequence[Finding]) -> str:
     return (
         "Where cumulative probes gain their accuracy: sum of l D(l) over sum of D(l), D what depth l adds to all before it; clipped: "
         "without what is negative. Center of gravity: sum of l s(l), of the weights of a mix of all layers, each standardized. Losses are "
-        f"of all changes, for {LEADER} weights: {', '.join(negative) or 'not read'}. Without a depth (a dash), since all layers gain "
+        f"of all changes, for {LEADER} weights: {', '.join(negative) or 'not read'}. None, since all layers gain "
         f"nothing that is sure over the embedding: {', '.join(lost) or 'none'}. {interval_sentence(own)}"
     )
 
@@ -61,7 +62,8 @@ def _mark(axes: Axes, found: Sequence[Finding], where: dict[str, str], look: Loo
     if center is not None and center.value is not None:
         axes.plot(center.value, place, color=look.color, marker=CENTER, markersize=4, linestyle="none", alpha=0.6)
     if raw is None or raw.value is None:
-        axes.annotate("–", (0, place), color=look.color, va="center", ha="center")
+        spot: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "color": look.color, "va": "center", "fontsize": 7.0}
+        axes.annotate("none", (0.01, place), **spot)
         return
     ends = None if raw.low is None or raw.high is None else np.array([[raw.value - raw.low], [raw.high - raw.value]])
     axes.errorbar(raw.value, place, xerr=ends, color=look.color, marker=RAW, markersize=4.5, linestyle="none", elinewidth=1.0)

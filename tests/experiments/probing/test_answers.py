@@ -36,7 +36,7 @@ def test_labels_that_cost_more_are_said_first(found: list[Finding]) -> None:
     worse = changed(found, "contrast", 0.5, 0.1, what="codelength", task="early", between="pretrained - random")
     text = answer(worse)
     assert "Labels cost more from pretrained layers than from random ones for early 0.50 [0.40, 0.60]" in text.split("\n\n")[1]
-    assert "for late, of 3 tasks" in text
+    assert "for late, of 3 tasks; for early something else says more" in text.split("\n\n")[0]
     none = changed(found, "contrast", 0.0, 0.1, what="codelength")
     assert "for no task, of 3 tasks" in answer(none) and "cost less" not in answer(none).split("\n\n")[1]
 

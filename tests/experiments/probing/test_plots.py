@@ -37,7 +37,7 @@ def test_differences_lie_where_they_are(found: list[Finding]) -> None:
 def test_tasks_without_a_depth_are_named(found: list[Finding]) -> None:
     made = figures(found)["expected_layers"]
     assert "flat (pretrained)" in made.caption and "early (pretrained)" not in made.caption
-    assert any(text.get_text() == "–" for text in made.figure.axes[0].texts)
+    assert any(text.get_text() == "none" for text in made.figure.axes[0].texts)
     assert {1.0, 2.8} <= {round(float(x), 1) for line in made.figure.axes[0].lines for x in line.get_xdata()}
 
 
