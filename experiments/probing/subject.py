@@ -1,7 +1,9 @@
 """What is run: probes of every task on every initialization of the decoder; what stands in the records is not measured again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from experiments.probing.axes import CHARACTERS, ProbingSweep
 from experiments.probing.drawn import Drawn, Examples, drawn
@@ -69,21 +71,29 @@ class Probing:
             text = drawn(self.sweep, dict(zip(self.specs, texts, strict=True)), self.study.model.max_length)
             index = initializations.places(self.sweep.inits, range(self.sweep.seeds), self.sweep.bases)
             own = bases(self.study, index, (source, *texts), workdir, progress)
-            yield self._known(text)
             encode, programs = encoder(self.study, model_of(self.study), self.sweep.depths), Programs.of(self.most)
-            with timed("probes", workdir.timings.append), progress.task("probes", len(self.cells()) * len(text.tasks)) as task:
-                for word, seed in self.cells():
-                    missing = [each for each in text.tasks if not self._stands(workdir, word, seed, each.name)]
-                    task.advance(len(text.tasks) - len(missing))
-                    if not missing:
-                        continue
-                    if word == CHARACTERS:
-                        features = [characters(text.rows, each) for each in missing]
-                    else:
-                        features = read(encode, own.params(index[word, seed]), text.rows, missing)
-                    for each, some in zip(missing, features, strict=True):
-                        yield self._rows(word, seed, each, probe(some, each, seed, programs))
-                        task.advance()
+
+            def features(word: str, seed: int, tasks: Sequence[Examples]) -> list[np.ndarray]:
+                if word == CHARACTERS:
+                    return [characters(text.rows, task) for task in tasks]
+                return read(encode, own.params(index[word, seed]), text.rows, tasks)
+
+            yield self._known(text)
+            todo = self._missing(workdir, text)
+            with timed("probes", workdir.timings.append), progress.task("encoders", len(todo)) as bar:
+                for word, seed, tasks in todo:
+                    found = zip(tasks, features(word, seed, tasks), strict=True)
+                    yield from (self._rows(word, seed, task, probe(some, task, seed, programs)) for task, some in found)
+                    bar.advance()
+
+    def _missing(self, workdir: Workdir, text: Drawn) -> list[tuple[str, int, list[Examples]]]:
+        """What is still to be probed: each initialization and seed with the tasks that do not stand in the records."""
+
+        def stands(word: str, seed: int, task: Examples) -> bool:
+            return workdir.records.has(phase="probe", metric=LAST, init=word, seed=seed, task=task.name)
+
+        found = [(word, seed, [task for task in text.tasks if not stands(word, seed, task)]) for word, seed in self.cells()]
+        return [one for one in found if one[-1]]
 
     def _known(self, text: Drawn) -> Rows:
         """What is known before anything is probed: of each task how many classes it has, which occur alike, and what its label sees."""
@@ -91,9 +101,6 @@ class Probing:
         for each in text.tasks:
             rows.append({**reference(self.name, "classes", each.classes, "1", task=each.name), "note": TASKS[each.name].sees})
         return rows
-
-    def _stands(self, workdir: Workdir, word: str, seed: int, task: str) -> bool:
-        return workdir.records.has(phase="probe", metric=LAST, init=word, seed=seed, task=task)
 
     def _rows(self, word: str, seed: int, task: Examples, scores: Scores) -> Rows:
         base = seed if word == CHARACTERS else base_of(word, seed, self.sweep.bases)
