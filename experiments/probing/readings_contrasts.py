@@ -31,9 +31,9 @@ def _between(own: Scores, other: Scores, where: Mapping[str, Any]) -> Iterator[F
     if not len(seeds):
         return
     for depth in depths_of(own) if len(other.depths) > 1 else [LAYERS]:
-        for what, unit in WHATS.items():
+        for what in _compared(depth):
             less = reading(own, what, depth).less(reading(other, what, depth))
-            yield finding("contrast", {"what": what, **where, "depth": depth}, less.estimate(own), unit)
+            yield finding("contrast", {"what": what, **where, "depth": depth}, less.estimate(own), WHATS[what])
 
 
 def _from_embedding(own: Scores, where: Mapping[str, Any]) -> Iterator[Finding]:
@@ -41,6 +41,12 @@ def _from_embedding(own: Scores, where: Mapping[str, Any]) -> Iterator[Finding]:
     if len(own.depths) == 1:
         return
     for depth in depths_of(own)[1:]:
-        for what, unit in WHATS.items():
+        for what in _compared(depth):
             less = reading(own, what, depth).less(reading(own, what, 0))
-            yield finding("contrast", {"what": what, **where, "between": f"layer - {EMBEDDING}", "depth": depth}, less.estimate(own), unit)
+            at = {"what": what, **where, "between": f"layer - {EMBEDDING}", "depth": depth}
+            yield finding("contrast", at, less.estimate(own), WHATS[what])
+
+
+def _compared(depth: int | str) -> list[str]:
+    """What is compared: all of WHATS as means over layers, at a single depth the codelength alone."""
+    return list(WHATS) if depth == LAYERS else ["codelength"]

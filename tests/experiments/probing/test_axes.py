@@ -1,5 +1,6 @@
 """Axes that cannot be are refused in one line, before anything is read."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from configs.probing import get_config
 from experiments.probing.axes import ProbingSweep
 from experiments.probing.subject import Probing
+from research.cells.study import Study
+from research.data.vocabulary import BYTES
 from research.errors import UsageError
 
 
@@ -42,6 +45,14 @@ def test_all_depths_are_read_unless_some_are_named() -> None:
 def test_what_cannot_be_is_refused(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         Probing("probing", config(**changes))
+
+
+def test_a_base_of_other_tokens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Study.of({**config(), "steps": 1, "target": "stdlib:code"})
+    other = dataclasses.replace(own, vocabulary=dataclasses.replace(BYTES, name="pieces"))
+    monkeypatch.setattr(Study, "of", lambda _: other)
+    with pytest.raises(UsageError, match="the tasks label bytes, and its tokens are others"):
+        Probing("probing", config())
 
 
 def test_a_plan_counts_characters_among_what_is_probed() -> None:

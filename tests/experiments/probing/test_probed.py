@@ -5,6 +5,8 @@ import pytest
 
 from experiments.probing.drawn import Examples
 from experiments.probing.probed import Programs, Scores, halves, probe
+from research.analysis.codelength import block_ends
+from research.analysis.probes import Point, Population, Probed
 
 GROUPS, EACH, WIDTH, CLASSES = 8, 40, 6, 3
 DEPTHS = 3
@@ -50,6 +52,17 @@ def test_bits_are_near_uniform_without_the_label_and_few_with_it(found: Scores) 
     assert bits[0] == pytest.approx(np.log2(CLASSES), rel=0.15)
     assert (bits[1:] < 0.3).all()
     assert found.sizes.tolist() == [EACH] * GROUPS
+
+
+def test_a_code_of_sure_probes_costs_its_first_block_at_log2_of_the_classes() -> None:
+    def sure(points: Point, population: Population) -> Probed:
+        nothing = np.zeros((len(points.depth), population.labels.shape[1]))
+        return Probed(nothing, nothing, *(np.zeros(len(points.depth)) for _ in range(2)), nothing, nothing)
+
+    own = task()
+    found = probe(features(own)[:1], own, 0, Programs(sure, sure, CLASSES))
+    first = block_ends(GROUPS * EACH, CLASSES)[0]
+    assert (found.groups["codelength"] @ found.sizes).item() == pytest.approx(first * np.log2(CLASSES))
 
 
 def test_nobody_is_read_by_a_probe_that_saw_its_group(programs: Programs) -> None:

@@ -44,9 +44,8 @@ def test_a_contrast_is_paired_so_that_luck_of_seeds_and_documents_goes(found: li
         -0.4
     )
     assert find(found, "contrast", between="pretrained - characters", depth=1) is None
-    assert value(found, "contrast", what="accuracy", task="late", between="layer - embedding", init="pretrained", depth=3) == pytest.approx(
-        0.5
-    )
+    more = {"what": "accuracy", "task": "late", "between": "layer - embedding", "init": "pretrained"}
+    assert value(found, "contrast", **more, depth="layers") == pytest.approx(0.2)
 
 
 def test_expected_layers_are_where_accuracy_is_gained_and_their_order_is_sure(found: list[Finding]) -> None:
