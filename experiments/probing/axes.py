@@ -8,10 +8,8 @@ from experiments.probing.tasks import LANGUAGE, TASKS
 from research.cells import initializations
 from research.errors import UsageError
 
-CHARACTERS = "characters"  # what no network computes: the byte, the one before, and the position in the window modulo PERIOD
-PERIOD = 8
+PERIOD = 8  # of positions in a window, of which a probe without a network sees the remainder
 LEAST_GROUPS = 8  # of documents, that an interval over them takes; half of them train
-EVERY = ()
 
 
 @dataclasses.dataclass(frozen=True)

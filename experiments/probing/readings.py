@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.probing import readings_contrasts, readings_depths
-from experiments.probing.readings_scores import LEADER, Reading, Scores, depths_of, reading, scores
+from experiments.probing.readings_scores import LEADER, WHATS, Reading, Scores, depths_of, reading, scores
 from research.analysis import described
 from research.analysis.intervals import t_interval
 from research.analysis.tables import rows
@@ -14,7 +14,6 @@ from research.findings import Estimate, Finding, finding
 
 Read = Mapping[tuple[str, str], Scores]
 NAMES = {"accuracy": "probe_accuracy", "codelength": "codelength", "selectivity": "selectivity"}
-UNITS = {"accuracy": "1", "codelength": "bits/label", "selectivity": "1"}
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
@@ -54,7 +53,7 @@ def _by_depth(where: Mapping[str, str], own: Scores, classes: int) -> Iterator[F
     for depth in depths_of(own):
         at = {**where, "depth": depth}
         for what, name in NAMES.items():
-            yield finding(name, at, reading(own, what, depth).estimate(own), UNITS[what])
+            yield finding(name, at, reading(own, what, depth).estimate(own), WHATS[what])
         bits = reading(own, "codelength", depth)
         factor = Reading(*(np.log(np.log2(classes) / value) for value in bits)).estimate(own, factor=True)
         yield finding("compression", at, factor, "1")

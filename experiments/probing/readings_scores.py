@@ -12,7 +12,8 @@ from research.findings import Estimate
 METRICS = ("accuracy", "control_accuracy", "codelength", "cumulative_accuracy")
 WHATS = {"accuracy": "1", "codelength": "bits/label", "selectivity": "1"}  # what is compared, and its unit
 LAYERS = "layers"  # in place of a depth: the mean over all but the embedding, for which nothing was chosen
-CHARACTERS, LEADER = "characters", "pretrained"
+LEADER = "pretrained"
+CHARACTERS = "characters"  # what no network computes: the byte, the one before, and the position in the window
 
 
 class Scores(NamedTuple):

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.probing.axes import CHARACTERS, ProbingSweep
+from experiments.probing.axes import ProbingSweep
 from experiments.probing.drawn import Drawn, Examples, drawn
 from experiments.probing.encoders import characters, encoder, read
 from experiments.probing.probed import Programs, Scores, probe
+from experiments.probing.readings_scores import CHARACTERS
 from experiments.probing.tasks import TASKS
 from research.analysis.costs import estimated_seconds
 from research.cells import initializations
