@@ -1,0 +1,70 @@
+"""What is readable at which depth of a network, and is it pretraining that put it there?
+
+    python launch.py --config=configs/probing.py              about 6 minutes on 2 CPU cores
+    python launch.py --config=configs/probing.py:smoke        about a minute, to see that everything works
+
+Of a decoder pretrained on `source` the stream behind the embedding (depth 0) and behind each layer is read at `examples` bytes of held-out
+text, as many of each class, each behind at least half a window. From it linear probes tell labels that the text alone gives: whether a
+word ends (boundary), a keyword or an identifier (keyword), brackets and quotes (nesting), the line's indentation, the document's text
+(language).
+
+Read are accuracy; the bits of the labels by an online code (Voita & Titov 2020); selectivity, accuracy less that on a random label for
+each word type (Hewitt & Liang 2019); where cumulative probes gain their accuracy (Tenney et al. 2019), and how sure the order of tasks is.
+Beside every curve: less pretraining, random, gaussian, shuffled and rotated weights, the embedding, and a probe on the last two bytes and
+the position, without a network. All differences are paired and have intervals over bases and documents; half of `groups` of documents
+train the probes by which the other half is read, in turn, and documents of the validation part choose the ridge.
+
+Keys to change: base (own, or run:WORKDIR/CELL), source, languages (the first of them is what all tasks but `language` are read on; it has
+to be Python for keyword, nesting and indentation), inits (pretrained, random, gaussian, shuffled, rotated; @PERCENT% behind a word),
+tasks, depths (() for all), examples, choosing (of the validation part), groups, seeds (bases), model.*
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+VARIANTS = {
+    "": "0.2 M parameters, 4 layers, 6 initializations, 3 bases, 5 tasks; about 6 minutes on 2 CPU cores",
+    "smoke": "the same path, tiny; about a minute, most of it compiling",
+}
+
+
+def default() -> dict[str, object]:
+    """Returns the default's values."""
+    return {
+        "base": "own",
+        "source": "stdlib:code",
+        "languages": ("stdlib:code", "stdlib:docs", "generated:restaurants"),
+        "data": base.data(),
+        "model": {**base.model(), "n_layers": 4},
+        "pretraining": {**base.pretraining(), "steps": 1000, "bases": 3},
+        "optimizer": base.optimizer(),
+        "mesh": base.mesh(),
+        "inits": ("pretrained", "pretrained@20%", "random", "gaussian", "shuffled", "rotated"),
+        "tasks": ("boundary", "keyword", "nesting", "indentation", "language"),
+        "depths": (),
+        "examples": 1200,
+        "choosing": 300,
+        "groups": 12,
+        "seeds": 3,
+    }
+
+
+CHANGES: dict[str, dict[str, object]] = {
+    "": {},
+    "smoke": {
+        "model": {"d_model": 32, "n_layers": 2, "max_length": 32, "d_mlp": 64},
+        "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
+        "pretraining": {"steps": 200, "batch_size": 16, "bases": 2},
+        "inits": ("pretrained", "random", "gaussian"),
+        "tasks": ("boundary", "nesting", "language"),
+        "examples": 400,
+        "choosing": 200,
+        "seeds": 2,
+    },
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the locked config of a variant."""
+    return base.changed(default(), CHANGES[variant])

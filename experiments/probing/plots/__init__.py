@@ -1,0 +1,1 @@
+"""The figures that this experiment alone draws: pure functions of its findings."""
