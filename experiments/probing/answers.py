@@ -1,10 +1,11 @@
 """The answer in words: what pretraining put there, and whether tasks have an order of depth; every number is a finding."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from experiments.probing.readings_contrasts import EMBEDDING
-from experiments.probing.readings_depths import ALL
-from experiments.probing.readings_scores import LAYERS, LEADER
+from experiments.probing.readings_depths import ALL, BEFORE, TWO
+from experiments.probing.readings_scores import LAYERS, LEADER, PLAIN
 from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, sentences, verdict
 from research.findings import Finding, find, shown
 
@@ -14,7 +15,7 @@ CLAIM = (
 )
 NOTHING = "Nothing was compared"
 SURE = 0.95
-WORDS = {"characters": "the last two bytes and the position, without a network", EMBEDDING: "their own embedding"}
+WORDS = {**{word: f"{said}, without a network," for word, said in PLAIN.items()}, EMBEDDING: "their own embedding"}
 VERDICTS = {
     MORE: "labels cost more from pretrained layers than from {other} for",
     ALIKE: "pretrained layers are not told apart from {other} for",
@@ -25,13 +26,13 @@ VERDICTS = {
 
 def answer(found: Sequence[Finding]) -> str:
     """Returns what contradicts the claims, then what supports them, then how sure all of it is."""
-    own = compared(found)
+    own, nothing = compared(found), unread(found)
     if not own:
         return sentences([*base_sentence(found), CLAIM, NOTHING]) if found else ""
     against = [part for kind in (MORE, ALIKE, UNJUDGED) for part in _told(own, kind)]
     order = list(_order(found))
-    first = [*base_sentence(found), CLAIM, _short(own), *(said for is_sure, said in order if not is_sure)]
-    support = [*_told(own, LESS), *(said for is_sure, said in order if is_sure)]
+    first = [*base_sentence(found), CLAIM, _short(own), *_nothing(nothing), *(said for is_sure, said in order if not is_sure)]
+    support = [*_told([f for f in own if f.where["task"] not in nothing], LESS), *(said for is_sure, said in order if is_sure)]
     return sentences(first, against, support, [*_nulls(found), *_selectivity(found), *_chance(own)])
 
 
@@ -46,13 +47,27 @@ def other_of(f: Finding) -> str:
     return str(f.where["between"]).split(" - ")[1]
 
 
+def unread(found: Sequence[Finding]) -> list[str]:
+    """Returns the tasks whose labels cost no less from pretrained layers, surely, than even ones do: nothing is read of them."""
+    chances = {f.where["task"]: f.value for f in found if f.name == "chance" and f.value}
+    costs = {task: find(found, "codelength", task=task, init=LEADER, depth=LAYERS) for task in chances}
+    return [task for task, f in costs.items() if f is not None and f.high is not None and f.high >= -math.log2(chances[task])]
+
+
+def _nothing(tasks: Sequence[str]) -> Iterator[str]:
+    if tasks:
+        yield f"Linear probes read nothing sure of {', '.join(tasks)} from pretrained layers: labels cost about as much as even ones"
+
+
 def _short(own: Sequence[Finding]) -> str:
     tasks = list(dict.fromkeys(f.where["task"] for f in own))
     carried = [task for task in tasks if all(verdict(f) == LESS for f in own if f.where["task"] == task)]
     less = [task for task in tasks if any(verdict(f) == MORE for f in own if f.where["task"] == task)]
+    alike = [task for task in tasks if task not in carried and task not in less]
     against = f"; for {', '.join(less)} something else says more" if less else ""
+    against += f"; for {', '.join(alike)} something else is not told apart" if alike else ""
     told = f"{', '.join(carried) or 'no task'}, of {len(tasks)} tasks{against}"
-    return f"Labels cost less from pretrained layers than from every null, from less pretraining and from the embedding for {told}"
+    return f"Labels cost less from pretrained layers than from all that stands beside them for {told}"
 
 
 def _told(own: Sequence[Finding], kind: str) -> Iterator[str]:
@@ -78,6 +93,13 @@ def _order(found: Sequence[Finding]) -> Iterator[tuple[bool, str]]:
         yield True, f"Tasks have an order of depth, {order} (probability {best.value:.2f}; expected layers {layers})"
     else:
         yield False, f"The likeliest order of depth, {order}, has a probability of {best.value:.2f} alone (expected layers {layers})"
+    pairs = [(f, f.where["order"]) for f in found if f.name == "order_probability" and f.where["init"] == LEADER and f.where["of"] == TWO]
+    turned = [(f, BEFORE.join(reversed(order.split(BEFORE)))) for f, order in pairs if f.value is not None and f.value <= 1 - SURE]
+    if sure := [
+        f"{order} ({max(f.value or 0.0, 1 - (f.value or 0.0)):.2f})"
+        for f, order in (*((f, o) for f, o in pairs if (f.value or 0) >= SURE), *turned)
+    ]:
+        yield best.value >= SURE, f"Of two tasks each, it is sure that {', '.join(sure)}"
     for f in found:
         if f.name == "order_probability" and f.where["of"] == ALL and not f.where["init"].startswith(LEADER) and (f.value or 0) >= SURE:
             yield False, f"Of {f.where['init']} weights an order is as sure, {f.where['order']} (probability {f.value:.2f})"
@@ -93,7 +115,7 @@ def _nulls(found: Sequence[Finding]) -> Iterator[str]:
     some = [f for f in own if f.where.get("init") == "random" and verdict(f) == LESS]
     if some:
         told = ", ".join(f"{f.where['task']} {shown(f, '.2f')}" for f in some)
-        yield f"Random layers too say more than their embedding, since they mix earlier bytes in, for {told}"
+        yield f"Random layers too say more than their embedding, which no pretraining put there, for {told}"
 
 
 def _selectivity(found: Sequence[Finding]) -> Iterator[str]:
@@ -101,10 +123,12 @@ def _selectivity(found: Sequence[Finding]) -> Iterator[str]:
     low = [f for f in own if f.value is not None and (f.low if f.low is not None else f.value) <= 0]
     if low:
         told = ", ".join(f"{f.where['task']} {shown(f, '.2f')}" for f in low)
-        yield f"Probes read a random label of each word type as well as the task, so that their accuracy may be memory, for {told}"
+        yield (
+            f"Accuracy is not higher than on a random label of each word type (whose classes, unlike the task's, are not even) for {told}"
+        )
     if unseen := [f for f in found if f.name == "unseen" and f.value is not None]:
         told = ", ".join(f"{f.where['task']} {f.value:.0%}" for f in unseen)
-        yield f"Word types that the control task's probe was not trained on, of which it can read nothing, make up {told}"
+        yield f"Word types that the control task's probe was not trained on, for which it can only guess, make up {told}"
 
 
 def _chance(own: Sequence[Finding]) -> Iterator[str]:

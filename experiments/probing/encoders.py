@@ -1,5 +1,6 @@
 """What is probed: a decoder's stream behind its embedding and behind each layer, and characters that no network has seen."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from experiments.probing.axes import PERIOD
 from experiments.probing.drawn import Examples
+from experiments.probing.readings_scores import BAG, CHARACTERS, LONGER
 from research.cells.study import Study
 from research.errors import UsageError
 from research.models.model import Model, Variables
@@ -76,12 +78,26 @@ def read(encode: Encoder, params: Variables, rows: np.ndarray, tasks: Sequence[E
     return found
 
 
-def characters(rows: np.ndarray, task: Examples) -> np.ndarray:
-    """Returns what a probe without a network sees, (1, n, features): the byte, the byte before it and the position modulo PERIOD, one-hot.
+def characters(rows: np.ndarray, task: Examples, back: int = 2) -> np.ndarray:
+    """Returns what a probe without a network sees, (1, n, features): so many last bytes and the position modulo PERIOD, one-hot.
 
     Bytes that occur nowhere in the text have no feature.
     """
     known = np.unique(rows)
-    own, before = (rows[task.window, task.offset - back] for back in (0, 1))
-    parts = [own[:, None] == known, before[:, None] == known, (task.offset % PERIOD)[:, None] == np.arange(PERIOD)]
-    return np.concatenate(parts, axis=1, dtype=np.float32)[None]
+    last = [rows[task.window, task.offset - place][:, None] == known for place in range(back)]
+    return np.concatenate([*last, (task.offset % PERIOD)[:, None] == np.arange(PERIOD)], axis=1, dtype=np.float32)[None]
+
+
+def bag(rows: np.ndarray, task: Examples) -> np.ndarray:
+    """Returns the share of each byte in the window up to an example, (1, n, bytes): what is left of a text without its order."""
+    known = np.unique(rows)
+    so_far = np.arange(rows.shape[1]) <= task.offset[:, None]
+    counts = np.stack([((rows[task.window] == byte) & so_far).sum(1) for byte in known], axis=1)
+    return (counts / so_far.sum(1, keepdims=True)).astype(np.float32)[None]
+
+
+WITHOUT_NETWORK: dict[str, Callable[[np.ndarray, Examples], np.ndarray]] = {
+    CHARACTERS: characters,
+    LONGER: functools.partial(characters, back=8),
+    BAG: bag,
+}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from experiments.probing.answers import compared, other_of
 from experiments.probing.readings_scores import CHARACTERS, LAYERS, LEADER
-from research.analysis.wording import held, window_sentence
+from research.analysis.wording import held
 from research.findings import Finding, Table, find, shown
 
 NULLS = ("random", "gaussian")
@@ -22,10 +22,11 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     caption = (
         "Accuracy of probes, of layers the mean over all of them; bits a label by an online code from pretrained layers, less those from "
         f"something else: {held(compared(found))}. Characters: the last two bytes and the position in the window modulo 8, without a "
-        "network. Selectivity: accuracy less that on random labels by word type. Classes occur alike. What of the text a label is made "
-        f"from: {sees}."
+        "network; last8: the last eight; bag: how often each byte has occurred in the window. Selectivity: accuracy less that on random "
+        "labels by word type. Classes occur alike, so that chance is one over them; where documents are held out whole a constant reads "
+        f"less. Windows overlap by half. What of the text a label is made from, of which a window may show a part: {sees}."
     )
-    return (Table(columns, tuple(_row(found, task, others) for task in tasks), caption + window_sentence(found)),)
+    return (Table(columns, tuple(_row(found, task, others) for task in tasks), caption),)
 
 
 def _row(found: Sequence[Finding], task: str, others: Sequence[str]) -> tuple[str, ...]:

@@ -65,4 +65,4 @@ def _orders(init: str, by_task: Mapping[str, Depth], own: Scores) -> Iterator[Fi
 
 
 def _left(tasks: Sequence[str]) -> str:
-    return f"without {', '.join(tasks)}, of which all layers read no more than the embedding" if tasks else ""
+    return f"without {', '.join(tasks)}, of which no layer surely reads more than the embedding" if tasks else ""

@@ -13,7 +13,12 @@ METRICS = ("accuracy", "control_accuracy", "codelength", "cumulative_accuracy")
 WHATS = {"accuracy": "1", "codelength": "bits/label", "selectivity": "1"}  # what is compared, and its unit
 LAYERS = "layers"  # in place of a depth: the mean over all but the embedding, for which nothing was chosen
 LEADER = "pretrained"
-CHARACTERS = "characters"  # what no network computes: the byte, the one before, and the position in the window
+CHARACTERS, LONGER, BAG = "characters", "last8", "bag"
+PLAIN = {  # what no network computes
+    CHARACTERS: "the last two bytes and the position",
+    LONGER: "the last eight bytes and the position",
+    BAG: "how often each byte has occurred in the window",
+}
 
 
 class Scores(NamedTuple):

@@ -7,9 +7,9 @@ import numpy as np
 
 from experiments.probing.axes import ProbingSweep
 from experiments.probing.drawn import Drawn, Examples, drawn
-from experiments.probing.encoders import characters, encoder, read
+from experiments.probing.encoders import WITHOUT_NETWORK, encoder, read
 from experiments.probing.probed import Programs, Scores, probe
-from experiments.probing.readings_scores import CHARACTERS
+from experiments.probing.readings_scores import PLAIN
 from experiments.probing.tasks import TASKS
 from research.analysis.costs import estimated_seconds
 from research.cells import initializations
@@ -52,8 +52,8 @@ class Probing:
         self.most = max(len(TASKS[task].classes) or len(self.specs) for task in self.sweep.tasks)
 
     def cells(self) -> list[tuple[str, int]]:
-        """Returns what is probed, as (initialization or characters, seed)."""
-        return [(word, seed) for seed in range(self.sweep.seeds) for word in (*self.sweep.inits, CHARACTERS)]
+        """Returns what is probed, as (initialization or what takes no network, seed)."""
+        return [(word, seed) for seed in range(self.sweep.seeds) for word in (*self.sweep.inits, *PLAIN)]
 
     def plan(self) -> Plan:
         """Returns what would run; the time is a rough estimate."""
@@ -75,8 +75,8 @@ class Probing:
             encode, programs = encoder(self.study, model_of(self.study), self.sweep.depths), Programs.of(self.most)
 
             def features(word: str, seed: int, tasks: Sequence[Examples]) -> list[np.ndarray]:
-                if word == CHARACTERS:
-                    return [characters(text.rows, task) for task in tasks]
+                if word in PLAIN:
+                    return [WITHOUT_NETWORK[word](text.rows, task) for task in tasks]
                 return read(encode, own.params(index[word, seed]), text.rows, tasks)
 
             yield self._known(text)
@@ -104,7 +104,7 @@ class Probing:
         return rows
 
     def _rows(self, word: str, seed: int, task: Examples, scores: Scores) -> Rows:
-        base = seed if word == CHARACTERS else base_of(word, seed, self.sweep.bases)
+        base = seed if word in PLAIN else base_of(word, seed, self.sweep.bases)
         start = {
             "experiment": self.name,
             "cell": "",

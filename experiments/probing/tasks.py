@@ -91,8 +91,8 @@ def indentation(document: bytes) -> np.ndarray:
 
 
 TASKS = {
-    "boundary": Task(("inside", "end"), boundary, "the byte behind it"),
-    "keyword": Task(("identifier", "keyword"), keywords, "the byte behind it"),
+    "boundary": Task(("inside", "end"), boundary, "the byte behind, which a byte model is trained to tell"),
+    "keyword": Task(("identifier", "keyword"), keywords, "the word so far, which is whole"),
     "nesting": Task(("outside", "in a bracket", "deeper", "in quotes"), nesting, "its document so far"),
     "indentation": Task(("0", "1", "2", "3 or more"), indentation, "its line so far"),
     LANGUAGE: Task((), None, "its whole document"),

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.probing.plots import looks
-from experiments.probing.readings_scores import CHARACTERS, LAYERS
+from experiments.probing.readings_scores import LAYERS
 from research.analysis.wording import interval_sentence
 from research.figures import style
 from research.figures.intervals import around
@@ -66,7 +66,7 @@ def _drawn(found: Sequence[Finding], names: Sequence[str]) -> Figure:
             axes.set_title(task, fontsize=9.5)
         for axes in grid[-1]:
             axes.set_xlabel("depth")
-        further = [looks.CHARACTERS_LINE, *([looks.CHANCE_LINE] if "probe_accuracy" in names else [])]
+        further = [*looks.FURTHER, *([looks.CHANCE_LINE] if "probe_accuracy" in names else [])]
         style.legend_below(figure, [*(style.handle(look, word, linestyle="-") for word, look in made.items()), *further])
         return figure
 
@@ -87,8 +87,9 @@ def _panel(axes: Axes, found: Sequence[Finding], name: str, task: str) -> None:
         }
         axes.errorbar(depths + shift, values, yerr=np.abs(ends), **line)
     axes.set_xticks(sorted({f.where["depth"] for f in own}))
-    known = find(own, name, init=CHARACTERS)
-    looks.horizontal(axes, None if known is None else known.value, looks.DASHED)
+    for word, dashes in looks.PLAIN_LINES.items():
+        known = find(own, name, init=word)
+        looks.horizontal(axes, None if known is None else known.value, dashes)
     chance = find(found, "chance", task=task)
     levels = {"probe_accuracy": None if chance is None else chance.value, "compression": 1.0, "selectivity": 0.0}
     looks.horizontal(axes, levels[name], ":" if name != "selectivity" else "-")

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from experiments.probing.readings_scores import CHARACTERS, LEADER
+from experiments.probing.readings_scores import BAG, CHARACTERS, LEADER, PLAIN
 from research.figures import style
 from research.figures.style import Look
 from research.findings import Finding
@@ -15,7 +15,7 @@ DASHED = (0, (5, 2))
 
 def looks(found: Iterable[Finding]) -> dict[str, Look]:
     """Returns the look of each initialization with layers, the pretrained one first."""
-    words = dict.fromkeys(f.where["init"] for f in found if f.where.get("init") not in (None, CHARACTERS))
+    words = dict.fromkeys(f.where["init"] for f in found if f.where.get("init") not in (None, *PLAIN))
     made = style.looks(words)
     return {word: made[word] for word in sorted(words, key=lambda word: (word != LEADER, list(words).index(word)))}
 
@@ -31,5 +31,6 @@ def horizontal(axes: Axes, value: float | None, dashes: Any) -> None:
         axes.axhline(value, color=style.GRAY, linewidth=1.0, linestyle=dashes, zorder=0.9)
 
 
-CHARACTERS_LINE = style.handle(Look(style.GRAY, "", DASHED), "characters, no network")
-CHANCE_LINE = style.handle(Look(style.GRAY, "", ":"), "chance")
+PLAIN_LINES = {CHARACTERS: DASHED, BAG: (0, (6, 2, 1, 2))}
+FURTHER = [style.handle(Look(style.GRAY, "", line), f"{word}, no network") for word, line in PLAIN_LINES.items()]
+CHANCE_LINE = style.handle(Look(style.GRAY, "", ":"), "one over the classes")

@@ -7,14 +7,19 @@ from matplotlib.figure import Figure
 
 from experiments.probing.answers import compared, other_of
 from experiments.probing.readings_contrasts import EMBEDDING
-from experiments.probing.readings_scores import CHARACTERS
+from experiments.probing.readings_scores import BAG, CHARACTERS, LONGER
 from research.analysis.wording import interval_sentence
 from research.figures import style
 from research.figures.intervals import around
 from research.figures.style import Look
 from research.findings import Finding
 
-OWN = {CHARACTERS: Look(style.GRAY, "d", "-"), EMBEDDING: Look("#000000", "*", "-")}
+OWN = {
+    CHARACTERS: Look(style.GRAY, "d", "-"),
+    LONGER: Look(style.GRAY, "p", "-"),
+    BAG: Look("#000000", "x", "-"),
+    EMBEDDING: Look("#000000", "*", "-"),
+}
 
 
 def less_than(found: Sequence[Finding]) -> Figure:
@@ -47,5 +52,5 @@ def caption(found: Sequence[Finding]) -> str:
     """Returns how to read it."""
     return (
         "Codelength of an online code in bits a label, mean over layers (not the embedding, and no depth chosen), less that from layers of "
-        f"other weights, from characters without a network, and from the embedding below. {interval_sentence(compared(found))}"
+        f"other weights, from bytes without a network, and from the embedding below. {interval_sentence(compared(found))}"
     )

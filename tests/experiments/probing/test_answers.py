@@ -54,10 +54,18 @@ def test_a_null_with_an_order_as_sure_is_told(found: list[Finding]) -> None:
     assert "Of random weights an order is as sure, early < late (probability 1.00)" in answer([*rest, *null]).split("\n\n")[0]
 
 
-def test_a_probe_that_remembers_words_is_told(found: list[Finding]) -> None:
-    assert "may be memory" not in answer(found)
+def test_a_probe_that_reads_a_random_label_as_well_is_told(found: list[Finding]) -> None:
+    assert "a random label of each word type" not in answer(found)
     told = answer(changed(found, "selectivity", -0.1, 0.05, init="pretrained", task="late", depth="layers"))
-    assert re.search(r"may be memory, for late -0\.10 \[-0\.15, -0\.05\]", told)
+    assert re.search(r"are not even\) for late -0\.10 \[-0\.15, -0\.05\]", told)
+
+
+def test_of_what_costs_as_much_as_even_labels_nothing_is_claimed(found: list[Finding]) -> None:
+    even = changed(found, "codelength", 1.99, 0.05, init="pretrained", task="early", depth="layers")
+    first, _, support, _ = answer(even).split("\n\n")
+    assert "Linear probes read nothing sure of early from pretrained layers" in first
+    assert "random ones for late" in support and "early -0.70" not in support
+    assert "read nothing sure" not in answer(found)
 
 
 def test_nothing_is_claimed_of_nothing() -> None:

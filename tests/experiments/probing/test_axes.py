@@ -55,7 +55,7 @@ def test_a_base_of_other_tokens_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         Probing("probing", config())
 
 
-def test_a_plan_counts_characters_among_what_is_probed() -> None:
+def test_a_plan_counts_what_takes_no_network_among_what_is_probed() -> None:
     plan = Probing("probing", config()).plan()
-    assert plan.cells == 2 * (3 + 1)
+    assert plan.cells == 2 * (3 + 3)
     assert plan.memory_bytes > 0 and plan.seconds > 0

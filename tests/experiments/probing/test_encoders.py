@@ -9,7 +9,7 @@ import pytest
 from configs.probing import get_config
 from experiments.probing.axes import PERIOD
 from experiments.probing.drawn import Examples
-from experiments.probing.encoders import SIDE, TOGETHER, characters, encoder, read
+from experiments.probing.encoders import SIDE, TOGETHER, WITHOUT_NETWORK, bag, characters, encoder, read
 from research.cells.pretraining import example_batch
 from research.cells.study import Study, model_of
 from research.errors import UsageError
@@ -81,3 +81,15 @@ def test_characters_are_the_byte_the_one_before_and_the_place() -> None:
     assert (known[found[:, : len(known)].argmax(1)] == ROWS[window, offset]).all()
     assert (known[found[:, len(known) : 2 * len(known)].argmax(1)] == ROWS[window, offset - 1]).all()
     assert (found[:, 2 * len(known) :].argmax(1) == offset % PERIOD).all()
+    longer = WITHOUT_NETWORK["last8"](ROWS, task(window, offset))[0]
+    assert (longer.sum(1) == 9).all()
+    assert (known[longer[:, 7 * len(known) : 8 * len(known)].argmax(1)] == ROWS[window, offset - 7]).all()
+
+
+def test_a_bag_is_what_the_window_so_far_holds_without_its_order() -> None:
+    window, offset = PLACES
+    found = bag(ROWS, task(window, offset))[0]
+    known = np.unique(ROWS)
+    for place in (0, 17, 99):
+        seen = ROWS[window[place], : offset[place] + 1]
+        np.testing.assert_allclose(found[place], [(seen == byte).mean() for byte in known], rtol=1e-6)
