@@ -19,6 +19,7 @@ from research.models.decoder import decoder
 from research.runtime import artifacts
 from tests.commands import ran
 
+pytestmark = pytest.mark.slow
 CONFIG = "--config=configs/forgetting.py:smoke"
 TINY = (
     "--config.model.d_model=16",

@@ -24,6 +24,11 @@ def best(rank: int, alpha: float, powers: dict[str, float] = POWERS) -> float:
     return float(-4 + powers["rank"] * np.log(rank) + powers["scale"] * np.log(alpha / rank))
 
 
+def first_place(frame: pd.DataFrame) -> pd.DataFrame:
+    """What the records say of the first target and start alone."""
+    return frame[(frame["target"] == PLACES[0][0]) & (frame["init"].isna() | (frame["init"] == PLACES[0][1]))]
+
+
 def records(powers: dict[str, float] = POWERS, noise: float = 0.05, seeds: int = 3, bases: int = 3) -> pd.DataFrame:
     """A frame of records; the largest eigenvalue is the scale, and full training's best rate a tenth of e^-4."""
     rng, rows = np.random.default_rng(0), []

@@ -49,7 +49,7 @@ def dense(rank, alpha):
         return float(np.linalg.eigvalsh(np.asarray(jax.hessian(loss)(flat), np.float64))[-1])
 
 
-@pytest.mark.parametrize(("rank", "alpha"), [(1, 4.0), (2, 4.0), (2, 1.0)])
+@pytest.mark.parametrize(("rank", "alpha"), [(1, 4.0), (2, 1.0)])
 def test_it_is_that_of_the_hessian_as_a_matrix_whatever_the_padding(rank, alpha):
     assert read(4, rank, alpha) == pytest.approx(dense(rank, alpha), rel=1e-3)
 
