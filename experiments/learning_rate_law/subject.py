@@ -1,21 +1,18 @@
 """What is swept: a decoder tuned on each target at each rank, rule and learning rate; the parts share everything but the target."""
 
-import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.learning_rate_law import sharpness
 from experiments.learning_rate_law.axes import FULL, LORA, Part, RateSweep
 from research.cells import initializations
-from research.cells.bases import Bases
 from research.cells.described import described
 from research.cells.layout import Layout
 from research.cells.phases import document_sizes, reference, untouched
 from research.cells.runner import Runner
 from research.cells.setting import Cell
-from research.cells.starts import Phases, bases, layout_of
-from research.cells.study import Study, corpora, text_subject, whole
+from research.cells.starts import Phases, layout_of, loader
+from research.cells.study import Study, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
 from research.data.corpus import Corpus
@@ -51,14 +48,6 @@ class Common(NamedTuple):
     loaded: Any
 
 
-class Loaded(NamedTuple):
-    """Texts and what cells start from."""
-
-    source: Corpus
-    targets: Mapping[str, Corpus]
-    bases: Bases
-
-
 def rate_subjects(config: Mapping[str, Any]) -> list[Subject]:
     """Returns the subjects of a plain config, a target each; raises UsageError for what cannot be."""
     sweep = RateSweep.of(config)
@@ -70,16 +59,12 @@ def rate_subjects(config: Mapping[str, Any]) -> list[Subject]:
     cells = [phase for part in parts for phase in (part.selection(), part.results())]
     layout = layout_of(study, tasks, Phases(cells, lambda c: c["trains"]), sweep, index)
 
-    @functools.cache
-    def loaded(workdir: Workdir, progress: Progress) -> Loaded:
-        specs = [dataclasses.replace(study.target, source=target) for target in sweep.targets]
-        source, *targets = corpora(study, specs, workdir)
+    def check(targets: Sequence[Corpus]) -> None:
         for target in targets:
             if (there := len(windows(target.parts["train"], study.model.max_length))) < (asked := sweep.curvature["windows"]):
                 raise UsageError(f"curvature.windows = {asked}, but {target.source} has {there} windows to train on; lower it")
-        stack = bases(study, index, (source, *targets), workdir, progress)
-        return Loaded(source, dict(zip(sweep.targets, targets, strict=True)), stack)
 
+    loaded = loader(study, sweep.targets, index, check)
     common = Common(config, study, sweep, layout, index, loaded)
     return [_subject(common, part) for part in parts]
 

@@ -1,7 +1,5 @@
 """What is swept over ranks: the decoder, from each initialization, on each target text; the parts of a sweep share everything but that."""
 
-import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,15 +7,14 @@ from experiments.lora_rank_sweep.after import costs, spectra, truncations
 from experiments.lora_rank_sweep.arms import RankSweep, Spoke, shape_of
 from research.analysis.ngrams import bigram_bits, unigram_bits
 from research.cells import initializations
-from research.cells.bases import Bases
 from research.cells.described import described
 from research.cells.layout import Layout
 from research.cells.measures import Measure
 from research.cells.phases import document_sizes, reference, untouched
 from research.cells.runner import Runner
 from research.cells.setting import Cell
-from research.cells.starts import Phases, bases, layout_of
-from research.cells.study import Study, corpora, early, text_subject, whole
+from research.cells.starts import Phases, layout_of, loader
+from research.cells.study import Study, early, text_subject, whole
 from research.cells.subject import Prepared, Rows, Subject
 from research.data.batches import windows
 from research.data.corpus import Corpus
@@ -59,14 +56,6 @@ class Common(NamedTuple):
     loaded: Any
 
 
-class Loaded(NamedTuple):
-    """Texts and what cells start from."""
-
-    source: Corpus
-    targets: Mapping[str, Corpus]
-    bases: Bases
-
-
 def rank_subjects(config: Mapping[str, Any]) -> list[Subject]:
     """Returns the subjects of a plain config in the order of their parts; raises UsageError for what cannot be."""
     sweep = RankSweep.of(config)
@@ -78,13 +67,7 @@ def rank_subjects(config: Mapping[str, Any]) -> list[Subject]:
     phases = [phase for spoke in spokes for phase in (spoke.selection(), spoke.results() * _times(config))]
     layout = layout_of(study, tasks, Phases(phases, shape_of), sweep, index)
 
-    @functools.cache
-    def loaded(workdir: Workdir, progress: Progress) -> Loaded:
-        specs = [dataclasses.replace(study.target, source=target) for target in sweep.targets]
-        source, *targets = corpora(study, specs, workdir)
-        stack = bases(study, index, (source, *targets), workdir, progress)
-        return Loaded(source, dict(zip(sweep.targets, targets, strict=True)), stack)
-
+    loaded = loader(study, sweep.targets, index)
     common = Common(config, study, sweep, layout, index, loaded)
     return [_subject(common, spoke, first=spoke is spokes[0]) for spoke in spokes]
 

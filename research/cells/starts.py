@@ -1,6 +1,7 @@
 """What the cells of a study start from, and how they lie on the devices: bases pretrained here, or read from a checkpoint."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -9,7 +10,7 @@ from research.cells.bases import Bases, at_once, stacked_shapes
 from research.cells.initializations import ADAPTED, Initialization
 from research.cells.layout import Coordinates, Layout, lay_out, tally
 from research.cells.pretraining import Pretraining, initializer, parameter_shapes, pretrain
-from research.cells.study import Study, note
+from research.cells.study import Study, corpora, note
 from research.data.corpus import Corpus, load_corpus
 from research.errors import UsageError
 from research.models.decoder import decoder
@@ -40,6 +41,28 @@ class Phases(NamedTuple):
 
     cells: Sequence[Sequence[Coordinates]]
     shape_of: Callable[[Coordinates], str]
+
+
+class Loaded(NamedTuple):
+    """Texts, targets by their words, and what cells start from."""
+
+    source: Corpus
+    targets: Mapping[str, Corpus]
+    bases: Bases
+
+
+def loader(
+    study: Study, targets: Sequence[str], index: Places, check: Callable[[Sequence[Corpus]], None] = lambda corpora: None
+) -> Callable[[Workdir, Progress], Loaded]:
+    """Returns what loads several targets and the bases of `index` once, for all parts of a sweep; `check` sees the targets before that."""
+
+    @functools.cache
+    def loaded(workdir: Workdir, progress: Progress) -> Loaded:
+        source, *others = corpora(study, [dataclasses.replace(study.target, source=target) for target in targets], workdir)
+        check(others)
+        return Loaded(source, dict(zip(targets, others, strict=True)), bases(study, index, (source, *others), workdir, progress))
+
+    return loaded
 
 
 def layout_of(study: Study, tasks: Mapping[str, Task], phases: Phases, axes: Axes, index: Places) -> Layout:
