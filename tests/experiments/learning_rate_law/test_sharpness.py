@@ -34,11 +34,12 @@ def member(rank, alpha):
 
 def read(widest, rank, alpha):
     found = jax.jit(functools.partial(top, task(widest), len(ROWS), 30))((PARAMS, member(rank, alpha), jnp.asarray(ROWS)))
-    return ritz(truncated(Tridiagonal(np.asarray(found.diagonal), np.asarray(found.beside)))).values[0]
+    cut = truncated(Tridiagonal(np.asarray(found.diagonal), np.asarray(found.beside)))
+    return [ritz(cut, end).values[0] for end in ("smallest", "largest")]
 
 
 def dense(rank, alpha):
-    """The largest eigenvalue of the Hessian as a matrix, of an adapter that is not padded."""
+    """Both ends of the spectrum of the Hessian as a matrix, of an adapter that is not padded."""
     own = task(rank)
     moves, constants = split(own, PARAMS, member(rank, alpha))
     flat, unravel = jax.flatten_util.ravel_pytree(moves)
@@ -48,7 +49,7 @@ def dense(rank, alpha):
         return own.loss(own.adapted, variables, own.to_batch(jnp.asarray(ROWS)))[0]
 
     with jax.default_matmul_precision("highest"):
-        return float(np.linalg.eigvalsh(np.asarray(jax.jit(jax.hessian(loss))(flat), np.float64))[-1])
+        return np.linalg.eigvalsh(np.asarray(jax.jit(jax.hessian(loss))(flat), np.float64))[[0, -1]]
 
 
 @pytest.mark.parametrize(("rank", "alpha"), [(1, 4.0), (2, 1.0)])
