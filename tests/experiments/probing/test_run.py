@@ -39,7 +39,7 @@ def test_a_run_that_was_cut_continues_and_measures_nothing_twice(tmp_path: Path)
         for task in ("boundary", "language"):
             assert {(init, task, metric) for metric in ("accuracy", "control_accuracy", "codelength")} <= read
     assert {row["depth"] for row in rows if row["metric"] == "cumulative_accuracy"} == {0, 1}
-    assert sum(row["metric"] == "accuracy" for row in rows) == 2 * 12 * (2 + 2 + 1)
+    assert sum(row["metric"] == "accuracy" for row in rows) == 2 * 12 * (2 + 2 + 3)
     assert all(0 <= row["value"] <= 1 for row in rows if row["metric"] == "accuracy")
     lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
     (folder / "records.jsonl").write_text("".join(lines[: len(lines) // 2]))
