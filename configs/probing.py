@@ -1,6 +1,6 @@
 """What is readable at which depth of a network, and is it pretraining that put it there?
 
-    python launch.py --config=configs/probing.py              about 6 minutes on 2 CPU cores
+    python launch.py --config=configs/probing.py              about 8 minutes on 2 CPU cores
     python launch.py --config=configs/probing.py:smoke        about a minute, to see that everything works
 
 Of a decoder pretrained on `source` the stream behind the embedding (depth 0) and behind each layer is read at `examples` bytes of held-out
@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.2 M parameters, 4 layers, 6 initializations, 3 bases, 5 tasks; about 6 minutes on 2 CPU cores",
+    "": "0.2 M parameters, 4 layers, 6 initializations, 3 bases, 5 tasks; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute, most of it compiling",
 }
 
