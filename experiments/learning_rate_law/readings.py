@@ -11,12 +11,10 @@ import pandas as pd
 from experiments.learning_rate_law.laws import judged, rules_cost
 from experiments.learning_rate_law.optima import Best, Optima, Pair, optima, rules_of
 from research.analysis import described
-from research.analysis.contrasts import base_means, contrast
+from research.analysis.contrasts import contrast
 from research.analysis.intervals import join_notes
-from research.analysis.rate_laws import LAWS, exponent, plane, predicted, spread_of
+from research.analysis.rate_laws import LAWS, exponent, plane, spread_of
 from research.findings import Estimate, Finding, finding
-
-CURVATURE = "power of lambda_max"
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
@@ -113,13 +111,9 @@ def _exponents(own: Optima) -> Iterator[Finding]:
 
 
 def _of_curvature(own: Optima, pairs: Sequence[Pair]) -> np.ndarray:
-    """The power of the largest eigenvalue in the best rate, (seeds, 1 + groups): what `CURVATURE` fits."""
-    logs, found = own.logs(pairs), []
-    for seed in range(len(own.bases)):
-        settings = own.settings(pairs, seed)
-        line = predicted(LAWS[CURVATURE], settings, logs[:, seed], np.full(len(pairs), True))
-        found.append(exponent(np.log(settings.curvature), line))
-    return np.stack(found)
+    """The power of the largest eigenvalue in the best rate, (seeds, 1 + groups)."""
+    logs = own.logs(pairs)
+    return np.stack([exponent(np.log(own.settings(pairs, seed).curvature), logs[:, seed]) for seed in range(len(own.bases))])
 
 
 def _curvature(own: Optima) -> Iterator[Finding]:
@@ -164,13 +158,8 @@ def _between(own: Optima, other: Optima) -> Iterator[Finding]:
             same = own.target == other.target  # else documents are others, too
             values = one - two if same and one.shape == two.shape else (one - two[:, :1])[:, :1]
             where = {"what": "rate_exponent", "rule": rule, "between": between}
-            yield finding("contrast", where, _paired(own, other, values), "1")
-
-
-def _paired(own: Optima, other: Optima, values: np.ndarray) -> Estimate:
-    bases = min((own.bases, other.bases), key=lambda some: len(set(some)))
-    replicates = base_means(values[:, 1:], bases).mean(axis=0) if values.shape[1] > 1 and own.weights is not None else None
-    return contrast(values[:, 0], bases, replicates, None if replicates is None else own.weights)
+            bases = min((own.bases, other.bases), key=lambda some: len(set(some)))
+            yield finding("contrast", where, own._replace(bases=bases).over(values), "1")
 
 
 def _worst_residual(results: pd.DataFrame) -> Iterator[Finding]:

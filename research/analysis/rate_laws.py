@@ -97,13 +97,9 @@ def predicted(law: Law, settings: Settings, log_rates: np.ndarray, known: np.nda
     """
     offset, columns = law(settings)
     values = np.asarray(log_rates, float).reshape(len(offset), -1)
-    inverse = np.linalg.pinv(columns[known]) if columns.shape[1] else np.zeros((0, int(known.sum())))
-    fitted = (
-        offset[:, None] + columns @ (inverse @ (values[known] - offset[known, None])) if columns.shape[1] else offset[:, None] + 0 * values
-    )
-    told = (
-        np.isclose(columns @ (inverse @ columns[known]), columns, atol=1e-6).all(axis=1) if columns.shape[1] else np.full(len(offset), True)
-    )
+    inverse = np.linalg.pinv(columns[known])  # of no columns where nothing is fitted
+    fitted = offset[:, None] + columns @ (inverse @ (values[known] - offset[known, None]))
+    told = np.isclose(columns @ (inverse @ columns[known]), columns, atol=1e-6).all(axis=1)
     return np.where(told[:, None], fitted, np.nan).reshape(np.shape(log_rates))
 
 
@@ -141,9 +137,9 @@ def spread_of(columns: np.ndarray) -> np.ndarray:
     return np.sqrt(np.diag(np.linalg.inv(columns.T @ columns)))
 
 
-def exponent(log_ranks: np.ndarray, log_rates: np.ndarray) -> np.ndarray:
-    """Returns the slope of the best rate in the rank, both in logarithms, by least squares: (...) from (n,) and (n, ...)."""
-    centered = log_ranks - log_ranks.mean()
+def exponent(logs: np.ndarray, log_rates: np.ndarray) -> np.ndarray:
+    """Returns the slope of the best rate in something, a rank or a curvature, both in logarithms: (...) from (n,) and (n, ...)."""
+    centered = np.asarray(logs) - np.mean(logs)
     slope: np.ndarray = np.tensordot(centered, log_rates, 1) / (centered**2).sum()
     return slope
 
