@@ -1,0 +1,80 @@
+"""Which blocks of a network transfer to another text, frozen or tuned, and what is that worth beside training from scratch?
+
+    python launch.py --config=configs/transfer.py              about 8 minutes on 2 CPU cores
+    python launch.py --config=configs/transfer.py:smoke        under a minute, to see that everything works
+
+A is a decoder trained on `source`, B one trained on `target`, both for as many tokens as every arm is trained afterwards, on the target
+(Yosinski et al. 2014, for whom A and B were halves of ImageNet's classes). An arm copies the first n blocks, with the embedding before
+them, draws the rest anew, and trains:
+
+    BnB, AnB      what was drawn anew; what was copied from B, or from A, stays
+    BnB+, AnB+    everything
+    random        all but the first n blocks, which are random and stay
+    scratch       everything, from random weights
+    tuned         everything, from all of A with its head
+    below, above  from all of A, all but the first n blocks; all but the last n and the head
+
+BnB less scratch is what breaking up co-adapted blocks costs; AnB less BnB what is special to A in them; AnB less random what they are
+worth at all; AnB+ and tuned less scratch the gain, beside scratch trained for as long as A and an arm together (`matched`), too. What
+below and above lose beside tuned says whose tuning the gain needs, and AnB+ beside tuned what the last blocks and the head of A bring.
+
+Each seed has donors, fresh weights and an order of its own, which all its arms share, so that every difference is paired. A learning rate
+is chosen for each arm at `rates_at` blocks; another number of blocks takes the nearest one's.
+
+Keys to change: base (own), source, target, arms, blocks (0: the embedding alone), rates_at, learning_rates, seeds, steps, read_at,
+selection_steps, batch_size, pretraining.*, model.*
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+VARIANTS = {
+    "": "decoders of 4 layers, code to documentation, 9 arms, 3 seeds; about 8 minutes on 2 CPU cores",
+    "smoke": "the same path, tiny; under a minute",
+}
+
+
+def default() -> dict[str, object]:
+    """Returns the default's values."""
+    return {
+        **base.text("stdlib:code", "stdlib:docs"),
+        "data": {**base.data(), "test_bytes": 32_768},
+        "model": {**base.model(), "d_model": 48, "n_layers": 4, "d_mlp": 192},
+        "pretraining": {**base.pretraining(), "steps": 1200, "batch_size": 8, "bases": 3},
+        "optimizer": base.optimizer(),
+        "mesh": base.mesh(),
+        "arms": ("scratch", "tuned", "BnB", "BnB+", "AnB", "AnB+", "random", "below", "above"),
+        "blocks": (1, 2, 3, 4),
+        "rates_at": (2, 4),
+        "learning_rates": (1e-3, 3e-3, 1e-2, 3e-2),
+        "seeds": 3,
+        "selection_seeds": 1,
+        "steps": 1200,
+        "selection_steps": 300,
+        "read_at": (0.05, 0.25),
+        "batch_size": 8,
+        "members": 0,
+    }
+
+
+CHANGES: dict[str, dict[str, object]] = {
+    "": {},
+    "smoke": {
+        "model": {"d_model": 32, "n_layers": 2, "max_length": 32, "d_mlp": 64},
+        "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
+        "pretraining": {"steps": 100, "batch_size": 8, "bases": 2},
+        "arms": ("scratch", "tuned", "BnB", "BnB+", "AnB", "AnB+", "random", "above"),
+        "blocks": (1, 2),
+        "rates_at": (1,),
+        "seeds": 2,
+        "steps": 100,
+        "selection_steps": 0,
+        "read_at": (0.25,),
+    },
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the locked config of a variant."""
+    return base.changed(default(), CHANGES[variant])

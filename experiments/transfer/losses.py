@@ -1,0 +1,92 @@
+"""Losses on the target by arm, seed and group of documents, and means of their weighted sums with intervals."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from research.analysis.contrasts import contrast, without_each
+from research.analysis.tables import rows
+from research.findings import Estimate
+
+Arm: TypeAlias = tuple[str, int | None]  # name, number of blocks
+WHOLE, EARLY = "target_loss", "budget_loss"
+
+
+class Losses(NamedTuple):
+    """The losses of one budget.
+
+    values: seed x arm. documents: of each arm, seed x group; empty where none were read. sizes: (groups,) bytes. bases: by seed. unit: of
+    values. every: those of all budgets, by share of the steps.
+    """
+
+    values: pd.DataFrame
+    documents: Mapping[Arm, pd.DataFrame]
+    sizes: np.ndarray
+    bases: pd.Series
+    unit: str
+    every: Mapping[float, "Losses"]
+
+    @property
+    def arms(self) -> list[Arm]:
+        """Returns the arms that were read."""
+        return list(self.values.columns)
+
+    @property
+    def shares(self) -> list[float]:
+        """Returns the shares of the steps at which losses were read."""
+        return list(self.every)
+
+    def at(self, share: float) -> "Losses":
+        """Returns the losses at a share of the steps."""
+        return self.every[share]
+
+    def blocks(self, name: str) -> list[int]:
+        """Returns at which numbers of blocks an arm was read, ascending."""
+        return sorted(n for arm, n in self.arms if arm == name and n is not None)
+
+    def mean(self, weights: Mapping[Arm, float]) -> Estimate:
+        """Returns the mean over seeds of a weighted sum of arms' losses, paired by seed, with an interval over bases and documents."""
+        value = sum((weight * self.values[arm] for arm, weight in weights.items()), pd.Series(0.0, self.values.index))
+        replicates = None
+        if all(arm in self.documents for arm in weights):
+            some = sum(weight * self.documents[arm].loc[self.values.index].to_numpy(float) for arm, weight in weights.items())
+            if np.isfinite(some).any():
+                replicates = without_each(np.nanmean(some, axis=0), self.sizes)
+        bases = self.bases.loc[self.values.index].to_numpy()
+        return contrast(value.to_numpy(float), bases, replicates, None if replicates is None else self.sizes)
+
+
+def read(results: pd.DataFrame) -> Losses:
+    """Returns the losses of a run at its end, those of earlier budgets beside them."""
+    own = rows(results, phase="result")
+    sizes = rows(results, metric="document_bytes").sort_values("document")["value"].to_numpy(float) if len(own) else np.empty(0)
+    every: dict[float, Losses] = {}
+    last = own[own["metric"] == WHOLE] if len(own) else own
+    if last.empty:
+        return Losses(pd.DataFrame(), {}, sizes, pd.Series(dtype=float), "bits/byte", {})
+    bases, unit = own.groupby("seed")["base"].first(), str(last["unit"].iloc[0])
+    ends = own.groupby("arm")["step"].transform("max")
+    early = own[(own["metric"] == EARLY) & (own["step"] < ends)]
+    for share, some in early.groupby((early["step"] / ends.loc[early.index]).round(4)):
+        every[float(share)] = Losses(_table(some), {}, sizes, bases, unit, {})
+    documents = {_arm(key): table for key, table in _by_arm(own[own["metric"] == "document_loss"]).items()}
+    end = Losses(_table(last), documents, sizes, bases, unit, {})
+    return end._replace(every={**every, 1.0: end})
+
+
+def _table(own: pd.DataFrame) -> pd.DataFrame:
+    """Losses, seed x arm, in the order of the records."""
+    wide = own.assign(key=own["arm"]).pivot_table(index="seed", columns="key", values="value", dropna=False, sort=False)
+    wide.columns = pd.Index([_arm(word) for word in wide.columns], tupleize_cols=False)
+    return wide
+
+
+def _by_arm(own: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(arm): some.pivot_table(index="seed", columns="document", values="value", dropna=False) for arm, some in own.groupby("arm")}
+
+
+def _arm(word: str) -> Arm:
+    name, at, blocks = word.partition("@")
+    return name, int(blocks) if at else None
