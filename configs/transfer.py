@@ -32,7 +32,9 @@ from configs import base
 VARIANTS = {
     "": "decoders of 4 layers, code to documentation, 9 arms, 3 seeds; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; under a minute",
+    "mnist": "classifiers of 4 hidden layers between halves of MNIST's classes, 5 splits",
 }
+NEEDS = {"mnist": "the prepared TFDS set mnist"}
 
 
 def default() -> dict[str, object]:
@@ -58,8 +60,28 @@ def default() -> dict[str, object]:
     }
 
 
+def classes() -> dict[str, object]:
+    """Returns the values where A and B are halves of the classes of a set of images."""
+    text = ("base", "source", "target", "data", "model")
+    return {
+        **{key: value for key, value in default().items() if key not in text},
+        "images": "tfds:mnist",
+        "validation_images": 5000,
+        "hidden": (64, 64, 64, 64),
+        "pretraining": {"steps": 1000, "batch_size": 64, "learning_rate": 2e-3, "schedule": "constant", "warmup": 0.05},
+        "arms": ("scratch", "tuned", "BnB", "BnB+", "AnB", "AnB+", "random"),
+        "learning_rates": (5e-4, 2e-3, 8e-3),
+        "seeds": 5,
+        "steps": 1000,
+        "selection_steps": 0,
+        "read_at": (0.05, 0.25),
+        "batch_size": 64,
+    }
+
+
 CHANGES: dict[str, dict[str, object]] = {
     "": {},
+    "mnist": {},
     "smoke": {
         "model": {"d_model": 32, "n_layers": 2, "max_length": 32, "d_mlp": 64},
         "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
@@ -77,4 +99,4 @@ CHANGES: dict[str, dict[str, object]] = {
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the locked config of a variant."""
-    return base.changed(default(), CHANGES[variant])
+    return base.changed(classes() if variant == "mnist" else default(), CHANGES[variant])

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.transfer import answers, headlines, readings
+from experiments.transfer.images import image_subjects
 from experiments.transfer.plots import every
 from experiments.transfer.subject import text_subjects
 from research.cells.phases import measured
@@ -58,4 +59,5 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
 
 
 def _subjects(config: Mapping[str, Any]) -> list[Subject]:
-    return text_subjects(config)
+    """What a config sweeps: classifiers where it names images, else decoders."""
+    return image_subjects(config) if "images" in config else text_subjects(config)

@@ -9,10 +9,11 @@ from research.findings import Finding, find, shown
 
 CLAIM = (
     "The claims are that what blocks learned elsewhere serves here, frozen or tuned; that it is the more special the more blocks are "
-    "taken; and that blocks which were trained together do not like to be cut apart (Yosinski et al. 2014). Losses are of the target's "
-    "text, in bits/byte, differences are paired by seed [95 % interval]"
+    "taken; and that blocks which were trained together do not like to be cut apart (Yosinski et al. 2014). Losses are of the target, in "
+    "{unit}, differences are paired by seed [95 % interval{splits}]"
 )
 NOTHING = "Nothing was compared: for that, an arm that copies blocks has to be read beside scratch"
+TEXT = "bits/byte"
 NO_VERDICT = "without an interval over bases, which is no verdict"
 
 
@@ -21,11 +22,19 @@ def answer(found: Sequence[Finding]) -> str:
     if not found:
         return ""
     target = find(found, "target")
-    first = [*base_sentence(found), *([f"The target is {target.note}"] if target else []), CLAIM]
+    unit = unit_of(found)
+    claim = CLAIM.format(unit=unit, splits="" if unit == TEXT else " over splits, each with networks of its own")
+    said = "The first split's target is" if unit != TEXT else "The target is"
+    first = [*base_sentence(found), *([f"{said} {target.note}"] if target else []), claim]
     if not _between(found, "AnB+", SCRATCH) and not _between(found, TUNED, SCRATCH):
         return sentences([*first, NOTHING])
     gains = [*_gain(found, SCRATCH, "in as many steps"), *_gain(found, MATCHED, "in as many steps as A and an arm together")]
     return sentences([*first, *gains], [*_features(found), *_special(found), *_coadapted(found)], [*_needed(found), *_sure(found)])
+
+
+def unit_of(found: Sequence[Finding]) -> str:
+    """Returns the unit of the losses."""
+    return next((f.unit for f in found if f.name == "transfer_loss"), TEXT)
 
 
 def _between(found: Sequence[Finding], arm: str, beside: str) -> list[Finding]:
@@ -88,7 +97,7 @@ def _special(found: Sequence[Finding]) -> Iterator[str]:
             LESS: "It falls with every block, against the claim:",
             UNJUDGED: f"How it grows, {NO_VERDICT}:",
         }
-        yield f"{said[verdict(slope)]} {shown(slope, '.3f')} bits/byte a block"
+        yield f"{said[verdict(slope)]} {shown(slope, '.3f')} {slope.unit}"
 
 
 def _coadapted(found: Sequence[Finding]) -> Iterator[str]:

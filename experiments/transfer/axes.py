@@ -84,13 +84,13 @@ class TransferSweep(Runs):
 
     def selection(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that learning rates are chosen by."""
-        seeds = range(SELECTION_SEEDS, SELECTION_SEEDS + self.selection_seeds)
         chosen = [arm for arm in self.crossed if arm.blocks is None or arm.blocks in self.rates_at]
+        seeds = [seed for seed in self.all_seeds() if seed >= SELECTION_SEEDS]
         return [{**c, "learning_rate": rate} for c in self._coordinates("select", chosen, seeds) for rate in self.learning_rates]
 
     def results(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that are read, without their learning rate."""
-        cells = self._coordinates("result", self.crossed, range(self.seeds))
+        cells = self._coordinates("result", self.crossed, [seed for seed in self.all_seeds() if seed < SELECTION_SEEDS])
         return [{**c, "rate_of": (self._nearest(Arm(c["name"], c["blocks"])).word, 1.0)} for c in cells]
 
     def _nearest(self, arm: Arm) -> Arm:
@@ -104,6 +104,23 @@ class TransferSweep(Runs):
             what = {"arm": arm.word, "trains": arm.name, "rank": None, "name": arm.name, "blocks": arm.blocks}
             for seed in seeds:
                 yield {"phase": phase, "init": arm.recipe.donor, **what, "seed": seed, "base": seed % self.bases}
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSweep(TransferSweep):
+    """The axes where A and B are halves of the classes of a set of images: one split of them, which is a seed's, and its donors."""
+
+    split: int = 0
+
+    @classmethod
+    def all_of(cls, config: Mapping[str, Any]) -> list[Self]:
+        """Returns the sweeps of a plain config, a split each; raises UsageError for axes that cannot be."""
+        own = {field.name: config[field.name] for field in dataclasses.fields(cls) if field.name not in ("bases", "split")}
+        return [cls(**own, bases=max(1, config["seeds"]), split=split) for split in range(max(1, config["seeds"]))]
+
+    def all_seeds(self) -> list[int]:
+        """Returns the split's number, and the seeds of its learning rate selection."""
+        return [self.split, *(SELECTION_SEEDS + self.seeds * place + self.split for place in range(self.selection_seeds))]
 
 
 def word_of(start: tuple[str, str, int]) -> str:

@@ -17,10 +17,21 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     alone = [f for name in (SCRATCH, MATCHED, TUNED) for f in ends if f.where["arm"] == name]
     beside = ", ".join(f"{f.where['arm']} {shown(f, '.3f')}" for f in alone)
     said = "; ".join(f"{name}: {ARMS[name].said}" for name in names)
-    caption = f"Loss on the target at the end of training, bits/byte: {held(ends)}. Beside them {beside}. {said}.{window_sentence(found)}"
+    caption = (
+        f"Loss on the target at the end of training, {ends[0].unit}: {held(ends)}. Beside them {beside}. {said}.{window_sentence(found)}"
+    )
     lines = tuple((str(n), *(shown(find(ends, "transfer_loss", arm=name, n=n), ".3f") for name in names)) for n in blocks)
     tables = [Table(("n blocks", *names), lines, caption)] if names else []
-    return (*tables, *_differences(found, blocks))
+    return (*tables, *_differences(found, blocks), *_accuracies(found, names, blocks))
+
+
+def _accuracies(found: Sequence[Finding], names: Sequence[str], blocks: Sequence[int]) -> tuple[Table, ...]:
+    own = [f for f in found if f.name == "transfer_accuracy"]
+    if not own:
+        return ()
+    beside = ", ".join(f"{f.where['arm']} {shown(f, '.4f')}" for f in own if f.where["n"] is None)
+    lines = tuple((str(n), *(shown(find(own, "transfer_accuracy", arm=name, n=n), ".4f") for name in names)) for n in blocks)
+    return (Table(("n blocks", *names), lines, f"Accuracy on the target's classes: {held(own)}. Beside them {beside}."),)
 
 
 def _differences(found: Sequence[Finding], blocks: Sequence[int]) -> tuple[Table, ...]:
@@ -37,4 +48,4 @@ def _differences(found: Sequence[Finding], blocks: Sequence[int]) -> tuple[Table
         return ()
     read = [f for some in kept.values() for f in some if f is not None]
     lines = tuple((str(n), *(shown(some[place], ".3f") for some in kept.values())) for place, n in enumerate(blocks))
-    return (Table(("n blocks", *kept), lines, f"Differences of losses on the target, bits/byte, paired by seed: {held(read)}."),)
+    return (Table(("n blocks", *kept), lines, f"Differences of losses on the target, {read[0].unit}, paired by seed: {held(read)}."),)

@@ -11,7 +11,7 @@ from research.analysis.tables import rows
 from research.findings import Estimate
 
 Arm: TypeAlias = tuple[str, int | None]  # name, number of blocks
-WHOLE, EARLY = "target_loss", "budget_loss"
+WHOLE, EARLY, ACCURACY = "target_loss", "budget_loss", "accuracy"
 
 
 class Losses(NamedTuple):
@@ -58,27 +58,29 @@ class Losses(NamedTuple):
         return contrast(value.to_numpy(float), bases, replicates, None if replicates is None else self.sizes)
 
 
-def read(results: pd.DataFrame) -> Losses:
-    """Returns the losses of a run at its end, those of earlier budgets beside them."""
+def read(results: pd.DataFrame, metric: str = WHOLE) -> Losses:
+    """Returns the losses of a run at its end, or another metric, those of earlier budgets beside them."""
     own = rows(results, phase="result")
-    sizes = rows(results, metric="document_bytes").sort_values("document")["value"].to_numpy(float) if len(own) else np.empty(0)
-    every: dict[float, Losses] = {}
-    last = own[own["metric"] == WHOLE] if len(own) else own
-    if last.empty:
-        return Losses(pd.DataFrame(), {}, sizes, pd.Series(dtype=float), "bits/byte", {})
-    bases, unit = own.groupby("seed")["base"].first(), str(last["unit"].iloc[0])
-    ends = own.groupby("arm")["step"].transform("max")
-    early = own[(own["metric"] == EARLY) & (own["step"] < ends)]
-    for share, some in early.groupby((early["step"] / ends.loc[early.index]).round(4)):
-        every[float(share)] = Losses(_table(some), {}, sizes, bases, unit, {})
-    documents = {_arm(key): table for key, table in _by_arm(own[own["metric"] == "document_loss"]).items()}
+    some = own[own["metric"].isin((metric, EARLY))] if len(own) else own
+    if some.empty or metric not in set(some["metric"]):
+        return Losses(pd.DataFrame(), {}, np.empty(0), pd.Series(dtype=float), "bits/byte", {})
+    weights = rows(results, metric="document_bytes")
+    sizes = weights.sort_values("document")["value"].to_numpy(float) if len(weights) else np.empty(0)
+    bases, ends = own.groupby("seed")["base"].first(), some.groupby("arm")["step"].transform("max")
+    last = some[(some["step"] == ends) & (some["metric"] == metric)]
+    early, unit = some[some["step"] < ends], str(last["unit"].iloc[0])
+    every = {
+        float(share): Losses(_table(those), {}, sizes, bases, unit, {})
+        for share, those in early.groupby((early["step"] / ends.loc[early.index]).round(4))
+    }
+    documents = {_arm(key): table for key, table in _by_arm(own[own["metric"] == "document_loss"]).items()} if metric == WHOLE else {}
     end = Losses(_table(last), documents, sizes, bases, unit, {})
     return end._replace(every={**every, 1.0: end})
 
 
 def _table(own: pd.DataFrame) -> pd.DataFrame:
     """Losses, seed x arm, in the order of the records."""
-    wide = own.assign(key=own["arm"]).pivot_table(index="seed", columns="key", values="value", dropna=False, sort=False)
+    wide = own.pivot_table(index="seed", columns="arm", values="value", dropna=False, sort=False).sort_index()
     wide.columns = pd.Index([_arm(word) for word in wide.columns], tupleize_cols=False)
     return wide
 

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.transfer.arms import ABOVE, BELOW, MATCHED, RANDOM, SCRATCH, TUNED
-from experiments.transfer.losses import Arm, Losses, read
+from experiments.transfer.losses import ACCURACY, Arm, Losses, read
 from research.analysis import described
 from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 SLOPE = "slope"
-FACTS = {"depth": "1", "train_tokens": "tokens", "donor_tokens": "tokens", "unigram_loss": "bits/byte"}
+FACTS = {"depth": "1", "train_tokens": "tokens", "donor_tokens": "tokens", "unigram_loss": "bits/byte", "train_images": "1"}
 BESIDE = {  # at one number of blocks: the finding, and the two arms whose difference it is
     "specificity": ("AnB", "BnB"),
     "features": ("AnB", RANDOM),
@@ -29,6 +29,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     if not own.arms:
         return found
     found += [f for share in own.shares for f in _losses(own.at(share), share)]
+    found += [f._replace(name="transfer_accuracy") for f in _losses(read(results, ACCURACY), 1.0)]
     return [*found, *_by_blocks(own), *_dip(own), *_gains(own), *_kept(own)]
 
 
@@ -43,7 +44,8 @@ def _facts(results: pd.DataFrame) -> Iterator[Finding]:
 def _rates(results: pd.DataFrame) -> Iterator[Finding]:
     for row in rows(results, phase="choice", metric="best_learning_rate").itertuples():
         value, note = None if np.isnan(row.value) else float(row.value), row.note if isinstance(getattr(row, "note", None), str) else ""
-        yield finding("learning_rate", {"arm": row.arm}, Estimate(value, None, None, 1, "best of a grid by selection seeds", note), "1")
+        where = {"arm": row.arm, **({"split": int(row.split)} if pd.notna(getattr(row, "split", None)) else {})}
+        yield finding("learning_rate", where, Estimate(value, None, None, 1, "best of a grid by selection seeds", note), "1")
 
 
 def _losses(own: Losses, share: float) -> Iterator[Finding]:

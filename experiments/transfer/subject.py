@@ -1,7 +1,6 @@
 """What is swept of decoders: trained on the target, from blocks of networks that were trained on another text, on the target, or not."""
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from experiments.transfer.arms import DONOR, MATCHED, OWN, RANDOM, Arm
@@ -36,10 +35,12 @@ def text_subjects(config: Mapping[str, Any]) -> list[Subject]:
     """
     sweep, study = TransferSweep.of(config), Study.of(config)
     study.check_batches(sweep.batch_size)
+    if study.checkpoint is None and config["source"] == config["target"]:
+        raise UsageError(f"source and target are both {config['target']}: nothing is transferred; name another target")
     words = {DONOR: "pretrained", OWN: f"pretrained:{config['target']}", RANDOM: "random"}
     donors = dict.fromkeys((*(start[0] for start in sweep.starts), RANDOM))
     index = initializations.places([words[donor] for donor in donors], sweep.all_seeds(), sweep.bases)
-    loaded = loader(study, (config["target"],), index, functools.partial(_apart, config))
+    loaded = loader(study, (config["target"],), index)
     first = _subject(config, study, sweep, _grafts(study, sweep, loaded, words, index))
     if study.checkpoint is not None:
         return [first]
@@ -49,10 +50,10 @@ def text_subjects(config: Mapping[str, Any]) -> list[Subject]:
     return [first, _subject(longer, Study.of(longer), alone, _grafts(study, alone, loaded, words, index), MATCHED)]
 
 
-def _apart(config: Mapping[str, Any], targets: Sequence[Corpus]) -> None:
-    """Raises UsageError where the target is the text that the donor was trained on."""
-    if config["base"] == "own" and config["source"] == config["target"]:
-        raise UsageError(f"source and target are both {config['target']}: nothing is transferred; name another target")
+def _apart(source: Corpus, target: Corpus) -> None:
+    """Raises UsageError where the target is the text that the donor was trained on, under another word."""
+    if source.held_out == target.held_out:
+        raise UsageError(f"{source.source} and {target.source} are one text under two words: nothing is transferred; name another target")
 
 
 def _grafts(
@@ -94,6 +95,7 @@ def _subject(
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         texts, bases = load(workdir, progress)
         target = texts.targets[study.target.source]
+        _apart(texts.source, target)
         measures = {
             "select": (whole(study, target, "validation", "validation_loss")._replace(groups=None),),
             "result": (whole(study, target, target.read, "target_loss", early="budget_loss"),),

@@ -143,7 +143,8 @@ def _panels(panels: dict[str, dict[str, list[Finding]]], legend: list[str] | Non
             axes.axhline(0.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
             axes.set_title(title, fontsize=9.5)
             _blocks(axes, [f for some in own.values() for f in some])
-        drawn[0].set_ylabel("difference (bits/byte)")
+        unit = next(f.unit for own in panels.values() for some in own.values() for f in some)
+        drawn[0].set_ylabel(f"difference ({unit})")
         if legend:
             style.legend_below(figure, looks.handles(legend))
         return figure
