@@ -112,3 +112,14 @@ def test_what_does_not_fit_is_refused_in_one_line() -> None:
         with pytest.raises(UsageError, match=cause) as raised:
             effective_data(wrong, allowed)
         assert "\n" not in str(raised.value)
+
+
+def test_a_scratch_curve_that_rises_is_made_monotone_before_it_is_read() -> None:
+    data = 1e3 * 4.0 ** np.arange(4)
+    for loss, (low, high) in ((3.05, (data[2], data[3])), (3.15, (data[0], data[1]))):
+        read = []
+        for heights in ([4.0, 3.0, 3.2, 2.5], [4.0, 3.1, 3.1, 2.5]):
+            scratch, tuned = np.tile(np.array(heights)[:, None], (3, 1, 1, 12)), np.full((3, 1, 1, 12), loss)
+            read.append(only(Losses(np.array([1e5]), data, np.array([100.0]), scratch, tuned, WEIGHTS, np.arange(3))).effective.value)
+        np.testing.assert_allclose(read[0], read[1])
+        assert low < read[0] < high
