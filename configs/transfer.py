@@ -33,6 +33,7 @@ VARIANTS = {
     "": "decoders of 4 layers, code to documentation, 9 arms, 3 seeds; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; under a minute",
     "mnist": "classifiers of 4 hidden layers between halves of MNIST's classes, 5 splits",
+    "data": "decoders of three widths on growing amounts of text, from scratch and tuned",
 }
 NEEDS = {"mnist": "the prepared TFDS set mnist"}
 
@@ -79,9 +80,29 @@ def classes() -> dict[str, object]:
     }
 
 
+def amounts() -> dict[str, object]:
+    """Returns the values where the data is measured that a donor is worth: amounts of the target's text, in bytes, and sizes."""
+    arms = ("arms", "blocks", "selection_steps")
+    return {
+        **{key: value for key, value in default().items() if key not in arms},
+        "data": {**base.data(), "validation_bytes": 32_768},
+        "model": base.model(),
+        "pretraining": {**base.pretraining(), "steps": 1000, "batch_size": 16, "bases": 3},
+        "widths": (16, 32, 64),
+        "amounts": (1024, 2048, 4096, 8192, 16_384),
+        "scratch_amounts": (32_768, 65_536, 131_072, 262_144, 524_288),
+        "rates_at": (2048, 16_384, 131_072),
+        "seeds": 3,
+        "steps": 400,
+        "scratch_steps": 1600,
+        "read_at": (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8),
+    }
+
+
 CHANGES: dict[str, dict[str, object]] = {
     "": {},
     "mnist": {},
+    "data": {},
     "smoke": {
         "model": {"d_model": 32, "n_layers": 2, "max_length": 32, "d_mlp": 64},
         "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
@@ -99,4 +120,4 @@ CHANGES: dict[str, dict[str, object]] = {
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the locked config of a variant."""
-    return base.changed(classes() if variant == "mnist" else default(), CHANGES[variant])
+    return base.changed({"mnist": classes, "data": amounts}.get(variant, default)(), CHANGES[variant])

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.transfer import answers, headlines, readings
+from experiments.transfer.data_subject import data_subjects
 from experiments.transfer.images import image_subjects
 from experiments.transfer.plots import every
 from experiments.transfer.subject import text_subjects
@@ -59,5 +60,7 @@ def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
 
 
 def _subjects(config: Mapping[str, Any]) -> list[Subject]:
-    """What a config sweeps: classifiers where it names images, else decoders."""
+    """What a config sweeps: amounts of data where it has some, classifiers where it names images, else decoders."""
+    if "amounts" in config:
+        return data_subjects(config)
     return image_subjects(config) if "images" in config else text_subjects(config)

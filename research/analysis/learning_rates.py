@@ -43,6 +43,14 @@ def choose(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CHOICE_COLUMNS).astype({"learning_rate": float, "on_edge": bool})
 
 
+def lowest(selection: pd.DataFrame) -> pd.DataFrame:
+    """Returns each run's lowest validation loss at its last step, for runs that are stopped where it is lowest; as `choose` takes it."""
+    losses = selection[selection["metric"] == "validation_loss"].astype({"value": float})
+    runs = losses.groupby("cell")
+    last = losses[losses["step"] == runs["step"].transform("max")]
+    return last.assign(value=last["cell"].map(runs["value"].min()))
+
+
 def choice_records(experiment: str, chosen: pd.DataFrame, step: int | None = None) -> list[dict[str, Any]]:
     """Returns the learning rates chosen at a step as records; one on the grid's edge is flagged there and in the log."""
     rows = []

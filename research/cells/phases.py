@@ -61,6 +61,7 @@ def _trained(stage: int, subject: Subject, prepared: Prepared, runner: Runner) -
         yield from runner.until(subject.selection_steps).run(cells, f"{name}: choosing learning rates".removeprefix(": "))
     mine = {cell.fingerprint for cell in cells}
     selected = pd.DataFrame([row for row in runner.workdir.records.rows if row.get("cell") in mine])
+    selected = learning_rates.lowest(selected) if subject.stopped_early else selected
     budgets = runner.setting.budgets if subject.rates_per_budget else runner.setting.budgets[-1:]
     chosen = {step: learning_rates.choose(selected, subject.selection_steps or step) for step in budgets} if cells else {}
     for step, table in chosen.items():
