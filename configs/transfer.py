@@ -85,17 +85,18 @@ def amounts() -> dict[str, object]:
     arms = ("arms", "blocks", "selection_steps")
     return {
         **{key: value for key, value in default().items() if key not in arms},
-        "data": {**base.data(), "validation_bytes": 32_768},
+        "data": base.data(),
         "model": base.model(),
-        "pretraining": {**base.pretraining(), "steps": 1000, "batch_size": 16, "bases": 3},
+        "pretraining": {**base.pretraining(), "steps": 1000, "batch_size": 16, "bases": 5},
         "widths": (16, 32, 64),
-        "amounts": (1024, 2048, 4096, 8192, 16_384),
-        "scratch_amounts": (32_768, 65_536, 131_072, 262_144, 524_288),
-        "rates_at": (2048, 16_384, 131_072),
-        "seeds": 3,
+        "amounts": (1024, 2048, 4096, 8192),
+        "scratch_amounts": (16_384, 40_960, 102_400, 256_000),
+        "rates_at": (2048, 8192, 40_960),
+        "learning_rates": (5e-4, 1.5e-3, 5e-3, 1.5e-2, 4.5e-2),
+        "seeds": 5,
         "steps": 400,
-        "scratch_steps": 1600,
-        "read_at": (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8),
+        "scratch_steps": 1200,
+        "read_at": (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8),
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.transfer import answers, headlines, readings
+from experiments.transfer import answers, data_answers, data_headlines, data_readings, headlines, readings
 from experiments.transfer.data_subject import data_subjects
 from experiments.transfer.images import image_subjects
 from experiments.transfer.plots import every
@@ -41,22 +41,22 @@ def run(config: Any, workdir: Workdir) -> Iterator[list[dict[str, Any]] | Milest
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns each arm's loss, and by how much copied blocks, frozen or tuned, lose or gain beside the arms that control for them."""
-    return readings.findings(results)
+    return data_readings.findings(results) if data_readings.measured(results) else readings.findings(results)
 
 
 def headline(findings: Sequence[Finding]) -> Sequence[Table]:
     """Returns the tables with which the report begins."""
-    return headlines.headline(findings)
+    return data_headlines.headline(findings) or headlines.headline(findings)
 
 
 def answer(findings: Sequence[Finding]) -> str:
     """Returns what each claim is worth in this run, generated from the findings."""
-    return answers.answer(findings)
+    return data_answers.answer(findings) or answers.answer(findings)
 
 
 def figures(results: pd.DataFrame) -> Mapping[str, Captioned]:
     """Returns the figures by name, each with its caption; one of whose records there are none is left out."""
-    return every.figures(findings(results))
+    return (every.of_data if data_readings.measured(results) else every.figures)(findings(results))
 
 
 def _subjects(config: Mapping[str, Any]) -> list[Subject]:

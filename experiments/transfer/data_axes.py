@@ -93,8 +93,8 @@ def check(config: Mapping[str, Any]) -> None:
         raise UsageError(f"an amount of {wrong[0]} bytes is not of whole windows; choose a multiple of model.max_length = {length}")
     if len(amounts) < 2 or further[0] <= amounts[-1]:
         raise UsageError(
-            f"amounts = {_said(amounts)}, scratch_amounts = {_said(further)}: two amounts or more on which both arms are trained, and beyond "
-            "them what scratch alone needs to come as low"
+            f"amounts = {_said(amounts)}, scratch_amounts = {_said(further)}: two amounts or more for both arms, and "
+            "beyond them what scratch alone needs to come as low"
         )
     if unknown := set(config["rates_at"]) - {*amounts, *further}:
         raise UsageError(f"rates_at has {min(unknown)}, which is no amount: choose among {_said((*amounts, *further))}")

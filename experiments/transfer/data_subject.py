@@ -1,14 +1,13 @@
 """What is swept where data is measured: decoders of several sizes, from scratch and tuned from their donors, on growing amounts of text."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from experiments.transfer import data_stops
-from experiments.transfer.arms import SCRATCH, TUNED
+from experiments.transfer.arms import TUNED
 from experiments.transfer.blocks import Blocks
 from experiments.transfer.data_axes import INITS, DataSweep, check, first_windows
 from research import tree
@@ -24,7 +23,7 @@ from research.cells.runs import SELECTION_SEEDS
 from research.cells.setting import Cell
 from research.cells.starts import Phases, bases, layout_of
 from research.cells.study import Study, corpora, model_of, text_subject, whole
-from research.cells.subject import CHUNKS, Coordinates, Prepared, Rows, Subject
+from research.cells.subject import Coordinates, Prepared, Rows, Subject
 from research.data.batches import order, windows
 from research.data.corpus import Corpus
 from research.errors import UsageError
@@ -33,6 +32,7 @@ from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 from research.training.population import Task
 
+CHUNKS = 40  # of a run at least: little data is overfitted in few steps
 ORDER = 2**31  # the seed by which windows are put in one order, before seeds take theirs
 OURS = ("data", "source", "target", "model", "pretraining", "optimizer", "batch_size")
 
@@ -50,7 +50,7 @@ def data_subjects(config: Mapping[str, Any]) -> list[Subject]:
     if config["source"] == config["target"]:
         raise UsageError(f"source and target are both {config['target']}: nothing is transferred; name another target")
     if config["optimizer"]["schedule"] != "constant":
-        raise UsageError("optimizer.schedule: runs are stopped where they are best, and that takes a rate that does not fall; choose constant")
+        raise UsageError("optimizer.schedule: runs are stopped where they are best, which takes a rate that does not fall; choose constant")
 
     @functools.cache
     def texts(workdir: Workdir) -> tuple[Corpus, ...]:
@@ -128,9 +128,9 @@ class _Width:
                 yield [reference(runner.setting.experiment, "own_text", _apart(firsts) * length, "bytes")]
 
         data = (source.fingerprint, target.fingerprint)
-        kept = {"after": data_stops.read, "keep": lambda c, step: c["phase"] == "result"}
         shuffled = rows[order(ORDER, 0, len(rows), len(rows))]
-        return Prepared(self._bases(workdir, progress), shuffled, measures, data, cell, before, **kept)
+        own, keep = self._bases(workdir, progress), lambda c, step: c["phase"] == "result"
+        return Prepared(own, shuffled, measures, data, cell, before, after=data_stops.read, keep=keep)
 
     def _work(self, part: DataSweep) -> tuple[int, tuple[str, ...], int]:
         """Windows trained on, initializations that are pretrained, and windows read, roughly."""

@@ -72,7 +72,7 @@ class Subject:
     runs, roughly. read_at, kept_at: shares of the steps at which results are measured, and weights kept, beside the end. longest: most
     steps of one call.
     rates_per_budget: whether learning rates are chosen, and results trained, for each of these steps apart. selection_steps: of the runs
-    that rates are chosen by, 0 for all. stopped_early: whether rates are chosen by each run's lowest loss on the way. unit: of the training loss.
+    that rates are chosen by, 0 for all. stopped_early: whether by each run's lowest loss on the way. unit: of the training loss.
     dtype: of rows. vocabulary: where rows are windows of text, whose training loss is read in bits a byte.
     name, described: in the progress and in the records, where an experiment has several; these may share one layout.
     """
