@@ -83,10 +83,7 @@ class _Width:
         tasks = {self.shape: Task(model_of(study), None, ("^params/",), study.optimizer, study.to_batch, dropout=dropout)}
         phases = Phases([cells for part in self.parts for cells in (part.selection(), part.results())], lambda c: self.shape)
         layout = layout_of(study, tasks, phases, first, self.index)
-        common = {
-            "longest": max(1, min(part.steps for part in self.parts) // CHUNKS),
-            "stopped_early": True,
-        }
+        longest = max(1, min(part.steps for part in self.parts) // CHUNKS)
         return [
             text_subject(
                 study,
@@ -99,7 +96,8 @@ class _Width:
                 flops=study.flops(*self._work(part)),
                 name=", ".join((self.shape, *(("scratch alone",) if TUNED not in part.arms else ()))),
                 described={"width": part.width, "parameters": part.parameters},
-                **common,
+                longest=longest,
+                stopped_early=True,
             )
             for part in self.parts
         ]

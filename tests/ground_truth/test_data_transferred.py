@@ -18,6 +18,7 @@ from research.findings import Estimate
 
 LEAST_COVERAGE, SIMULATIONS = 0.93, 300
 LEAST_OF_FEWER, FEWER = 0.85, 40  # three standard errors below 0.95
+WHOLE = [pytest.param(seeds, SIMULATIONS, LEAST_COVERAGE, marks=pytest.mark.slow) for seeds in (3, 5)]
 SIZES, DATA, AMOUNTS = np.array([2e4, 1e5, 5e5]), np.geomspace(1e3, 4e6, 7), 1e3 * 2.0 ** np.arange(5)
 BYTES = LEAST_BYTES / 6  # a group of documents has this at least, so that twelve carry an interval
 POWERS = {"a": 0.3, "b": 0.4}
@@ -76,14 +77,14 @@ def of(laws: list[Law], name: str) -> tuple[float, float, float]:
     return held, bias, half
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_powers_are_covered_without_bias_and_not_by_width_alone(seeds: int) -> None:
-    laws = fitted(seeds, simulations=SIMULATIONS)
+@pytest.mark.parametrize(("seeds", "simulations", "least"), [(3, FEWER, LEAST_OF_FEWER), (5, FEWER, LEAST_OF_FEWER), *WHOLE])
+def test_powers_are_covered_without_bias_and_not_by_width_alone(seeds: int, simulations: int, least: float) -> None:
+    laws = fitted(seeds, simulations=simulations)
     assert not any(one.reason for one in laws)
     for name in POWERS:
         held, bias, half = of(laws, name)
-        assert held >= LEAST_COVERAGE and abs(bias) < 0.015 and half < (0.25 if seeds == 3 else 0.15)
-    assert np.mean([bool(one.rejected()) for one in laws]) <= 0.05
+        assert held >= least and abs(bias) < (0.015 if simulations == SIMULATIONS else 0.04) and half < (0.25 if seeds == 3 else 0.15)
+    assert np.mean([bool(one.rejected()) for one in laws]) <= (0.05 if simulations == SIMULATIONS else 0.15)
 
 
 def test_little_transferred_draws_a_upwards_and_the_estimate_says_so() -> None:
@@ -99,7 +100,7 @@ def test_points_beyond_the_curve_are_left_out_and_decoy_points_at_its_end_are_ca
     held, bias, _ = of(laws, "a")
     assert np.mean([one.words[ABOVE] for one in laws]) > 5 and held >= LEAST_OF_FEWER and -0.15 < bias < 0
     assert all(f"{ABOVE}: a and b are then read too low" in one.a.note for one in laws if not one.reason and one.words[ABOVE])
-    for one in range(FEWER):
+    for one in range(FEWER // 2):
         points = effective_data(simulate(one, 5, by_law(1500.0)))
         logs = np.minimum([point.logs[:, 0] for point in points], np.log(DATA[-1]))
         own, sizes = np.log([point.amount for point in points]), np.log([point.size for point in points])
@@ -124,7 +125,7 @@ def test_decoy_seeds_alone_are_caught_where_documents_vary() -> None:
     assert held["documents"] >= LEAST_OF_FEWER and held["seeds"] < 0.75
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("seeds", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_decoy_no_transfer_is_not_told_apart_from_zero_and_not_fitted(seeds: int) -> None:
     some = [simulate(one, seeds, np.zeros((3, 5)), QUIET) for one in range(FEWER)]
     points = [point for losses in some for point in effective_data(losses) if point.transferred.low is not None]
@@ -142,7 +143,7 @@ def test_decoy_ossified_is_told_and_not_fitted() -> None:
     assert all(law(losses).a.value is None and OSSIFIED in law(losses).reason for losses in some)
 
 
-@pytest.mark.parametrize("name", list(MUTATIONS))
+@pytest.mark.parametrize("name", [CURVATURE, *(pytest.param(name, marks=pytest.mark.slow) for name in (A_BY_N, LARGEST))])
 def test_another_law_is_rejected_by_its_own_misfit(name: str) -> None:
     laws = [law(simulate(one, 5, MUTATIONS[name])) for one in range(FEWER)]
     told = {each: float(np.mean([each in one.rejected() for one in laws])) for each in MUTATIONS}
@@ -150,6 +151,7 @@ def test_another_law_is_rejected_by_its_own_misfit(name: str) -> None:
     assert told[name] > 0.6 and max(share for each, share in told.items() if each != name) < 0.1
 
 
+@pytest.mark.slow
 def test_scratch_exponents_that_change_with_size_leave_the_law_alone() -> None:
     """D_E is read off each size's own curve, so nothing of the law hangs on beta."""
     laws = [law(simulate(one, 5, by_law(), betas=(0.25, 0.3, 0.35))) for one in range(FEWER)]

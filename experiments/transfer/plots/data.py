@@ -19,6 +19,7 @@ from research.figures.intervals import around
 from research.findings import Finding, find
 
 AMOUNT, PUBLISHED = "data of the target (bytes)", "text"
+MARKS: Mapping[str, str] = {SCRATCH: "s", TUNED: "o"}
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -32,19 +33,10 @@ def amounts(found: Sequence[Finding]) -> Figure:
         figure = style.blank(3.2 * len(sizes) + 0.6, 3.9)
         panels = figure.subplots(1, len(sizes), squeeze=False, sharey=True).ravel()
         for axes, size in zip(panels, sizes, strict=True):
-            for f in of_name(found, "effective_data"):
-                if f.where["parameters"] == size:
-                    _across(axes, f, find(losses, "transfer_loss", arm=TUNED, parameters=size, amount=f.where["amount"]))
-            for arm in (SCRATCH, TUNED):
-                some = [f for f in losses if (f.where["arm"], f.where["parameters"]) == (arm, size) and f.value is not None]
-                x, value, spread = around(some, [f.where["amount"] for f in some])
-                axes.errorbar(x, value, spread, **_look(arm), markersize=4, elinewidth=1.0)
-            if limit := find(found, "scratch_needs", parameters=size):
-                axes.axvspan(axes.get_xlim()[0], ALLOWED * (limit.value or 0.0), color=style.GRAY, alpha=0.07, linewidth=0)
-            _log(axes, f"N = {style.compact(size)}")
+            _panel(axes, found, size)
         panels[0].set_ylabel("loss on the target (bits/byte)")
         read = Line2D([], [], color=style.GRAY, linewidth=0.9, marker="|", label="D_F to D_E, at one loss")
-        style.legend_below(figure, [*(style.handle(looks.LOOKS[a], looks.SAID[a], marker=_MARKS[a]) for a in (SCRATCH, TUNED)), read])
+        style.legend_below(figure, [*(style.handle(looks.LOOKS[a], looks.SAID[a], marker=MARKS[a]) for a in (SCRATCH, TUNED)), read])
         return figure
 
 
@@ -102,12 +94,22 @@ def transferred_caption(found: Sequence[Finding]) -> str:
     )
 
 
-_MARKS: Mapping[str, str] = {SCRATCH: "s", TUNED: "o"}
+def _panel(axes: Axes, found: Sequence[Finding], size: int) -> None:
+    losses = [f for f in of_name(found, "transfer_loss") if f.where["parameters"] == size and f.value is not None]
+    for f in (f for f in of_name(found, "effective_data") if f.where["parameters"] == size):
+        _across(axes, f, find(losses, "transfer_loss", arm=TUNED, amount=f.where["amount"]))
+    for arm in (SCRATCH, TUNED):
+        some = [f for f in losses if f.where["arm"] == arm]
+        x, value, spread = around(some, [f.where["amount"] for f in some])
+        axes.errorbar(x, value, spread, **_look(arm), markersize=4, elinewidth=1.0)
+    if limit := find(found, "scratch_needs", parameters=size):
+        axes.axvspan(axes.get_xlim()[0], ALLOWED * (limit.value or 0.0), color=style.GRAY, alpha=0.07, linewidth=0)
+    _log(axes, f"N = {style.compact(size)}")
 
 
 def _look(arm: str) -> dict[str, Any]:
     look = looks.LOOKS[arm]
-    return {"color": look.color, "marker": _MARKS[arm], "linestyle": look.line}
+    return {"color": look.color, "marker": MARKS[arm], "linestyle": look.line}
 
 
 def _sizes(found: Sequence[Finding]) -> list[int]:
@@ -153,11 +155,11 @@ def _points(axes: Axes, some: Sequence[Finding], place: int, count: int) -> None
 
 def _lines(axes: Axes, found: Sequence[Finding], sizes: Sequence[int]) -> None:
     """The law of this run at each size, and a line of the published power."""
-    k, a, b = (getattr(find(found, "transfer_law", what=power), "value", None) for power in ("k", "a", "b"))
+    law = {f.where["what"]: f.value for f in of_name(found, "transfer_law") if f.value is not None}
     own = np.array(sorted({f.where["amount"] for f in of_name(found, "data_transferred")}), float)
-    if k is not None and a is not None:
-        for place, size in enumerate(sizes if b is not None else ()):
-            axes.plot(own, k * own**a * size**b, color=_color(place, len(sizes)), linewidth=1.1)
+    if len(law) == len(POWERS[PUBLISHED]):
+        for place, size in enumerate(sizes):
+            axes.plot(own, law["k"] * own ** law["a"] * size ** law["b"], color=_color(place, len(sizes)), linewidth=1.1)
     heights = [f.value for f in of_name(found, "data_transferred") if f.value is not None and f.value > 0]
     if heights:
         axes.plot(own, min(heights) * 0.5 * (own / own[0]) ** POWERS[PUBLISHED]["a"], color=style.GRAY, linestyle=":", linewidth=1.2)
