@@ -2,6 +2,7 @@
 
     python launch.py --config=configs/transfer.py              about 8 minutes on 2 CPU cores
     python launch.py --config=configs/transfer.py:smoke        under a minute, to see that everything works
+    python launch.py --config=configs/transfer.py:data         how much data a donor is worth; about 10 minutes
 
 A is a decoder trained on `source`, B one trained on `target`, both for as many tokens as every arm is trained afterwards, on the target
 (Yosinski et al. 2014, for whom A and B were halves of ImageNet's classes). An arm copies the first n blocks, with the embedding before
@@ -21,6 +22,14 @@ below and above lose beside tuned says whose tuning the gain needs, and AnB+ bes
 Each seed has donors, fresh weights and an order of its own, which all its arms share, so that every difference is paired. A learning rate
 is chosen for each arm at `rates_at` blocks; another number of blocks takes the nearest one's.
 
+How much data a donor is worth is measured by `:data` (Hernandez et al. 2021). Decoders of three widths, each with donors of its own, are
+trained from scratch and tuned from all of A on growing amounts of the target's text. Each run is stopped where its validation loss is
+lowest, and read there on held-out text. D_E is the data at which scratch costs as little as what was tuned on D_F, read off the scratch
+curve, never beyond it; D_T = D_E - D_F follows, they say, k D_F^a N^b while data is short (D_F at most a tenth of what scratch needs), N
+the parameters without embeddings. Prediction, before this variant ran whole: b above 0, a below 1 and near their 0.18, so that the
+least data is multiplied most; at the smallest width, whose donor learned little, the law may not be allowed. Keys of it: widths,
+amounts (bytes, both arms), scratch_amounts (beyond them, scratch alone), rates_at, learning_rates, seeds, steps, scratch_steps, read_at
+
 Keys to change: base (own), source, target, arms, blocks (0: the embedding alone), rates_at, learning_rates, seeds, steps, read_at,
 selection_steps, batch_size, pretraining.*, model.*
 """
@@ -33,7 +42,7 @@ VARIANTS = {
     "": "decoders of 4 layers, code to documentation, 9 arms, 3 seeds; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; under a minute",
     "mnist": "classifiers of 4 hidden layers between halves of MNIST's classes, 5 splits",
-    "data": "decoders of three widths on growing amounts of text, from scratch and tuned",
+    "data": "how much data a donor is worth: 3 widths, 8 amounts of text, 5 seeds; about 10 minutes on 2 CPU cores",
 }
 NEEDS = {"mnist": "the prepared TFDS set mnist"}
 

@@ -73,16 +73,18 @@ def _worth(found: Sequence[Finding]) -> Iterator[str]:
 def _times(f: Finding) -> str:
     if f.value is None and f.low is not None:
         return f"are worth over {f.low:#.3g} times themselves ({f.where['word']})"
-    return f"are worth {shown(f)} times themselves" if f.value is not None else f"are {f.where['word']}"
+    return f"are worth {shown(f)} times themselves" if f.value is not None else f"have no number ({f.where['word']})"
 
 
 def _published(found: Sequence[Finding]) -> Iterator[str]:
     a, b = (find(found, "transfer_law", what=power) for power in ("a", "b"))
     if a is None or a.value is None:
         return
+    told = []
     for name, powers in POWERS.items():
-        told = [f"{what} {powers[what]:g} {_beside(f, powers[what])}" for what, f in (("a", a), ("b", b)) if f is not None]
-        yield f"Published, from {name}: {', '.join(told)} ({SOURCE})"
+        judged = [f"{what} = {powers[what]:g} {_beside(f, powers[what])}" for what, f in (("a", a), ("b", b)) if f is not None]
+        told.append(f"from {name} {', '.join(judged)}")
+    yield f"Published ({SOURCE}): {'; '.join(told)}"
 
 
 def _beside(f: Finding, other: float) -> str:

@@ -8,7 +8,7 @@ from experiments.transfer.data_readings import of_name
 from research.analysis.wording import held, window_sentence
 from research.findings import Finding, Table, find, shown
 
-LAW = "D_T = k D_F^a N^b, bytes and parameters without embeddings. Published, in characters: {source}."
+LAW = "D_T = k D_F^a N^b, bytes and parameters without embeddings. Published: {source}."
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:

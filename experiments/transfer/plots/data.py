@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from experiments.transfer.arms import SCRATCH, TUNED
 from experiments.transfer.data_published import POWERS, SOURCE
@@ -70,9 +71,11 @@ def transferred(found: Sequence[Finding]) -> Figure:
         right.axhline(1.0, color=style.GRAY, linewidth=0.9, zorder=0.9)
         for axes, said in ((left, "data transferred, D_T (bytes)"), (right, "times its size that data is worth, D_E / D_F")):
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             style.plain_ticks(axes.yaxis)
             axes.set_ylabel(said)
             _log(axes, "")
+            axes.set_xticks(sorted({f.where["amount"] for f in points}))
         drawn = {size: style.Look(_color(n, len(sizes)), MARKERS[n % len(MARKERS)], "") for n, size in enumerate(sizes)}
         handles = [style.handle(look, f"N = {style.compact(size)}") for size, look in drawn.items()]
         style.legend_below(figure, [*handles, *_lines_said(found)])

@@ -2,7 +2,6 @@
 
 import io
 
-import numpy as np
 import pytest
 from matplotlib.image import imread
 
@@ -54,4 +53,4 @@ def test_bounds_are_arrows_and_every_figure_is_captioned_and_drawn():
     for captioned in usual.values():
         assert captioned.caption.endswith(".") and imread(io.BytesIO(style.png(captioned.figure))).std() > 0.02
     none = planted_data.records()
-    assert figures(none[none["phase"] == "reference"]) == {} and np.isfinite(imread(io.BytesIO(style.png(drawn["amounts"].figure)))).all()
+    assert figures(none[none["phase"] == "reference"]) == {}

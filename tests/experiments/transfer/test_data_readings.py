@@ -31,7 +31,9 @@ def test_the_planted_law_is_recovered_with_its_losses_and_multipliers(found):
     said = answer(found)
     assert said.startswith("D_T = k D_F^a N^b with a = 0.") and "of 9 of 9 points" in said and "Against the claim" not in said
     assert (
-        "a 0.18 (" in said and "b 0.38 (inside of this interval)" in said and "on the edge of its grid for tuned@1024 at N = 6,000" in said
+        "a = 0.18 (outside" in said
+        and "b = 0.38 (inside of this interval)" in said
+        and "on the edge of its grid for tuned@1024 at N = 6,000" in said
     )
 
 
