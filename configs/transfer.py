@@ -101,7 +101,10 @@ def amounts() -> dict[str, object]:
         "amounts": (1024, 2048, 4096, 8192),
         "scratch_amounts": (16_384, 40_960, 102_400, 256_000),
         "rates_at": (2048, 8192, 40_960),
-        "learning_rates": (5e-4, 1.5e-3, 5e-3, 1.5e-2, 4.5e-2),
+        "learning_rates": {
+            "scratch": (1.5e-3, 5e-3, 1.5e-2, 4.5e-2),
+            "tuned": (1.5e-4, 5e-4, 1.5e-3, 5e-3, 1.5e-2, 4.5e-2),
+        },
         "seeds": 5,
         "steps": 400,
         "scratch_steps": 1200,

@@ -21,7 +21,7 @@ class DataSweep(Runs):
     """The axes: arm x amount x seed, as many steps each.
 
     width, parameters: of the model, the latter outside of embeddings. arms: amounts of each arm, bytes. rates_at: amounts at which
-    an arm's learning rate is chosen, another amount takes the nearest one's. read_at: shares of the steps at which a run may be stopped
+    an arm's learning rate is chosen, of a grid of its own, another amount takes the nearest one's. read_at: shares of the steps at which a run may be stopped
     beside the end. bases: donors; seeds take them in turn.
     """
 
@@ -29,7 +29,7 @@ class DataSweep(Runs):
     parameters: int
     arms: Mapping[str, tuple[int, ...]]
     rates_at: tuple[int, ...]
-    learning_rates: tuple[float, ...]
+    learning_rates: Mapping[str, tuple[float, ...]]
     read_at: tuple[float, ...]
     bases: int
 
@@ -48,7 +48,8 @@ class DataSweep(Runs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_rates("data", self.learning_rates)
+        for arm in self.arms:
+            check_rates(arm, self.learning_rates[arm])
         if not self.read_at or not all(0 < share < 1 for share in self.read_at) or len(set(self.read_at)) < len(self.read_at):
             raise UsageError(f"read_at = {self.read_at}: one share of the steps or more, between 0 and 1, at which a run may be stopped")
         if apart := [arm for arm, amounts in self.arms.items() if not set(self.rates_at) & set(amounts)]:
@@ -58,7 +59,9 @@ class DataSweep(Runs):
         """Returns the coordinates of the cells that learning rates are chosen by."""
         seeds = [seed for seed in self.all_seeds() if seed >= SELECTION_SEEDS]
         chosen = {arm: tuple(n for n in amounts if n in self.rates_at) for arm, amounts in self.arms.items()}
-        return [{**c, "learning_rate": rate} for c in self._coordinates("select", chosen, seeds) for rate in self.learning_rates]
+        return [
+            {**c, "learning_rate": rate} for c in self._coordinates("select", chosen, seeds) for rate in self.learning_rates[c["trains"]]
+        ]
 
     def results(self) -> list[dict[str, Any]]:
         """Returns the coordinates of the cells that are read, without their learning rate."""

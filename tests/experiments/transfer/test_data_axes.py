@@ -75,7 +75,7 @@ def test_a_rate_is_chosen_by_the_lowest_loss_on_the_way_and_the_decoy_by_the_end
         ({"widths": (32, 16)}, "widths = 32,16"),
         ({"rates_at": (2048,)}, "none is among scratch's amounts"),
         ({"rates_at": (999,)}, "999, which is no amount"),
-        ({"learning_rates": (1e-3, 1e-2)}, "at least 3"),
+        ({"learning_rates": {"scratch": (1e-3, 1e-2), "tuned": (1e-3, 1e-2)}}, "learning_rates.scratch = (0.001, 0.01): at least 3"),
         ({"read_at": ()}, "at which a run may be stopped"),
         ({"target": "stdlib:code"}, "source and target are both stdlib:code"),
         ({"base": "hf:somewhere"}, "leave base=own"),
