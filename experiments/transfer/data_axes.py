@@ -21,8 +21,8 @@ class DataSweep(Runs):
     """The axes: arm x amount x seed, as many steps each.
 
     width, parameters: of the model, the latter outside of embeddings. arms: amounts of each arm, bytes. rates_at: amounts at which
-    an arm's learning rate is chosen, of a grid of its own, another amount takes the nearest one's. read_at: shares of the steps at which a run may be stopped
-    beside the end. bases: donors; seeds take them in turn.
+    an arm's learning rate is chosen, of its own of learning_rates; another amount takes the nearest one's. read_at: shares of the steps
+    at which a run may be stopped beside the end. bases: donors; seeds take them in turn.
     """
 
     width: int
