@@ -20,7 +20,7 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
     for f in points:
         where = {name: f.where[name] for name in ("parameters", "amount")}
         cells = (find(found, "transfer_loss", arm=TUNED, **where), find(found, "effective_data", **where), f)
-        told = (shown(cells[0], ".3f"), *(shown(each) for each in (*cells[1:], find(found, "multiplier", **where))), f.where["word"])
+        told = (shown(cells[0], ".3f"), *map(_or_bound, (*cells[1:], find(found, "multiplier", **where))), f.where["word"])
         rows.append((f"{where['parameters']:,}", f"{where['amount']:,}", *told))
     columns = ("N", "D_F (bytes)", "tuned (bits/byte)", "D_E (bytes)", "D_T (bytes)", "D_E / D_F", "for the law")
     caption = (
@@ -28,6 +28,13 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
         f"{held(points)}.{window_sentence(found)}"
     )
     return (Table(columns, tuple(rows), caption), *_law(found))
+
+
+def _or_bound(f: Finding | None) -> str:
+    """A finding, or of one without a number how large it is at least."""
+    if f is None or f.value is not None:
+        return shown(f)
+    return "–" if f.low is None else f"> {f.low:#.3g}" if f.low < 100 else f"> {f.low:,.0f}"
 
 
 def _law(found: Sequence[Finding]) -> tuple[Table, ...]:

@@ -57,6 +57,7 @@ def test_a_donor_that_scratch_never_matches_is_a_bound_and_no_law():
     f = find(found, "data_transferred", parameters=98_000, amount=1024)
     assert f.where["word"] == ABOVE and f.value is None
     assert find(found, "transfer_law", what="b").value is None and ABOVE in answer(found)
+    assert headline(found)[0].rows[0][3:] == ("> 1,048,576", "> 1,047,552", "> 1,024", ABOVE) and len(headline(found)) == 1
 
 
 def test_a_size_that_harms_only_larger_models_turns_b_and_is_told():
