@@ -22,6 +22,11 @@ MISFITS = {
     LARGEST: "the law of the smaller models misses the largest",
 }
 
+LATE = {
+    SCRATCH: "were they longer, D_E near these amounts would be lower, and the data that scratch needs higher",
+    TUNED: "were they longer, D_E would be higher",
+}
+
 
 def answer(found: Sequence[Finding]) -> str:
     """Returns what the law is worth in this run: what contradicts it first."""
@@ -98,10 +103,11 @@ def _sure(found: Sequence[Finding], points: Sequence[Finding]) -> Iterator[str]:
     if words:
         told = "; ".join(f"{count:.0f} {word}" for word, count in words.items())
         yield f"Of {len(points)} points the law leaves out: {told}"
-    for arm in (SCRATCH, TUNED):
+    for arm, told in LATE.items():
         falling = [f for f in of_name(found, "still_falling") if f.where["arm"] == arm]
-        if late := sum(f.value or 0 for f in falling):
-            yield f"{late:.0f} of {sum(f.n for f in falling)} runs of {arm} were lowest at their end, and longer ones may be lower"
+        if late := [f for f in falling if f.value]:
+            count, least = sum(f.value or 0 for f in late), min(f.where["amount"] for f in late)
+            yield f"{count:.0f} of {sum(f.n for f in falling)} runs of {arm}, from {least:,} bytes on, were lowest at their end: {told}"
     if edges := [
         f"{f.where['arm']} at N = {f.where['parameters']:,}" for f in of_name(found, "learning_rate") if "may lie beyond" in f.note
     ]:

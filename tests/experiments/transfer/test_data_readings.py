@@ -71,7 +71,9 @@ def test_runs_that_still_fell_at_their_end_are_counted_by_arm():
     found = findings(planted_data.records(late=("scratch",)))
     assert find(found, "still_falling", arm="scratch", parameters=6_000, amount=1024).value == planted_data.SEEDS
     assert find(found, "still_falling", arm="tuned", parameters=6_000, amount=1024).value == 0
-    assert f"{18 * planted_data.SEEDS} of {18 * planted_data.SEEDS} runs of scratch were lowest at their end" in answer(found)
+    every = 18 * planted_data.SEEDS
+    assert f"{every} of {every} runs of scratch, from 1,024 bytes on, were lowest at their end" in answer(found)
+    assert "runs of tuned" not in answer(found)
 
 
 def test_tables_have_a_row_for_each_size_and_amount_and_the_law_beside_the_published(found):
