@@ -15,15 +15,15 @@ from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 READ = "stopped"  # the phase of what a run reads where it is stopped
-OWN_TEXT, SHARE = "own_text", "stopped_at"
-FACTS = {"donor_tokens": "tokens", "unigram_loss": "bits/byte", "target": "count", OWN_TEXT: "bytes"}
+BEGINS, OWN_TEXT, SHARE = "text_begins", "own_text", "stopped_at"
+FACTS = {"donor_tokens": "tokens", "unigram_loss": "bits/byte", "target": "count"}
 ALLOWED = 0.1  # of D(N), as in the paper
 POWERS = ("k", "a", "b")
 
 
 def measured(results: pd.DataFrame) -> bool:
     """Returns whether these are the records of amounts of data."""
-    return bool(len(rows(results, metric=OWN_TEXT)))
+    return bool(len(rows(results, metric=BEGINS)))
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
@@ -61,6 +61,10 @@ def _facts(results: pd.DataFrame) -> Iterator[Finding]:
         for row in rows(results, phase="reference", metric=metric).head(1).itertuples():
             said = str(row.note) if metric == "target" else ""
             yield finding(metric, {}, Estimate(float(row.value), None, None, 1, "of the run", said), unit)
+    begins = np.sort(rows(results, metric=BEGINS)["value"].to_numpy(float))
+    if len(begins) > 1:
+        said = "between where the texts of two seeds begin, at least: more than that, and they overlap"
+        yield finding(OWN_TEXT, {}, Estimate(float(np.diff(begins).min()), None, None, len(begins), said), "bytes")
 
 
 def _rates(results: pd.DataFrame) -> Iterator[Finding]:

@@ -4,8 +4,6 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from experiments.transfer import data_stops
 from experiments.transfer.arms import TUNED
 from experiments.transfer.blocks import Blocks
@@ -123,7 +121,8 @@ class _Width:
         def before(runner: Runner) -> Iterator[Rows]:
             if part.width == self.config["widths"][0] and TUNED in part.arms:
                 yield _known(runner, study, source, target)
-                yield [reference(runner.setting.experiment, "own_text", _apart(firsts) * length, "bytes")]
+                begun = {seed: first * length for seed, first in firsts.items() if seed < SELECTION_SEEDS}
+                yield [reference(runner.setting.experiment, "text_begins", at, "bytes", seed=seed) for seed, at in begun.items()]
 
         data = (source.fingerprint, target.fingerprint)
         shuffled = rows[order(ORDER, 0, len(rows), len(rows))]
@@ -143,12 +142,6 @@ def _blocks(shapes: Variables) -> int:
     """How many parameters lie in blocks, as the law counts them: without embeddings and what makes logits."""
     own = set(Blocks.of(shapes).each)
     return trainable_count({path: leaf for path, leaf in tree.flatten(shapes).items() if path.split("/")[0] in own})
-
-
-def _apart(firsts: Mapping[int, int]) -> int:
-    """How many windows lie between the texts of two seeds at least: more than these, and their texts overlap."""
-    own = sorted(first for seed, first in firsts.items() if seed < SELECTION_SEEDS)
-    return int(min(np.diff(own), default=0))
 
 
 def _known(runner: Runner, study: Study, source: Corpus, target: Corpus) -> Rows:

@@ -23,7 +23,8 @@ def records(worth=None, noise=0.004, late=()):
     draw, rows, worth = np.random.default_rng(3), [], transferred() if worth is None else worth
     usual = {"experiment": "transfer", "cell": "", "phase": "reference", "init": None, "arm": None, "seed": None, "step": 0, "unit": "1"}
     rows += [{**usual, "metric": "document_bytes", "document": group, "value": 4000, "unit": "bytes"} for group in range(GROUPS)]
-    rows += [{**usual, "metric": name, "value": value} for name, value in (("own_text", 1e5), ("donor_tokens", 1e6), ("unigram_loss", 4.7))]
+    rows += [{**usual, "metric": name, "value": value} for name, value in (("donor_tokens", 1e6), ("unigram_loss", 4.7))]
+    rows += [{**usual, "metric": "text_begins", "seed": seed, "value": begins} for seed, begins in enumerate((0, 5e5, 1e5, 7e5))]
     rows.append({**usual, "metric": "target", "value": 1.0, "note": "docs, the donor's code"})
     shared = draw.normal(0, 0.05, GROUPS)
     for size in SIZES:

@@ -25,6 +25,7 @@ def test_the_planted_law_is_recovered_with_its_losses_and_multipliers(found):
         assert f.where["word"] == FITTED and f.low <= worth <= f.high and f.value == pytest.approx(worth, rel=0.3)
         assert find(found, "multiplier", **where).value == pytest.approx(1 + f.value / amount)
         assert find(found, "transfer_loss", arm="scratch", **where).value == pytest.approx(planted_data.loss(amount), rel=0.05)
+    assert find(found, "own_text").value == 1e5
     assert find(found, "points", word=FITTED).value == 9 and not [
         f for f in found if f.name == "transfer_misfit" and not f.low <= 0 <= f.high
     ]
