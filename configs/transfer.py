@@ -26,9 +26,10 @@ How much data a donor is worth is measured by `:data` (Hernandez et al. 2021). D
 trained from scratch and tuned from all of A on growing amounts of the target's text. Each run is stopped where its validation loss is
 lowest, and read there on held-out text. D_E is the data at which scratch costs as little as what was tuned on D_F, read off the scratch
 curve, never beyond it; D_T = D_E - D_F follows, they say, k D_F^a N^b while data is short (D_F at most a tenth of what scratch needs), N
-the parameters without embeddings. Prediction, of when one seed of the two smaller widths had been seen: b above 0, a below 1 and near their 0.18, so that the
-least data is multiplied most; at the smallest width, whose donor learned little, the law may not be allowed. Keys of it: widths,
-amounts (bytes, both arms), scratch_amounts (beyond them, scratch alone), rates_at, learning_rates, seeds, steps, scratch_steps, read_at
+the parameters without embeddings. Prediction, of when one seed of the two smaller widths had been seen: b above 0, a below 1 and near
+their 0.18, so that the least data is multiplied most; at the smallest width, whose donor learned little, the law may not be allowed.
+Keys of it: widths, amounts (bytes, both arms), scratch_amounts (beyond them, scratch alone), rates_at, learning_rates, seeds, steps,
+scratch_steps, read_at
 
 Keys to change: base (own), source, target, arms, blocks (0: the embedding alone), rates_at, learning_rates, seeds, steps, read_at,
 selection_steps, batch_size, pretraining.*, model.*
