@@ -27,13 +27,13 @@ TINY = (
     "--config.pretraining.steps=20",
     "--config.pretraining.bases=1",
     "--config.seeds=1",
-    "--config.methods=full,lora@2,l2sp@0.1,ewc@1,replay@25,slow@0.3",
+    "--config.methods=full,lora@2,l2sp@0.1,ewc@1,empirical@1,replay@25,slow@0.3",
     "--config.source=text:research/**/*.py",
     "--config.fisher.sequences=8",
     "--config.learning_rates.full=5e-3,5.01e-3,5.02e-3",  # as good as one: methods differ by what they do, not by their rates
     "--config.learning_rates.lora=1e-2,1.001e-2,1.002e-2",
 )
-ARMS = ("full", "lora@2", "l2sp@0.1", "ewc@1", "replay@25", "slow@0.3")
+ARMS = ("full", "lora@2", "l2sp@0.1", "ewc@1", "empirical@1", "replay@25", "slow@0.3")
 MODEL = decoder(DecoderConfig(d_model=16, d_mlp=32, n_layers=1, max_length=32))
 END, LENGTH, READ = 40, 32, 256  # windows of the first chunk of a text
 
