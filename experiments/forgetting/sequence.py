@@ -59,7 +59,7 @@ def sequence_subject(config: Mapping[str, Any]) -> Subject:
         own = bases(study, places.bases, texts, workdir, progress)
         if places.fishers:
             with timed("fisher", workdir.timings.append):
-                own = fishers.with_fishers(own, places.fishers, fishers.diagonals(study, sweep.fisher["sequences"]), course.texts[0])
+                own = fishers.with_fishers(own, study, places.fishers, course.weighed[0])
         return Prepared(
             own if not places.anchors else Bases(lambda p: own.params(min(p, own.at_once - 1)), places.total, together=True),
             course.rows(),
@@ -109,6 +109,7 @@ class Course:
     def __init__(self, sweep: SequenceSweep, study: Study, places: Places, texts: Sequence[np.ndarray]) -> None:
         self.sweep, self.study, self.places, self.texts = sweep, study, places, texts
         self.tasks, self.size = len(sweep.targets), len(texts[0])
+        self.weighed = [fishers.spaced(rows, sweep.fisher["sequences"]) for rows in texts]  # of which Fisher diagonals are
 
     def rows(self) -> np.ndarray:
         """Returns all windows (n, time + 1): for each order the source and the targets in that order, and behind them the targets mixed.
@@ -150,7 +151,7 @@ class Course:
         last = runner.setting.budgets[-1]
         if not self.places.anchors or finished(runner.workdir, last).issuperset(cell.fingerprint for cell in cells):
             return runner
-        own, of = runner.setting.bases, fishers.diagonals(self.study, self.sweep.fisher["sequences"])
+        own, of = runner.setting.bases, fishers.diagonals(self.study)
         trees = [own.params(place) for place in range(own.at_once)]
         for old, new in zip(before, cells, strict=True):
             if new.reference is None:
@@ -158,7 +159,7 @@ class Course:
             trees[new.reference] = start = weights(runner, old, last)
             if new.importance is not None and (labels := parse(new.coordinates["arm"]).recipe.labels):
                 learned = (0, *(1 + text for text in self.sweep.order(new.seed)[:task]))
-                diagonal = [of(labels, start, self.texts[place]) for place in learned]
+                diagonal = [of(labels, start, self.weighed[place]) for place in learned]
                 trees[new.importance] = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *diagonal)
         return runner.on(Bases(trees.__getitem__, len(trees), together=True))
 

@@ -55,7 +55,7 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
         own = bases(study, index, (source, target), workdir, progress)
         if weighed:
             with timed("fisher", workdir.timings.append):
-                own = fishers.with_fishers(own, weighed, fishers.diagonals(study, sweep.fisher["sequences"]), rows[1])
+                own = fishers.with_fishers(own, study, weighed, fishers.spaced(rows[1], sweep.fisher["sequences"]))
         return Prepared(
             own,
             np.concatenate(rows),
