@@ -1,4 +1,4 @@
-"""The tables with which the report begins: a row for each method and strength, and one for each method's front."""
+"""The tables with which the report begins: a row for each method and strength, one for each method's front, and what updates are like."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from research.findings import Finding, Table, find, shown
 COLUMNS = ("method", "loss on the target (bits/byte)", "rise on the source", "rise at equal loss on the target")
 EQUAL = "source_rise_at_equal_target"
 VOLUME = "hypervolume"
+RANK = "energy_rank"
 
 
 def word(f: Finding) -> str:
@@ -22,7 +23,7 @@ def others(found: Sequence[Finding]) -> list[str]:
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
-    """Returns what each method learned and lost, at the largest share of what full learns, and what its front leaves behind it."""
+    """Returns what each method learned and lost, at the largest share of what full learns, its front, and what its update is like."""
     every, beside = [f for f in found if f.name == EQUAL], others(found)
     if not every:
         return ()
@@ -38,7 +39,7 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
         f"loss: {equal[0].where['bits']} bits/byte on the target, {share * 100:g} % of what full learns, mean over bases. wise: the line "
         f"from the start to full's end, on which nothing is trained; slow: full at so much of its learning rate.{window_sentence(found)}"
     )
-    return (Table((*COLUMNS, *(f"the same, less {other}'s" for other in beside)), tuple(table), caption), *_fronts(found))
+    return (Table((*COLUMNS, *(f"the same, less {other}'s" for other in beside)), tuple(table), caption), *_fronts(found), *_updates(found))
 
 
 def _fronts(found: Sequence[Finding]) -> tuple[Table, ...]:
@@ -54,3 +55,19 @@ def _fronts(found: Sequence[Finding]) -> tuple[Table, ...]:
         "as much as full and lose nothing; a method of more strengths has more to choose from."
     )
     return (Table(("method", "share behind its front", "the same, less full's"), rows, caption),)
+
+
+def _updates(found: Sequence[Finding]) -> tuple[Table, ...]:
+    """How far each method ends from its start, and over how many directions of a matrix that is spread."""
+    own, table = [f for f in found if f.name == RANK], []
+    if not own:
+        return ()
+    for f in own:
+        less = find(found, "contrast", what=RANK, between=f"{word(f)} - full")
+        table.append((word(f), shown(find(found, "distance", **f.where), ".3g"), shown(f, ".1f"), shown(less, ".1f")))
+    caption = (
+        "What training changed, at its end: the distance of all weights from their start, and the directions of each of the blocks' "
+        f"matrices that hold 90 % of its update's energy (squared singular values), mean over the matrices that moved; {held(own)}. "
+        f"Gaussian noise has {shown(find(found, 'noise_rank'), '.1f')}: an update of as many has no direction that it prefers."
+    )
+    return (Table(("method", "distance from the start", "rank of the update", "the same, less full's"), tuple(table), caption),)

@@ -1,4 +1,4 @@
-"""Tuned weights beside those that they started from: losses, Kullback-Leibler divergences and distances; and between the two (WiSE-FT)."""
+"""Tuned weights beside those that they started from: losses, divergences, distances, ranks; and between the two (WiSE-FT)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,9 @@ from jax import Array
 
 from experiments.forgetting.axes import ForgettingSweep
 from experiments.forgetting.methods import FULL
+from research import tree
 from research.analysis.trajectories import distance
+from research.analysis.update_spectra import energy_ranks, noise_ranks
 from research.cells.bases import stacked
 from research.cells.kept import weights
 from research.cells.measures import BITS
@@ -23,6 +25,7 @@ from research.runtime.provenance import timed
 from research.training.spread import spread
 
 WISE = "wise"
+UNITS = {"distance": "1", "energy_rank": "rank"}  # of what is no loss
 
 
 class Point(NamedTuple):
@@ -50,7 +53,7 @@ def read(runner: Runner, sweep: ForgettingSweep, study: Study, cells: Sequence[C
             yield [
                 row
                 for place, (point, pair) in enumerate(zip(some, pairs, strict=True))
-                for row in _rows(runner, point, {**_bits(found, size, place), "distance": float(distance(*pair))})
+                for row in _rows(runner, point, {**_bits(found, size, place), **_moved(runner, point, *pair)})
             ]
             bar.advance(len(some))
 
@@ -98,8 +101,22 @@ def _bits(found: Mapping[str, Mapping[str, np.ndarray]], size: Mapping[str, floa
     return {f"{what}{name}": float(values[place]) / size[name] * BITS for name, own in found.items() for what, values in own.items()}
 
 
+def _moved(runner: Runner, point: Point, tuned: Any, base: Any) -> dict[str, float]:
+    """How far weights are from their base; at the end of training, over how many directions of a matrix that is spread, on the mean."""
+    far = float(distance(tuned, base))
+    if point.step != runner.setting.budgets[-1] or point.where["method"] == WISE:  # between both ends the update is the last one's
+        return {"distance": far}
+    ranks = energy_ranks(*(tree.flatten({"params": side}) for side in (base, tuned))).values() if np.isfinite(far) else ()
+    return {"distance": far, "energy_rank": float(np.mean([*ranks])) if ranks else float("nan")}
+
+
+def noise_rank(runner: Runner) -> float:
+    """Returns the mean energy rank of noise in place of an update, which is what no direction being preferred looks like."""
+    return float(np.mean([*noise_ranks(tree.flatten({"params": runner.setting.bases.params(0)}), seed=0).values()]))
+
+
 def _rows(runner: Runner, point: Point, known: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     start = {"experiment": runner.setting.experiment, "cell": "", **point.where, "step": point.step}
     for metric, value in known.items():
-        row = {**start, "metric": metric, "value": rounded(value), "unit": "1" if metric == "distance" else "bits/byte"}
+        row = {**start, "metric": metric, "value": rounded(value), "unit": UNITS.get(metric, "bits/byte")}
         yield row if np.isfinite(value) else {**row, "value": None, "note": "diverged"}

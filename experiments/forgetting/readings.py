@@ -18,9 +18,9 @@ EQUAL = "linear between readings of a run's way, the untouched model first"
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns rises and losses of each method, at the end and where all have learned equally, fronts, and what divergences explain."""
+    """Returns rises and losses of each method, at the end and where all have learned equally, fronts, updates, what divergences explain."""
     found = [*described.base(results), *described.window(results, {}), *_target(results), *_ignorance(results), *rates(results)]
-    found += [*_ends(results), *_equal(results), *_volumes(results), *_explained(results)]
+    found += [*_ends(results), *_equal(results), *_volumes(results), *_updates(results), *_explained(results)]
     return found
 
 
@@ -132,6 +132,25 @@ def _volumes(results: pd.DataFrame) -> Iterator[Finding]:
         if name != FULL and FULL in found:
             where = {"what": "hypervolume", "between": f"{name} - {FULL}"}
             yield finding("contrast", where, contrast((values - found[FULL]).to_numpy(), own), "1")
+
+
+def _updates(results: pd.DataFrame) -> Iterator[Finding]:
+    """How far each method ends from its start, over how many directions that is spread, and the latter less full's, paired by seed."""
+    own = rows(results, phase="kept")
+    last = own[own["step"] == own["step"].max()] if len(own) else own
+    bases = rows(results, phase="result").groupby("seed")["base"].first()
+    for row in rows(results, metric="noise_rank").head(1).itertuples():
+        yield finding("noise_rank", {}, Estimate(float(row.value), None, None, 1, "Gaussian noise of the matrices' shapes"), "rank")
+    for name, unit in (("distance", "1"), ("energy_rank", "rank")) if len(rows(last, metric="energy_rank")) else ():
+        read = {arm: rows(last, arm=arm.word, metric=name).set_index("seed")["value"].astype(float) for arm in arms(results)}
+        read = {arm: values for arm, values in read.items() if len(values)}
+        full = next((values for arm, values in read.items() if arm.word == FULL), None)
+        for arm, values in read.items():
+            at = bases.loc[values.index].to_numpy()
+            yield finding(name, arm.where, contrast(values.to_numpy(), at), unit)
+            if name == "energy_rank" and full is not None and arm.word != FULL:
+                between = {"what": name, "between": f"{arm.word} - {FULL}"}
+                yield finding("contrast", between, contrast((values - full.reindex(values.index)).to_numpy(), at), unit)
 
 
 def _explained(results: pd.DataFrame) -> Iterator[Finding]:

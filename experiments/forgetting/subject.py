@@ -99,7 +99,8 @@ def _known(runner: Runner, sweep: ForgettingSweep, study: Study, source: Corpus)
     train, test, size = source.parts["train"], source.parts[source.read], source.bytes[source.read]
     unigram = reference(experiment, "source_unigram", unigram_bits(train, test, source.vocabulary, size), "bits/byte")
     target = {**reference(experiment, "target", 1.0, "count"), "note": study.target.source}
-    return [*equal, unigram, target, *described(experiment, study), *document_sizes(runner)]
+    noise = reference(experiment, "noise_rank", kept.noise_rank(runner), "rank")
+    return [*equal, unigram, target, noise, *described(experiment, study), *document_sizes(runner)]
 
 
 def _measures(study: Study, source: Corpus, target: Corpus) -> dict[str, tuple[Measure, ...]]:

@@ -14,6 +14,9 @@ SPREAD, APART = 0.02, 0.3  # of rises over bases and over groups of documents, L
 ALPHAS = (0.25, 0.5, 0.75)
 GROUPS = 10
 
+RANKS = {"full": 30.0, "lora@2": 2.0, "lora@8": 6.0, "top@1": 20.0, "replay@5": 32.0, "slow@0.1": 25.0}  # of updates
+NOISE_RANK, RANK_SPREAD = 40.0, 0.5  # over bases, LoRA's alone
+
 LEARNS = {"full": 1.0, "lora@2": 0.9, "lora@8": 0.95, "top@1": 0.85, "replay@5": 1.0, "slow@0.1": 0.5}
 RISES = {"full": 0.6, "lora@2": 0.3, "lora@8": 0.45, "top@1": 0.9, "replay@5": 0.1, "slow@0.1": 0.2}
 
@@ -22,7 +25,7 @@ def records(rises: dict[str, float] | None = None, seeds: int = 3) -> pd.DataFra
     """Returns the records of a run in which arms end with RISES, but for what `rises` says otherwise."""
     found: list[dict[str, Any]] = []
     found += [{"phase": "reference", "step": 0, "metric": "equal_at", "value": share, "level": i} for i, share in enumerate(SHARES)]
-    for metric, value in (("source_unigram", UNIGRAM), ("target", 1.0), ("window", 64.0)):
+    for metric, value in (("source_unigram", UNIGRAM), ("target", 1.0), ("window", 64.0), ("noise_rank", NOISE_RANK)):
         found.append({"phase": "reference", "step": 0, "metric": metric, "value": value, "note": "a text" if metric == "target" else None})
     found += [{"phase": "reference", "step": 0, "metric": "document_bytes", "document": group, "value": 2000.0} for group in range(GROUPS)]
     for seed in range(seeds):
@@ -47,6 +50,9 @@ def _run(arm: str, rise: float, seed: int) -> list[dict[str, Any]]:
         found += _reading({**own, "phase": "result", "step": step}, seed, learned, lost, last=step == 40, apart=APART * is_lora(arm))
         if step >= 20:
             found += _kept({**own, "step": step}, seed, learned, lost)
+        if step == 40:
+            rank = RANKS[arm] + RANK_SPREAD * (seed - 1) * is_lora(arm)
+            found.append({**own, "phase": "kept", "step": step, "metric": "energy_rank", "value": rank})
     for alpha in ALPHAS if arm == "full" else ():
         between = {**own, "arm": f"wise@{alpha}", "method": "wise", "strength": alpha, "step": 40}
         found += _kept(between, seed, LEARNED * alpha, rise * alpha**2)

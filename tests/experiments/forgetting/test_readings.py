@@ -14,7 +14,7 @@ from experiments.forgetting.readings import findings
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, find
 from tests.experiments.forgetting import planted
-from tests.experiments.forgetting.planted import GROUPS, LEARNED, LEARNS, RISES, SHARE, TARGET, records
+from tests.experiments.forgetting.planted import GROUPS, LEARNED, LEARNS, NOISE_RANK, RANK_SPREAD, RANKS, RISES, SHARE, TARGET, records
 
 EQUAL = "source_rise_at_equal_target"
 LEVEL = TARGET + 0.2 - SHARE * LEARNED  # mean over bases
@@ -117,6 +117,25 @@ def test_one_curve_explains_what_lies_on_one_and_heights_what_lies_on_parallels(
     assert explained["distance", "one"] < 0.8
 
 
+@pytest.mark.parametrize("arm", RANKS)
+def test_ranks_and_distances_of_updates_are_those_at_the_end(found: list[Finding], arm: str) -> None:
+    f, far = one(found, "energy_rank", arm), one(found, "distance", arm)
+    half = t.ppf(0.975, 2) * RANK_SPREAD / np.sqrt(3) if arm.startswith("lora") else 0.0
+    assert (f.value, f.n, f.unit) == (pytest.approx(RANKS[arm]), 3, "rank") and (f.high - f.low) / 2 == pytest.approx(half, abs=1e-9)
+    assert far.value == pytest.approx(np.mean([1 + (7 * 40 + 3 * seed) % 5 for seed in range(3)]))
+    if arm != "full":
+        assert one(found, "contrast", what="energy_rank", between=f"{arm} - full").value == pytest.approx(RANKS[arm] - RANKS["full"])
+
+
+def test_updates_have_a_table_of_their_own(found: list[Finding]) -> None:
+    *_, table = headline(found)
+    rows = {row[0]: row for row in table.rows}
+    assert list(rows) == list(RANKS) and rows["lora@2"][2].startswith("2.0 [") and rows["lora@2"][3].startswith("-28.0 [")
+    assert rows["full"][3] == "–" and f"Gaussian noise has {NOISE_RANK}" in table.caption
+    old = records().query("metric != 'energy_rank'")  # of a run that did not read it
+    assert len(headline(findings(old))) == 2
+
+
 VERDICTS = {
     "less": (0.3, "LoRA forgets less than full training at its best rate"),
     "alike": (0.54, "LoRA is not told apart from full training at its best rate"),
@@ -167,7 +186,7 @@ def test_no_verdict_of_one_base_and_none_without_another_method() -> None:
 
 
 def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
-    table, _ = headline(found)
+    table, *_ = headline(found)
     assert table.columns == (*COLUMNS, "the same, less full's", "the same, less slow@0.1's")
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert {row["the same, less slow@0.1's"] for row in rows.values()} == {"–"}  # it does not learn so much
@@ -180,7 +199,7 @@ def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
 
 
 def test_fronts_have_a_row_for_each_method_the_largest_volume_first(found: list[Finding]) -> None:
-    _, table = headline(found)
+    _, table, _ = headline(found)
     volumes = {row[0]: float(row[1].split()[0]) for row in table.rows}
     assert set(volumes) == {f.where["method"] for f in found if f.name == "hypervolume"} and volumes["full"] == 0.5
     assert list(volumes.values()) == sorted(volumes.values(), reverse=True)
@@ -191,7 +210,7 @@ def test_fronts_have_a_row_for_each_method_the_largest_volume_first(found: list[
 @pytest.mark.parametrize("word", ["l2sp@1e-3", "l2sp@0.0010"])
 def test_the_headline_finds_the_difference_of_a_strength_however_it_is_written(word: str) -> None:
     own = records()
-    table, _ = headline(
+    table, *_ = headline(
         findings(own.assign(arm=own["arm"].replace("replay@5", parse(word).word)).assign(**_at(own, "replay@5", "l2sp", 1e-3)))
     )
     rows = {row[0]: row for row in table.rows}
@@ -209,7 +228,13 @@ def test_a_run_that_was_cut_short_is_read_as_far_as_it_came(phases: list[str]) -
     found = findings(own[own["phase"].isin(phases)])
     done = "result" in phases
     assert bool(headline(found)) == done and (NOTHING in answer(found)) != done
-    names = {"window", "target", "unigram_rise", *(("source_rise", "target_loss", "contrast", "hypervolume", EQUAL) if done else ())}
+    names = {
+        "window",
+        "target",
+        "unigram_rise",
+        "noise_rank",
+        *(("source_rise", "target_loss", "contrast", "hypervolume", EQUAL) if done else ()),
+    }
     assert {f.name for f in found} == names
     if done:
         assert find(found, EQUAL, method="wise") is None and difference(found, "lora@2").value is not None

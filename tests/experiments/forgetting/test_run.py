@@ -121,6 +121,16 @@ def test_distances_are_those_of_the_weights_and_half_of_the_way_is_half_as_far(r
     assert min(np.abs(one - other).max() for i, one in enumerate(moved) for other in moved[:i]) > 1e-4  # no method is another's
 
 
+def test_ranks_of_updates_are_those_of_their_singular_values(run: Ran) -> None:
+    base, full = (tree.flatten(side) for side in (run.base, tree.unflatten(run.end("full"))["params"]))
+    inner = {path: full[path] - base[path] for path in full if "attention/" in path or "mlp/" in path}
+    matrices = {path: own.reshape(-1, own.shape[-1]) if "out" in path else own.reshape(len(own), -1) for path, own in inner.items()}
+    held = [np.cumsum(np.linalg.svd(own, compute_uv=False) ** 2) for own in matrices.values()]
+    assert len(held) == 6 and run.read("energy_rank", "full") == pytest.approx(np.mean([1 + (h < 0.9 * h[-1]).sum() for h in held]))
+    assert 1 <= run.read("energy_rank", "lora@2") <= 2 < run.read("energy_rank", "full") < run.read("noise_rank", None, "reference", 0)
+    assert not [row for row in run.rows if row["metric"] == "energy_rank" and (row["step"] != END or row["arm"] not in ARMS)]
+
+
 def test_what_is_held_back_moves_less(run: Ran) -> None:
     far = {arm: run.read("distance", arm) for arm in ARMS}
     assert far["l2sp@0.1"] < 0.6 * far["full"] and far["ewc@1"] < 0.99 * far["full"]
