@@ -7,8 +7,8 @@
 
 A decoder pretrained on `source` is tuned on `target` by each of `methods`, at the learning rate chosen for it on the target's validation
 part. What it learned (loss on the target) and what it lost (rise of the loss on the source's held-out part) are read along the way; at the
-end and once before, the Kullback-Leibler divergence of its predictions from the base's, exact over the vocabulary, on both texts. At the end,
-too, the rank of its update: how many directions of a matrix (singular vectors) hold 90 % of the squares of all that changed.
+end and once before, the Kullback-Leibler divergence of its predictions from the base's, exact over the vocabulary, on both texts. At the
+end, too, the rank of its update: how many directions of a matrix (singular vectors) hold 90 % of the squares of all that changed.
 
 Methods, with a strength behind the @: full; lora@RANK; top@K (the last K layers, what stands behind them, and nothing else); l2sp@LAMBDA (a
 pull to the start, all weights alike); ewc@LAMBDA (a pull by the Fisher diagonal of the source, that is by how much each weight matters to

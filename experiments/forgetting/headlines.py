@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from research.analysis.contrasts import NO_DOCUMENTS
 from research.analysis.wording import held, window_sentence
 from research.findings import Finding, Table, find, shown
 
@@ -35,11 +36,18 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
         less = [find(found, "contrast", what=EQUAL, between=f"{word(f)} - {other}", share=share) for other in beside]
         table.append((word(f), *ends, *(shown(each, ".2f") for each in less)))
     caption = (
-        f"What each method learned and lost, bits/byte: {held(equal)}; of the rise on the source at the end, over documents, too. Equal "
+        f"What each method learned and lost, bits/byte: {held(equal)}; {_over(equal)}. Equal "
         f"loss: {equal[0].where['bits']} bits/byte on the target, {share * 100:g} % of what full learns, mean over bases. wise: the line "
         f"from the start to full's end, on which nothing is trained; slow: full at so much of its learning rate.{window_sentence(found)}"
     )
     return (Table((*COLUMNS, *(f"the same, less {other}'s" for other in beside)), tuple(table), caption), *_fronts(found), *_updates(found))
+
+
+def _over(equal: Sequence[Finding]) -> str:
+    """What intervals beside those at equal loss are over, or of which documents the latter are."""
+    if all(NO_DOCUMENTS in f.note for f in equal if f.value is not None):
+        return "of the rise on the source at the end, over documents, too"
+    return "no interval holds documents of the target; at equal loss those of the source are of the first chunk that is read"
 
 
 def _fronts(found: Sequence[Finding]) -> tuple[Table, ...]:

@@ -14,7 +14,7 @@ from research.analysis.trajectories import distance
 from research.analysis.update_spectra import energy_ranks, noise_ranks
 from research.cells.bases import stacked
 from research.cells.kept import weights
-from research.cells.measures import BITS
+from research.cells.measures import BITS, EARLY_BY_DOCUMENT, Measure
 from research.cells.runner import Runner
 from research.cells.setting import Cell
 from research.cells.study import Study, model_of
@@ -53,7 +53,10 @@ def read(runner: Runner, sweep: ForgettingSweep, study: Study, cells: Sequence[C
             yield [
                 row
                 for place, (point, pair) in enumerate(zip(some, pairs, strict=True))
-                for row in _rows(runner, point, {**_bits(found, size, place), **_moved(runner, point, *pair)})
+                for row in [
+                    *_rows(runner, point, {**_bits(found, size, place), **_moved(runner, point, *pair)}),
+                    *_by_document(runner, point, texts["source"], found["source"]["token_"][place]),
+                ]
             ]
             bar.advance(len(some))
 
@@ -76,7 +79,7 @@ def _between(runner: Runner, cell: Cell, alpha: float) -> Any:
 
 
 def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
-    """(weights, base), rows by text -> sums in nats by what and text; traced, a few windows at a time."""
+    """(weights, base), rows by text -> sums in nats by what and text, and the loss of each token; traced, a few windows at a time."""
     model = model_of(study)
     at_once = study.evaluation[1]
 
@@ -86,11 +89,11 @@ def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
         def one(window: Array) -> dict[str, Array]:
             batch = study.to_batch(window)
             kl = kl_divergence(model, own, batch, base)[1]["kl"].sum()
-            return {"budget_": cross_entropy(model, own, batch)[1]["nll"].sum(), "kl_": kl}
+            return {"token_": cross_entropy(model, own, batch)[1]["nll"], "kl_": kl}
 
         def of(windows: Array) -> dict[str, Array]:
             found = jax.lax.map(one, windows.reshape(-1, min(at_once, len(windows)), windows.shape[1]))
-            return {what: values.sum() for what, values in found.items()}
+            return {"token_": found["token_"], "budget_": found["token_"].sum(), "kl_": found["kl_"].sum()}
 
         return {name: of(windows) for name, windows in rows.items()}
 
@@ -98,7 +101,21 @@ def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
 
 
 def _bits(found: Mapping[str, Mapping[str, np.ndarray]], size: Mapping[str, float], place: int) -> dict[str, float]:
-    return {f"{what}{name}": float(values[place]) / size[name] * BITS for name, own in found.items() for what, values in own.items()}
+    return {
+        f"{what}{name}": float(values[place]) / size[name] * BITS
+        for name, own in found.items()
+        for what, values in own.items()
+        if values.ndim == 1
+    }
+
+
+def _by_document(runner: Runner, point: Point, text: Measure, nats: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Losses by group of documents, as cells have them along their way, of what no cell is: between a start and its end."""
+    if point.where["method"] == WISE:
+        first = text.read([{text.quantity: nats.reshape(1, *text.batches.shape[1:3], -1)}])
+        for document, value in enumerate(first[EARLY_BY_DOCUMENT][0]):
+            for row in _rows(runner, point, {EARLY_BY_DOCUMENT: value}):
+                yield {**row, "document": document}
 
 
 def _moved(runner: Runner, point: Point, tuned: Any, base: Any) -> dict[str, float]:

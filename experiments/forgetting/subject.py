@@ -106,7 +106,7 @@ def _known(runner: Runner, sweep: ForgettingSweep, study: Study, source: Corpus)
 def _measures(study: Study, source: Corpus, target: Corpus) -> dict[str, tuple[Measure, ...]]:
     selection = whole(study, target, "validation", "validation_loss")._replace(groups=None)
     learned = whole(study, target, target.read, "target_loss", early="budget_target")._replace(groups=None)
-    return {"select": (selection,), "result": (learned, whole(study, source, source.read, "source_loss", early="budget_source"))}
+    return {"select": (selection,), "result": (learned, whole(study, source, source.read, "source_loss", "budget_source", True))}
 
 
 def _read(study: Study, sweep: ForgettingSweep) -> int:

@@ -14,7 +14,7 @@ from experiments.forgetting.readings import findings
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, find
 from tests.experiments.forgetting import planted
-from tests.experiments.forgetting.planted import GROUPS, LEARNED, LEARNS, NOISE_RANK, RANK_SPREAD, RANKS, RISES, SHARE, TARGET, records
+from tests.experiments.forgetting.planted import FIRST, GROUPS, LEARNED, LEARNS, RISES, SHARE, TARGET, records
 
 EQUAL = "source_rise_at_equal_target"
 LEVEL = TARGET + 0.2 - SHARE * LEARNED  # mean over bases
@@ -57,8 +57,24 @@ def test_intervals_of_rises_are_over_bases_and_documents(found: list[Finding]) -
         assert (f.high - f.low) / 2 == pytest.approx(np.hypot(bases, documents)) and f.n == 3
     full = one(found, "source_rise", "full")
     assert full.high - full.low == pytest.approx(0, abs=1e-9)
-    equal = one(found, EQUAL, "lora@2")  # its readings are not by document
-    assert (equal.high - equal.low) / 2 == pytest.approx(bases * SHARE / LEARNS["lora@2"])
+
+
+@pytest.mark.parametrize("read", ["by document", "not by document", "of one group"])
+def test_intervals_at_equal_loss_are_over_bases_and_the_documents_of_the_first_chunk(read: str) -> None:
+    """Along the way of LoRA, straight in all, rises of documents lie apart in proportion to it; of full's none do."""
+    own = records()
+    kept = {"by document": own, "not by document": own[~own["metric"].str.startswith("budget_document")]}
+    kept["of one group"] = own[~(own["metric"].str.startswith("budget_document") & (own["document"] > 0))]
+    found, share = findings(kept[read]), SHARE / LEARNS["lora@2"]
+    bases = t.ppf(0.975, 2) * planted.SPREAD / np.sqrt(3) * share
+    documents = t.ppf(0.975, FIRST - 1) * planted.FIRST_APART * np.std(np.arange(FIRST), ddof=1) / np.sqrt(FIRST) * share
+    for f in (one(found, EQUAL, "lora@2"), difference(found, "lora@2")):
+        half = np.hypot(bases, documents if read == "by document" else 0.0)
+        assert (f.high - f.low) / 2 == pytest.approx(half) and ("9 groups of documents" in f.note) == (read == "by document")
+    assert one(found, EQUAL, "lora@2").value == pytest.approx(RISES["lora@2"] * share)
+    caption = headline(found)[0].caption
+    assert ("over bases and documents; no interval holds documents of the target" in caption) == (read == "by document")
+    assert ("documents are left out; of the rise on the source at the end, over documents, too" in caption) == (read != "by document")
 
 
 @pytest.mark.parametrize("arm", REACH)
@@ -117,25 +133,6 @@ def test_one_curve_explains_what_lies_on_one_and_heights_what_lies_on_parallels(
     assert explained["distance", "one"] < 0.8
 
 
-@pytest.mark.parametrize("arm", RANKS)
-def test_ranks_and_distances_of_updates_are_those_at_the_end(found: list[Finding], arm: str) -> None:
-    f, far = one(found, "energy_rank", arm), one(found, "distance", arm)
-    half = t.ppf(0.975, 2) * RANK_SPREAD / np.sqrt(3) if arm.startswith("lora") else 0.0
-    assert (f.value, f.n, f.unit) == (pytest.approx(RANKS[arm]), 3, "rank") and (f.high - f.low) / 2 == pytest.approx(half, abs=1e-9)
-    assert far.value == pytest.approx(np.mean([1 + (7 * 40 + 3 * seed) % 5 for seed in range(3)]))
-    if arm != "full":
-        assert one(found, "contrast", what="energy_rank", between=f"{arm} - full").value == pytest.approx(RANKS[arm] - RANKS["full"])
-
-
-def test_updates_have_a_table_of_their_own(found: list[Finding]) -> None:
-    *_, table = headline(found)
-    rows = {row[0]: row for row in table.rows}
-    assert list(rows) == list(RANKS) and rows["lora@2"][2].startswith("2.0 [") and rows["lora@2"][3].startswith("-28.0 [")
-    assert rows["full"][3] == "–" and f"Gaussian noise has {NOISE_RANK}" in table.caption
-    old = records().query("metric != 'energy_rank'")  # of a run that did not read it
-    assert len(headline(findings(old))) == 2
-
-
 VERDICTS = {
     "less": (0.3, "LoRA forgets less than full training at its best rate"),
     "alike": (0.54, "LoRA is not told apart from full training at its best rate"),
@@ -179,7 +176,7 @@ def test_of_one_base_the_others_are_told_too() -> None:
 def test_no_verdict_of_one_base_and_none_without_another_method() -> None:
     told = answer(findings(records(seeds=1)))
     assert "without an interval over bases, which is no verdict, where both have learned equally much" in told
-    assert "-0.23 at 80 %" in told  # of the first base alone
+    assert "-0.23 [-0.27, -0.19] at 80 %" in told  # of the first base alone, over documents
     assert not [words for _, words in VERDICTS.values() if words in told]
     alone = findings(records().query("arm != arm or arm == 'full'"))
     assert NOTHING in answer(alone) and one(alone, EQUAL, "full").value == pytest.approx(SHARE * RISES["full"])

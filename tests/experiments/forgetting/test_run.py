@@ -108,6 +108,23 @@ def test_kept_weights_read_as_training_read_them(run: Ran) -> None:
     assert run.read("budget_target", "full") < run.read("budget_target", "full", step=10) - 0.1
 
 
+def test_losses_by_document_along_the_way_are_those_of_the_first_chunk(run: Ran) -> None:
+    """Weighed by their bytes they are its loss, of every run at every budget, and of what lies between full's ends."""
+    sizes = {row["document"]: row["value"] for row in run.rows if row["metric"] == "budget_document_bytes"}
+    stream, groups = (side["test"][1 : 1 + LENGTH * READ] for side in (run.texts["source"].parts, run.texts["source"].groups))
+    assert sorted(sizes.values()) == sorted(np.unique(groups[(groups >= 0) & (stream != 0)], return_counts=True)[1])
+    found: dict[tuple[Any, ...], float] = {}
+    for row in run.rows:
+        if row["metric"] == "budget_document":
+            key = row["phase"], row["arm"], row["step"]
+            found[key] = found.get(key, 0.0) + row["value"] * sizes[row["document"]] / sum(sizes.values())
+    where = {(row["phase"], row["arm"], row["step"]) for row in run.rows if row["metric"] == "budget_source" and row["phase"] != "kept"}
+    assert found.keys() == where | {("kept", "wise@0.5", END)} and len(sizes) > 8
+    assert len([key for key in where if key[0] == "result"]) == 4 * len(ARMS)
+    for (phase, arm, step), value in found.items():
+        assert value == pytest.approx(run.read("budget_source", arm, phase, step), rel=1e-5)
+
+
 def test_distances_are_those_of_the_weights_and_half_of_the_way_is_half_as_far(run: Ran) -> None:
     base = tree.flatten({"params": run.base})
     ends = {arm: run.end(arm) for arm in ARMS if arm != "lora@2"}
