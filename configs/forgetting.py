@@ -20,6 +20,7 @@ On the line from the start to what training everything made of it, `alphas` are 
 
 Methods are compared where they have learned equally much: at losses that are `equal_at` of the way from the untouched model to what full
 reaches; whoever does not reach one is reported so. And they are compared with full at a lower rate, which forgets less by itself.
+What the source lost there has an interval over bases and, from losses by document along the way, over the source's documents.
 
 A sequence (`then`: the targets behind `target`; seed s begins with the s-th and goes round) gives each target as many steps and a fresh
 optimizer, at the rate chosen once, on the first target. What a method is, is meant of the task at hand: lora goes on with its one adapter;
