@@ -92,16 +92,17 @@ def _special(found: Sequence[Finding]) -> Iterator[str]:
     yield f"Frozen, A's first blocks beside B's own, the loss is {_grouped(some, words)}"
     if slope is not None:
         said = {
-            MORE: "It grows with every block, as is claimed:",
-            ALIKE: "That it grows with the number of blocks, as is claimed, is not told apart from that it does not:",
-            LESS: "It falls with every block, against the claim:",
-            UNJUDGED: f"How it grows, {NO_VERDICT}:",
+            MORE: "A line through these rises, as is claimed, by",
+            ALIKE: "A line through these is not told apart from a level one:",
+            LESS: "A line through these falls, against the claim:",
+            UNJUDGED: f"A line through these, {NO_VERDICT}:",
         }
         yield f"{said[verdict(slope)]} {shown(slope, '.3f')} {slope.unit}"
 
 
 def _coadapted(found: Sequence[Finding]) -> Iterator[str]:
-    for beside, what in ((SCRATCH, "B trained whole, as long (scratch)"), ("BnB+", "the same with everything tuned")):
+    others = {SCRATCH: "training whole, as long (scratch)", "BnB+": "the same with everything tuned", "B untouched": "B as it is"}
+    for beside, what in others.items():
         if some := [f for f in found if f.name == "coadaptation" and f.where["beside"] == beside]:
             words = {MORE: "worse", ALIKE: "not told apart", LESS: "better", UNJUDGED: NO_VERDICT}
             yield f"B's first n blocks, frozen, with new ones behind them, are, beside {what}, {_grouped(some, words)}"
@@ -127,8 +128,8 @@ def _needed(found: Sequence[Finding]) -> Iterator[str]:
             words = {MORE: "higher", ALIKE: "not told apart", LESS: "lower", UNJUDGED: NO_VERDICT}
             yield f"{what}, beside tuning all of A, the loss is {_grouped(some, words)}"
     if some := _between(found, BELOW, ABOVE):
-        words = {MORE: "the lower blocks are better tuned", ALIKE: "not told apart", LESS: "the upper ones are", UNJUDGED: NO_VERDICT}
-        yield f"Of freezing as many from below and from above: {_grouped(some, words)}"
+        words = {MORE: "more", ALIKE: "as much, as far as is told,", LESS: "less", UNJUDGED: f"{NO_VERDICT},"}
+        yield f"Freezing n blocks from below, with the embedding, costs, beside as many from above, with the head, {_grouped(some, words)}"
 
 
 def _sure(found: Sequence[Finding]) -> Iterator[str]:

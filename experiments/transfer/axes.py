@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from experiments.transfer.arms import MATCHED, OWN, SCRATCH, Arm, crossed
+from experiments.transfer.arms import DONOR, EVERY, MATCHED, OWN, SCRATCH, Arm, crossed
 from experiments.transfer.blocks import Blocks
 from research.cells.runs import SELECTION_SEEDS, Runs, check_rates, check_selection_steps
 from research.cells.subject import chunk_of
@@ -66,9 +66,14 @@ class TransferSweep(Runs):
         return crossed(self.arms, self.blocks)
 
     @property
+    def donors(self) -> list[tuple[str, str, int]]:
+        """Returns the whole networks that blocks are copied from, as starts, which are read untouched."""
+        return [(donor, EVERY, 0) for donor in (DONOR, OWN) if any(arm.recipe.donor == donor for arm in self.crossed)]
+
+    @property
     def starts(self) -> list[tuple[str, str, int]]:
-        """Returns what cells begin with (see `Arm.start`), each once."""
-        return list(dict.fromkeys(arm.start for arm in self.crossed))
+        """Returns what cells begin with (see `Arm.start`), and the donors, each once."""
+        return list(dict.fromkeys([*(arm.start for arm in self.crossed), *self.donors]))
 
     def places(self) -> dict[tuple[str, int], int]:
         """Returns the place of each (start, seed) among all that cells begin with; `start` as it stands in records."""
@@ -117,6 +122,11 @@ class SplitSweep(TransferSweep):
         """Returns the sweeps of a plain config, a split each; raises UsageError for axes that cannot be."""
         own = {field.name: config[field.name] for field in dataclasses.fields(cls) if field.name not in ("bases", "split")}
         return [cls(**own, bases=max(1, config["seeds"]), split=split) for split in range(max(1, config["seeds"]))]
+
+    @property
+    def donors(self) -> list[tuple[str, str, int]]:
+        """Returns B alone: the classes that A names are others."""
+        return [donor for donor in super().donors if donor[0] == OWN]
 
     def all_seeds(self) -> list[int]:
         """Returns the split's number, and the seeds of its learning rate selection."""

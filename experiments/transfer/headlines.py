@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
-from experiments.transfer.arms import ARMS, MATCHED, SCRATCH, TUNED
+from experiments.transfer.arms import ARMS, DONOR, MATCHED, OWN, SCRATCH, TUNED
+from experiments.transfer.losses import UNTOUCHED
 from research.analysis.wording import held, window_sentence
 from research.findings import Finding, Table, find, shown
+
+UNTRAINED = tuple(UNTOUCHED.format(donor) for donor in (DONOR, OWN))
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
@@ -14,7 +17,7 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
         return ()
     names = [name for name in ARMS if any(f.where["arm"] == name and f.where["n"] is not None for f in ends)]
     blocks = sorted({f.where["n"] for f in ends if f.where["n"] is not None})
-    alone = [f for name in (SCRATCH, MATCHED, TUNED) for f in ends if f.where["arm"] == name]
+    alone = [f for name in (SCRATCH, MATCHED, TUNED, *UNTRAINED) for f in ends if f.where["arm"] == name]
     beside = ", ".join(f"{f.where['arm']} {shown(f, '.3f')}" for f in alone)
     said = "; ".join(f"{name}: {ARMS[name].said}" for name in names)
     caption = (

@@ -13,7 +13,7 @@ from experiments.transfer.arms import DONOR, MATCHED, OWN, RANDOM
 from experiments.transfer.axes import SplitSweep, word_of
 from experiments.transfer.blocks import Blocks
 from experiments.transfer.halves import Half, halves
-from experiments.transfer.subject import arm_of
+from experiments.transfer.subject import arm_of, donors_read
 from research.cells.bases import Bases, stacked_shapes
 from research.cells.layout import Layout, lay_out, tally
 from research.cells.measures import Measure
@@ -93,7 +93,8 @@ def _subject(config: Mapping[str, Any], data: Labeled, sweep: SplitSweep, model:
             known = {"depth": len(config["hidden"]), "train_images": sweep.steps * sweep.batch_size, "test_images": len(own.parts["test"])}
             rows = [reference(experiment, metric, value, "1", seed=seed) for metric, value in known.items()]
             said = f"{data.name}, classes {_said(own)}, the donor's {_said(theirs)}"
-            return [] if MATCHED in sweep.arms else [[*rows, {**reference(experiment, "target", 1.0, "count", seed=seed), "note": said}]]
+            rows.append({**reference(experiment, "target", 1.0, "count", seed=seed), "note": said})
+            return [] if MATCHED in sweep.arms else [[*rows, *donors_read(runner, sweep, places)]]
 
         return Prepared(bases, own.parts["train"], measures, (data.fingerprint, str(sweep.split)), cell, before)
 

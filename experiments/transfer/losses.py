@@ -11,6 +11,7 @@ from research.analysis.tables import rows
 from research.findings import Estimate
 
 Arm: TypeAlias = tuple[str, int | None]  # name, number of blocks
+UNTOUCHED = "{} untouched"  # the word of a donor as it is
 WHOLE, EARLY, ACCURACY = "target_loss", "budget_loss", "accuracy"
 
 
@@ -61,6 +62,8 @@ class Losses(NamedTuple):
 def read(results: pd.DataFrame, metric: str = WHOLE) -> Losses:
     """Returns the losses of a run at its end, or another metric, those of earlier budgets beside them."""
     own = rows(results, phase="result")
+    if len(own):
+        own = pd.concat([own, _donors(results, metric)], ignore_index=True)
     some = own[own["metric"].isin((metric, EARLY))] if len(own) else own
     if some.empty or metric not in set(some["metric"]):
         return Losses(pd.DataFrame(), {}, np.empty(0), pd.Series(dtype=float), "bits/byte", {})
@@ -76,6 +79,12 @@ def read(results: pd.DataFrame, metric: str = WHOLE) -> Losses:
     documents = {_arm(key): table for key, table in _by_arm(own[own["metric"] == "document_loss"]).items()} if metric == WHOLE else {}
     end = Losses(_table(last), documents, sizes, bases, unit, {})
     return end._replace(every={**every, 1.0: end})
+
+
+def _donors(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of donors as they are, which are no runs."""
+    some = rows(results, phase="reference")
+    return some[some["metric"].isin((metric, "document_loss")) & some["arm"].notna()] if "arm" in some else some[:0]
 
 
 def _table(own: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.transfer.arms import ABOVE, BELOW, MATCHED, RANDOM, SCRATCH, TUNED
-from experiments.transfer.losses import ACCURACY, Arm, Losses, read
+from experiments.transfer.arms import ABOVE, ARMS, BELOW, MATCHED, OWN, RANDOM, SCRATCH, TUNED
+from experiments.transfer.losses import ACCURACY, UNTOUCHED, Arm, Losses, read
 from research.analysis import described
 from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
@@ -66,7 +66,7 @@ def _by_blocks(own: Losses) -> Iterator[Finding]:
             line: dict[Arm, float] = {(a, n): float(sign * w) for n, w in zip(shared, weights, strict=True) for a, sign in signs}
             yield finding(name, {"n": SLOPE}, own.mean(line), f"{own.unit} a block")
     for n in own.blocks("BnB"):
-        for beside, of in ((SCRATCH, None), ("BnB+", n)):
+        for beside, of in ((SCRATCH, None), ("BnB+", n), (UNTOUCHED.format(OWN), None)):
             if (beside, of) in own.arms:
                 yield finding("coadaptation", {"n": n, "beside": beside}, own.mean({("BnB", n): 1.0, (beside, of): -1.0}), own.unit)
 
@@ -83,7 +83,7 @@ def _dip(own: Losses) -> Iterator[Finding]:
 def _gains(own: Losses) -> Iterator[Finding]:
     """What copying brings beside training from scratch: in as many steps, and in as many as the donor and the arm took together."""
     for name, n in own.arms:
-        if name in (SCRATCH, MATCHED):
+        if name in (SCRATCH, MATCHED) or name not in ARMS:
             continue
         for beside in (SCRATCH, MATCHED):
             if (beside, None) in own.arms:

@@ -6,13 +6,16 @@ from typing import Any
 from experiments.transfer.arms import DONOR, MATCHED, OWN, RANDOM, Arm
 from experiments.transfer.axes import TransferSweep, word_of
 from experiments.transfer.blocks import Blocks
+from experiments.transfer.losses import UNTOUCHED, WHOLE
 from research.analysis.ngrams import unigram_bits
 from research.cells import initializations
 from research.cells.bases import Bases, at_once
 from research.cells.described import described
+from research.cells.measures import BY_DOCUMENT
 from research.cells.phases import document_sizes, reference
 from research.cells.pretraining import parameter_shapes
 from research.cells.runner import Runner
+from research.cells.runs import SELECTION_SEEDS
 from research.cells.setting import Cell
 from research.cells.starts import Loaded, Phases, layout_of, loader
 from research.cells.study import Study, model_of, text_subject, whole
@@ -102,7 +105,8 @@ def _subject(
         }
 
         def before(runner: Runner) -> Iterator[Rows]:
-            yield [] if name else [*_known(runner, study, sweep, texts.source, target), *document_sizes(runner)]
+            if not name:
+                yield [*_known(runner, study, sweep, texts.source, target), *document_sizes(runner), *donors_read(runner, sweep, places)]
 
         data = (texts.source.fingerprint, target.fingerprint, *study.named_by)
         return Prepared(bases, windows(target.parts["train"], study.model.max_length), measures, data, cell, before)
@@ -121,6 +125,22 @@ def _subject(
         name=name,
         described={"name": name} if name else {},
     )
+
+
+def donors_read(runner: Runner, sweep: TransferSweep, places: Mapping[tuple[str, int], int]) -> Rows:
+    """Returns the losses of the donors as they are, without a step on the target, where they do not stand."""
+    experiment, shape = runner.setting.experiment, next(iter(runner.setting.widths))
+    seeds, rows = [seed for seed in sweep.all_seeds() if seed < SELECTION_SEEDS], []
+    for start in sweep.donors:
+        where = [{"init": start[0], "arm": UNTOUCHED.format(start[0]), "seed": seed, "base": seed % sweep.bases} for seed in seeds]
+        if all(runner.workdir.records.has(**each, phase="reference", metric=WHOLE) for each in where):
+            continue
+        found = runner.untouched(shape, "result", [places[word_of(start), seed] for seed in seeds])
+        for place, each in enumerate(where):
+            rows.append(reference(experiment, WHOLE, float(found[WHOLE][place]), runner.setting.unit, **each))
+            documents = found[BY_DOCUMENT][place] if BY_DOCUMENT in found else ()
+            rows += [reference(experiment, BY_DOCUMENT, float(x), "bits/byte", document=i, **each) for i, x in enumerate(documents)]
+    return rows
 
 
 def arm_of(c: Coordinates) -> Arm:

@@ -1,4 +1,4 @@
-"""A tiny run: copied blocks that are frozen stay the donor's, every arm has its records, and a run goes on where another number is asked for."""
+"""A tiny run: differences are those of recorded losses, and a run goes on where another number of blocks is asked for."""
 
 import json
 
