@@ -79,8 +79,8 @@ CHANGES: dict[str, dict[str, object]] = {
         "inits": ("pretrained", "random", "gaussian"),
         "tasks": ("pos", "relation", "head", "tree"),
         "mixed": (0, 5, 10, 15, 20, 25, 30),
-        "examples": 1600,
-        "choosing": 400,
+        "examples": 1200,
+        "choosing": 300,
         "seeds": 1,
     },
 }

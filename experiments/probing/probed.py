@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from experiments.probing.drawn import Examples
 from research.analysis.codelength import block_ends, online_bits, ranks, trained_on
@@ -17,7 +18,6 @@ from research.training.spread import spread
 HALVES = 2  # of the groups: each is read by the probe that the other one trained
 TASK, CONTROL = 0, 1
 AT_ONCE = 2**26  # bytes of activations that a program holds, about
-WIDE = 128  # features from which axes are found once a depth, and not once a probe
 
 Probes = Callable[..., Any]
 
@@ -51,26 +51,19 @@ def _of_points(function: Callable[..., Any], most: int) -> Probes:
 
 
 class Features(NamedTuple):
-    """Activations (depths, n, d) at `depths`; those of them that are `mixed`, by place; axes of each, and of each mix, where d is wide."""
+    """Activations (depths, n, d); those of them that are `mixed`, by place; axes of each, and of each mix, if any."""
 
     values: np.ndarray
     mixed: tuple[int, ...]
-    axes: np.ndarray | None = None
-    mixed_axes: np.ndarray | None = None
-
-
-@functools.cache
-def _axes_program(cumulative: bool) -> Probes:
-    return spread(lambda depth, values: axes(depth, values, cumulative))
+    axes: np.ndarray
+    mixed_axes: np.ndarray | None
 
 
 def features(values: np.ndarray, mixed: Sequence[int]) -> Features:
     """Returns activations with the axes that all probes of them share, whatever their tasks; `mixed` as in `Features`."""
-    if values.shape[-1] < WIDE:
-        return Features(values, tuple(mixed))
-    alone = [_axes_program(False)(np.arange(len(some)), some) for some in (values[place] for place in _chunks(values))]
-    together = _axes_program(True)(np.arange(len(mixed)), np.asarray(values[list(mixed)])) if len(values) > 1 else None
-    return Features(values, tuple(mixed), np.concatenate(alone)[_once(values)], together)
+    with threadpool_limits(1, "blas"):  # so small matrices take longer on several threads
+        own, together = axes(values), axes(values[list(mixed)], cumulative=True) if len(values) > 1 else None
+    return Features(values, tuple(mixed), own, together)
 
 
 def _chunks(values: np.ndarray) -> list[np.ndarray]:
@@ -151,7 +144,7 @@ def _at_layers(own: Features, population: Population, blocks: int, programs: Pro
     for place in _chunks(own.values):
         depths = range(len(place))
         points = [crossed(depths, range(HALVES), (TASK, CONTROL)), crossed(depths, range(HALVES, HALVES + blocks), (TASK,))]
-        chunk = population._replace(features=np.asarray(own.values[place]), axes=None if own.axes is None else own.axes[place])
+        chunk = population._replace(features=np.asarray(own.values[place]), axes=own.axes[place])
         found = programs.at_layer(Point(*map(np.concatenate, zip(*points, strict=True))), chunk)
         first = len(points[0].depth)
         for name, each in some.items():

@@ -25,6 +25,9 @@ def findings(read: Mapping[tuple[str, str], Scores]) -> list[Finding]:
             one = depth(own.values["cumulative_accuracy"], own.sizes, own.bases, own.mixed)
             depths.setdefault(init, {})[task] = one
             found += [*_of(one, {"init": init, "task": task}), *_center(own, {"init": init, "task": task})]
+    if some := next((own for own in read.values() if 0 < len(own.mixed) < len(own.depths)), None):
+        said = ", ".join(map(str, some.mixed))
+        found.append(finding("mixed", {}, Estimate(float(len(some.mixed)), None, None, 1, "depths that cumulative probes mix", said), "1"))
     for init, by_task in depths.items():
         found += _orders(init, by_task, next(own for (its, _), own in read.items() if its == init))
     return found

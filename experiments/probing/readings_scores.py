@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from research.analysis.comparisons import two_sided
 from research.analysis.contrasts import LEAST_BYTES, contrast, units, without_each
 from research.analysis.tables import rows
 from research.findings import Estimate
@@ -62,6 +63,10 @@ class Reading(NamedTuple):
         """Returns the mean over bases with an interval over bases and documents; with `factor`, logarithms become a factor."""
         relative = LEAST_BYTES * own.sizes / own.sizes.min()  # examples are no bytes, of which a contrast wants so many
         return contrast(self.values, own.bases, units(self.without, own.bases).mean(0), relative, factor=factor)
+
+    def p_value(self, own: Scores) -> float | None:
+        """Returns the two-sided p value of 0 that the interval of `estimate` says, None where it is not over bases and documents."""
+        return two_sided(self.values, own.bases, units(self.without, own.bases).mean(0), own.sizes)
 
 
 def reading(own: Scores, what: str, depth: int | str) -> Reading:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import scipy.linalg
 from jax import Array
 
 from research.errors import UsageError
@@ -119,13 +120,19 @@ def up_to_layer(point: Point, population: Population, most: int, trained: int | 
     return _probe(layers, jnp.arange(layers.shape[0]) <= point.depth, point, population, _Fixed(most, trained, leveled))
 
 
-def axes(depth: Array, features: Any, cumulative: bool = False) -> Array:
-    """Returns principal axes (d, d) of all examples at a depth of features (layers, n, d), or of the even mix up to it; traced."""
-    layers, count = jnp.asarray(features), features.shape[1]
-    layers = layers if cumulative else layers[depth][None]
-    entering = jnp.arange(len(layers)) <= depth if cumulative else jnp.ones(1, bool)
-    even = jnp.full(count, 1 / count)
-    return _principal(_standardized(layers, entering, even, True)[0], entering, even)
+def axes(features: np.ndarray, cumulative: bool = False) -> np.ndarray:
+    """Returns principal axes (layers, d, d) of all examples' standardized features (layers, n, d), or of the even mix up to each layer.
+
+    On the host: XLA's CPU backend takes several times as long for them.
+    """
+    found, total = [], np.zeros(features.shape[1:], np.float32)
+    for layer in features:
+        deviation, mean = layer.std(0), layer.mean(0)
+        varies = deviation > CONSTANT * np.abs(mean)
+        own = (layer - mean) * np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0).astype(np.float32)
+        total = total + own if cumulative else own
+        found.append(scipy.linalg.eigh(total.T @ total, driver="evd", check_finite=False)[1])
+    return np.stack(found)
 
 
 def _probe(layers: Array, entering: Array, point: Point, population: Population, fixed: _Fixed) -> Probed:

@@ -107,7 +107,7 @@ def test_which_axes_and_rows_a_program_takes_changes_no_probe() -> None:
     fewest = trained_most(POPULATION.train)
     assert fewest == N * 3 // 8 and POPULATION.train.sum(1).max() == N // 3
     for program, cumulative in ((AT_LAYER, False), (UP_TO, True)):
-        found = jax.device_get(jax.vmap(lambda depth, mixed=cumulative: axes(depth, POPULATION.features, mixed))(np.arange(LAYERS)))
+        found = axes(POPULATION.features, cumulative)
         np.testing.assert_allclose(np.swapaxes(found, 1, 2) @ found, np.tile(np.eye(WIDTH), (LAYERS, 1, 1)), atol=1e-5)
         given = POPULATION._replace(axes=found)
         np.testing.assert_allclose(probe(program, 1, given, trained=fewest).bits, probe(program, 1).bits, atol=0.01)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from experiments.probing.axes import ProbingSweep
+from experiments.probing.axes import ProbingSweep, Sentences
 from research.data.corpus import Corpus
 
 LENGTH = 16
+SENTENCES = Sentences("tfds:a_treebank", "tfds:some_relations", 40, 20, "last")
 
 
 def corpus(name: str, test: list[bytes], validation: list[bytes], held_out: frozenset[bytes] = frozenset()) -> Corpus:
@@ -18,4 +19,4 @@ def corpus(name: str, test: list[bytes], validation: list[bytes], held_out: froz
 
 def sweep(*tasks: str, examples: int = 60, choosing: int = 20, languages: tuple[str, ...] = ("a", "b")) -> ProbingSweep:
     """Returns axes for these tasks, in 8 groups of documents."""
-    return ProbingSweep(("pretrained",), 1, tasks, languages, (0, 1), examples, choosing, 8, 1)
+    return ProbingSweep(("pretrained",), 1, tasks, languages, SENTENCES, (0, 1), (0, 1), examples, choosing, 8, 1)

@@ -57,11 +57,11 @@ def test_a_null_with_an_order_as_sure_is_told(found: list[Finding]) -> None:
 def test_a_probe_that_reads_a_random_label_as_well_is_told(found: list[Finding]) -> None:
     assert "a random label of each word type" not in answer(found)
     told = answer(changed(found, "selectivity", -0.1, 0.05, init="pretrained", task="late", depth="layers"))
-    assert re.search(r"are not even\) for late -0\.10 \[-0\.15, -0\.05\]", told)
+    assert re.search(r"as the task's\) for late -0\.10 \[-0\.15, -0\.05\]", told)
 
 
 def test_of_what_costs_as_much_as_even_labels_nothing_is_claimed(found: list[Finding]) -> None:
-    even = changed(found, "codelength", 1.99, 0.05, init="pretrained", task="early", depth="layers")
+    even = changed(found, "contrast", -0.01, 0.05, what="codelength", task="early", between="pretrained - constant")
     first, _, support, _ = answer(even).split("\n\n")
     assert "Linear probes read nothing sure of early from pretrained layers" in first
     assert "random ones for late" in support and "early -0.70" not in support
@@ -76,6 +76,7 @@ def test_the_table_has_a_row_a_task_and_says_what_labels_see(found: list[Finding
     (table,) = headline(found)
     assert [row[0] for row in table.rows] == ["early", "late", "flat"]
     early = dict(zip(table.columns, table.rows[0], strict=True))
-    assert early["chance"] == "0.25" and early["expected layer"].startswith("1.00") and early["bits less random's"].startswith("-0.70")
+    assert early["chance"].startswith("0.25") and early["classes"] == "4"
+    assert early["expected layer"].startswith("1.00") and early["bits less random's"].startswith("-0.70")
     assert dict(zip(table.columns, table.rows[2], strict=True))["expected layer"] == "none"
     assert early["characters"].startswith("0.5") and "early: how early it is" in table.caption
