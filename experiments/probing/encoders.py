@@ -1,7 +1,7 @@
 """What is probed: a decoder's stream behind its embedding and behind each layer, and what no network has seen."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -86,25 +86,30 @@ def read(own: Encoder, params: Variables, rows: np.ndarray, tasks: Sequence[Exam
     params = own.on_devices(params)
     first = [next(place for place, other in enumerate(tasks) if task.lies_as(other)) for task in tasks]
     apart = {place: tasks[place] for place in dict.fromkeys(first)}
-    last = np.full(len(rows), -1)
-    for task in apart.values():
+    found: dict[int, np.ndarray] = {}
+    for windows, length, size in _calls(list(apart.values()), rows.shape, own.token):
+        filled = np.concatenate([windows, np.repeat(windows[-1:], size - len(windows))])  # one shape for all calls
+        streams = own.encode(params, rows[filled, :length])
+        for place, task in apart.items():
+            here = np.flatnonzero(np.isin(task.window, windows))
+            if place not in found:
+                found[place] = space((len(streams), len(task.window), streams.shape[-1]))
+            found[place][:, here] = _pooled(streams, np.searchsorted(windows, task.window[here]), task.start[here], task.offset[here])
+    return [found[place] for place in first]
+
+
+def _calls(tasks: Sequence[Examples], shape: tuple[int, ...], token: int) -> Iterator[tuple[np.ndarray, int, int]]:
+    """The windows of each call, to how many tokens they are cut, and up to how many windows the call is filled."""
+    last = np.full(shape[0], -1)
+    for task in tasks:
         np.maximum.at(last, task.window, task.offset)
     needed = np.flatnonzero(last >= 0)
-    lengths = np.minimum(SHORTEST * 2 ** np.ceil(np.log2(np.maximum(last[needed] + 1, SHORTEST) / SHORTEST)).astype(int), rows.shape[1])
-    found: dict[int, np.ndarray] = {}
+    doubled = np.ceil(np.log2(np.maximum(last[needed] + 1, SHORTEST) / SHORTEST)).astype(int)
+    lengths = np.minimum(SHORTEST * 2**doubled, shape[1])
     for length in np.unique(lengths).tolist():
         windows = needed[lengths == length]
-        size = SIDE * max(1, min(TOGETHER, -(-len(windows) // SIDE), CALL // (own.token * SIDE * length)))
-        for start in range(0, len(windows), size):
-            some = windows[start : start + size]
-            filled = np.concatenate([some, np.repeat(some[-1:], size - len(some))])  # one shape for all calls
-            streams = own.encode(params, rows[filled, :length])
-            for place, task in apart.items():
-                here = np.flatnonzero(np.isin(task.window, some))
-                if place not in found:
-                    found[place] = space((len(streams), len(task.window), streams.shape[-1]))
-                found[place][:, here] = _pooled(streams, np.searchsorted(some, task.window[here]), task.start[here], task.offset[here])
-    return [found[place] for place in first]
+        size = SIDE * max(1, min(TOGETHER, -(-len(windows) // SIDE), CALL // (token * SIDE * length)))
+        yield from ((windows[start : start + size], length, size) for start in range(0, len(windows), size))
 
 
 def _pooled(streams: np.ndarray, window: np.ndarray, start: np.ndarray, offset: np.ndarray) -> np.ndarray:

@@ -110,7 +110,7 @@ class Probing:
                 workdir.pin(own.relations, relations.fingerprint)
                 piece, left[own.relations] = words_of_subjects(relations, self.sweep, reader, part)
                 pieces.append(piece)
-        source_alone = corpora(self.study, [], workdir) if self.study.checkpoint is None else ()
+        source_alone = corpora(self.study, [self.study.source], workdir)[:1] if self.study.checkpoint is None else ()
         return source_alone, joined(pieces, self.sweep.tasks), left
 
     def _features(

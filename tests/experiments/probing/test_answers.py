@@ -41,6 +41,25 @@ def test_labels_that_cost_more_are_said_first(found: list[Finding]) -> None:
     assert "for no task, of 3 tasks" in answer(none) and "cost less" not in answer(none).split("\n\n")[1]
 
 
+def test_a_verdict_is_adjusted_for_the_number_of_comparisons_and_an_interval_is_not(found: list[Finding]) -> None:
+    assert "Verdicts are adjusted for 15 comparisons (Holm 1979), intervals are not" in answer(found).split("\n\n")[-1]
+    adjusted = [f for f in found if f.name == "adjusted_p"]
+    assert len(adjusted) == 15 and all(f.value is not None and 0 <= f.value <= 1 for f in adjusted)
+    unsure = changed(found, "adjusted_p", 0.06, 0.0, task="early", between="pretrained - random")
+    assert "not told apart from random ones for early -0.70 [-0.7" in answer(unsure).split("\n\n")[1]
+    sure = changed(found, "adjusted_p", 0.04, 0.0, task="early", between="pretrained - random")
+    assert answer(sure) == answer(found)
+
+
+def test_one_base_has_no_verdict_and_says_so() -> None:
+    single = findings(records(seeds=1))
+    first, against, *rest = answer(single).split("\n\n")
+    assert "over documents alone, labels cost less from pretrained layers than from all that stands beside them for early, late" in first
+    assert "which is no verdict, labels cost from pretrained layers, less from random ones: early -0.70" in against
+    assert not any(f.name == "adjusted_p" for f in single) and "Holm" not in "".join(rest)
+    assert "Linear probes read nothing sure" not in first
+
+
 def test_an_order_that_is_not_sure_is_no_order(found: list[Finding]) -> None:
     unsure = answer(changed(found, "order_probability", 0.6, 0.0, init="pretrained"))
     assert "The likeliest order of depth, early < late, has a probability of 0.60 alone" in unsure.split("\n\n")[0]

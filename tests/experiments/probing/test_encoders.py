@@ -55,6 +55,26 @@ def test_a_stream_is_read_behind_each_layer_where_the_byte_is() -> None:
     np.testing.assert_array_equal(again, found[:, :7])
 
 
+def test_a_word_is_the_mean_over_its_tokens_and_short_windows_read_the_same() -> None:
+    own = study()
+    weights, reads = params(own), encoder(own, model_of(own), (0, 2))
+    window, offset = np.array([3, 3, 5]), np.array([4, 4, 20])
+    last, words = (task(window, offset)._replace(start=start) for start in (offset, offset - [0, 2, 3]))
+    whole = reads.encode(weights, ROWS[:SIDE])
+    at_last, pooled = read(reads, weights, ROWS, [last, words], np.zeros)
+    np.testing.assert_allclose(at_last, whole[:, window, offset], atol=1e-5)  # though 8 and 32 tokens of these windows are read
+    expected = [whole[:, row, end - back : end + 1].mean(1) for row, end, back in zip(window, offset, (0, 2, 3), strict=True)]
+    np.testing.assert_allclose(pooled, np.stack(expected, axis=1), atol=1e-5)
+    assert np.abs(pooled[:, 1:] - at_last[:, 1:]).max() > 0.1
+
+
+def test_tasks_on_the_same_examples_share_one_array() -> None:
+    own, one = study(), task(*PLACES)
+    some = [one, one._replace(name="other"), task(PLACES[0][:5], PLACES[1][:5])]
+    first, again, other = read(encoder(own, model_of(own), (0, 1)), params(own), ROWS, some, np.zeros)
+    assert first is again and other.shape[1] == 5
+
+
 def test_scanned_layers_come_as_one_stack_and_read_the_same() -> None:
     plain, scanned = study(), study(scan=True)
     weights = params(plain)
