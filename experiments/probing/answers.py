@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from experiments.probing.judged import below, compared, judged, other_of, unread
+from experiments.probing.judged import UNSURE, below, compared, judged, other_of, unread
 from experiments.probing.readings_contrasts import ADJUSTED, EMBEDDING, RANDOM
 from experiments.probing.readings_depths import ALL, BEFORE, TWO
 from experiments.probing.readings_scores import LAYERS, LEADER, PLAIN
@@ -19,6 +19,8 @@ WORDS = {**{word: f"{said} (no network)" for word, said in PLAIN.items()}, EMBED
 VERDICTS = {
     MORE: "labels cost more from pretrained layers than from {other} for",
     ALIKE: "pretrained layers are not told apart from {other} for",
+    UNSURE: "among so many comparisons it is not sure, though by themselves intervals leave out 0, that pretrained layers differ from "
+    "{other} for",
     UNJUDGED: "over documents alone, which is no verdict, labels cost from pretrained layers, less from {other}:",
     LESS: "labels cost less from pretrained layers than from {other} for",
 }
@@ -29,7 +31,7 @@ def answer(found: Sequence[Finding]) -> str:
     own, nothing = [(f, judged(found, f)) for f in compared(found)], unread(found)
     if not own:
         return sentences([*base_sentence(found), CLAIM, NOTHING]) if found else ""
-    against = [part for kind in (MORE, ALIKE, UNJUDGED) for part in _told(own, kind)]
+    against = [part for kind in (MORE, ALIKE, UNSURE, UNJUDGED) for part in _told(own, kind)]
     order = list(_order(found))
     first = [*base_sentence(found), CLAIM, _short(own), *_nothing(nothing), *(said for is_sure, said in order if not is_sure)]
     something = [(f, kind) for f, kind in own if f.where["task"] not in nothing]
@@ -55,7 +57,7 @@ def _short(own: Sequence[tuple[Finding, str]]) -> str:
     less = [task for task in tasks if MORE in kinds[task]]
     alike = [task for task in tasks if task not in carried and task not in less]
     against = f"; for {', '.join(less)} something else says more" if less else ""
-    against += f"; for {', '.join(alike)} something else is not told apart" if alike else ""
+    against += f"; for {', '.join(alike)} something else is not surely told apart" if alike else ""
     told = f"{', '.join(carried) or 'no task'}, of {len(tasks)} tasks{against}"
     return f"Labels cost less from pretrained layers than from all that stands beside them for {told}"
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from experiments.probing.readings_contrasts import ADJUSTED
 from experiments.probing.readings_scores import CONSTANT, LAYERS, LEADER
-from research.analysis.wording import ALIKE, UNJUDGED, verdict
+from research.analysis.wording import LESS, MORE, verdict
 from research.findings import Finding, find
 
 ALPHA = 0.05
+UNSURE = "unsure"
 
 
 def compared(found: Sequence[Finding]) -> list[Finding]:
@@ -22,9 +23,9 @@ def other_of(f: Finding) -> str:
 
 
 def judged(found: Sequence[Finding], f: Finding) -> str:
-    """Returns the verdict on a difference: alike, too, where its p value, adjusted for all that are judged, is above ALPHA."""
+    """Returns the verdict on a difference: unsure where it has one, but not among all that are judged, by its adjusted p value."""
     said, adjusted = verdict(f), find(found, ADJUSTED, **f.where)
-    return ALIKE if said != UNJUDGED and adjusted is not None and (adjusted.value or 0.0) > ALPHA else said
+    return UNSURE if said in (LESS, MORE) and adjusted is not None and (adjusted.value or 0.0) > ALPHA else said
 
 
 def below(f: Finding) -> bool:
@@ -35,4 +36,4 @@ def below(f: Finding) -> bool:
 def unread(found: Sequence[Finding]) -> list[str]:
     """Returns the tasks whose labels cost no less from pretrained layers, surely, than from a constant: nothing is read of them."""
     beside = [f for f in compared(found) if other_of(f) == CONSTANT]
-    return [f.where["task"] for f in beside if not below(f) or judged(found, f) == ALIKE]
+    return [f.where["task"] for f in beside if not below(f) or judged(found, f) == UNSURE]
