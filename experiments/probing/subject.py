@@ -37,7 +37,7 @@ from research.training.memory import PROCESS_BYTES, nbytes
 
 UNITS = {"codelength": "bits/label"}
 LAST = "gradient"  # the record that stands behind all others of a task: where it stands, they do, whatever cut the file
-STEPS_EACH = 2000  # that the probes of a task take about as long as, for the estimate of a plan
+STEPS_EACH = 600  # that the probes of a task take about as long as, for the estimate of a plan
 
 
 class Probing:
@@ -72,8 +72,8 @@ class Probing:
         return Plan(len(cells), [], memory, estimated_seconds(flops, round(steps)))
 
     def _wide(self) -> float:
-        """How many times as much as the default's the probes of one encoder take: by depths, examples, and features squared."""
-        return len(self.sweep.depths) / 5 * self.sweep.examples / 1200 * (self.study.model.d_model / 64) ** 1.5
+        """How many times as much as the default's the probes of one encoder take: by depths, examples and features."""
+        return len(self.sweep.depths) / 5 * self.sweep.examples / 1200 * (self.study.model.d_model / 64) ** (4 / 3)
 
     def run(self, workdir: Workdir) -> Iterator[Rows]:
         """Yields the records of each task on each initialization, whole or not at all."""
