@@ -1,6 +1,6 @@
 """What is readable at which depth of a network, and is it pretraining that put it there?
 
-    python launch.py --config=configs/probing.py              about 8 minutes on 2 CPU cores
+    python launch.py --config=configs/probing.py              about 5 minutes on 2 CPU cores
     python launch.py --config=configs/probing.py:smoke        about a minute, to see that everything works
     python launch.py --config=configs/probing.py:smollm2_cpu  about 12 minutes: words of sentences, on SmolLM2-135M
 
@@ -34,7 +34,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.2 M parameters, 4 layers, 6 initializations, 3 bases, 5 tasks; about 8 minutes on 2 CPU cores",
+    "": "0.2 M parameters, 4 layers, 6 initializations, 3 bases, 5 tasks; about 5 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute, most of it compiling",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: words of 750 sentences at 31 depths, 4 tasks; about 12 minutes on 2 CPU cores",
 }

@@ -19,8 +19,7 @@ WORDS = {**{word: f"{said} (no network)" for word, said in PLAIN.items()}, EMBED
 VERDICTS = {
     MORE: "labels cost more from pretrained layers than from {other} for",
     ALIKE: "pretrained layers are not told apart from {other} for",
-    UNSURE: "among so many comparisons it is not sure, though by themselves intervals leave out 0, that pretrained layers differ from "
-    "{other} for",
+    UNSURE: "not sure among so many comparisons is a difference from {other} for",
     UNJUDGED: "over documents alone, which is no verdict, labels cost from pretrained layers, less from {other}:",
     LESS: "labels cost less from pretrained layers than from {other} for",
 }
