@@ -34,7 +34,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.2 M parameters, 4 layers, 6 initializations, 3 bases, 5 tasks; about 5 minutes on 2 CPU cores",
+    "": "0.2 M parameters, 4 layers, 6 initializations, 5 bases, 5 tasks; about 5 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; about a minute, most of it compiling",
     "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: words of 750 sentences at 31 depths, 4 tasks; about 12 minutes on 2 CPU cores",
 }
@@ -50,7 +50,7 @@ def default() -> dict[str, object]:
         "languages": ("stdlib:code", "stdlib:docs", "generated:restaurants"),
         "data": base.data(),
         "model": {**base.model(), "n_layers": 4},
-        "pretraining": {**base.pretraining(), "steps": 1000, "bases": 3},
+        "pretraining": {**base.pretraining(), "steps": 1000, "bases": 5},
         "optimizer": base.optimizer(),
         "mesh": base.mesh(),
         "inits": ("pretrained", "pretrained@20%", "random", "gaussian", "shuffled", "rotated"),
@@ -67,7 +67,7 @@ def default() -> dict[str, object]:
         "examples": 1200,
         "choosing": 300,
         "groups": 12,
-        "seeds": 3,
+        "seeds": 5,
     }
 
 
