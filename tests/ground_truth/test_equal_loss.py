@@ -59,7 +59,7 @@ def simulated(rng: np.random.Generator, spread: Spread) -> tuple[dict[Arm, Read]
     return read, pd.Series(range(BASES)), sizes
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", ["documents", *(pytest.param(name, marks=pytest.mark.slow) for name in REGIMES if name != "documents")])
 def test_bases_and_documents_together_cover_and_bases_alone_do_not_where_documents_vary(regime: str) -> None:
     rng = np.random.default_rng(len(regime))
     truth = {"rise": expected(OTHER), "difference": expected(OTHER) - expected(FULL)}

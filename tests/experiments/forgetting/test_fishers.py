@@ -61,6 +61,7 @@ def test_windows_are_taken_from_the_first_to_the_last() -> None:
     assert spaced(np.arange(12), 4).tolist() == [0, 4, 7, 11] and spaced(np.arange(3), 4).tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_behind_the_bases_stand_the_diagonals_of_each_of_its_own_labels() -> None:
     starts, at = [BASE, OTHER], places(["data", "model"], 2)
     stack = with_fishers(Bases(starts.__getitem__, 2, together=True), STUDY, at, ROWS)

@@ -25,6 +25,7 @@ def test_what_is_read_to_disk_is_what_is_read_to_memory(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_probes_of_activations_on_disk_are_those_in_memory_also_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = labeled()
     values, programs = planted(own), Programs.of(CLASSES)
