@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.transfer.arms import ARMS, DONOR, MATCHED, OWN, SCRATCH, TUNED
+from experiments.transfer.arms import ARMS, DONOR, MATCHED, OWN, RANDOM, SCRATCH, SHUFFLED, TUNED
 from experiments.transfer.losses import UNTOUCHED
 from research.analysis.wording import held, window_sentence
 from research.findings import Finding, Table, find, shown
@@ -40,7 +40,8 @@ def _accuracies(found: Sequence[Finding], names: Sequence[str], blocks: Sequence
 def _differences(found: Sequence[Finding], blocks: Sequence[int]) -> tuple[Table, ...]:
     columns = {
         "specificity (AnB - BnB)": [find(found, "specificity", n=n) for n in blocks],
-        "AnB - random": [find(found, "features", n=n) for n in blocks],
+        "AnB - random": [find(found, "features", n=n, beside=RANDOM) for n in blocks],
+        "AnB - shuffled": [find(found, "features", n=n, beside=SHUFFLED) for n in blocks],
         f"BnB - {SCRATCH}": [find(found, "coadaptation", n=n, beside=SCRATCH) for n in blocks],
         "BnB - BnB+": [find(found, "coadaptation", n=n, beside="BnB+") for n in blocks],
         f"AnB+ - {SCRATCH}": [find(found, "contrast", between=f"AnB+ - {SCRATCH}", n=n) for n in blocks],
