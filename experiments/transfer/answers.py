@@ -84,6 +84,8 @@ def _short(found: Sequence[Finding]) -> Iterator[str]:
             "" if longer is None else f", {dear.get(judged(found, longer), 'and is not told apart from as many as it and A took together')}"
         )
         yield cheap.get(judged(found, f), "Tuning all of A is not told apart from as many steps from scratch") + more
+    if kept := _kept(found, BELOW):
+        yield f"Of that gain, freezing A's first n blocks, with the embedding, keeps {kept}"
     nulls = [_named(found, "features", beside=beside) for beside in (RANDOM, SHUFFLED)]
     if any(nulls):
         blocks = sorted({f.where["n"] for some in nulls for f in some})
@@ -154,21 +156,23 @@ def _dip(found: Sequence[Finding]) -> Iterator[str]:
 
 def _needed(found: Sequence[Finding]) -> Iterator[str]:
     said = {
-        BELOW: "freezing A's first n blocks keeps",
-        ABOVE: "freezing its last n blocks and head",
+        ABOVE: "freezing A's last n blocks and head keeps",
         "AnB+": "drawing all behind its first n blocks anew",
         "AnB": "doing that and freezing the first n",
     }
-    shares = {arm: [f for f in found if f.name == "gain_share" and f.where["arm"] == arm and f.value is not None] for arm in said}
-    told = [f"{what} {', '.join(_at(f) + _share(f.value) for f in shares[arm])}" for arm, what in said.items() if shares[arm]]
+    told = [f"{what} {kept}" for arm, what in said.items() if (kept := _kept(found, arm))]
     if told:
         yield f"Of the gain of tuning all of A over scratch, {'; '.join(told)} (intervals: findings `gain_share`)"
     if some := _between(found, BELOW, ABOVE):
         yield f"Freezing n blocks from below, with the embedding, beside as many from above, with the head: {_grouped(found, some)}"
 
 
-def _share(value: float | None) -> str:
-    return "nothing" if value is None or value <= 0 else f"{value:.0%}"
+def _kept(found: Sequence[Finding], arm: str) -> str:
+    """How much of the gain of tuning all of A an arm keeps, where tuning gains anything: '94 % at 1, nothing at 4'."""
+    if not [f for f in _between(found, TUNED, SCRATCH) if judged(found, f) == LESS]:
+        return ""
+    own = [f for f in found if f.name == "gain_share" and f.where["arm"] == arm and f.value is not None]
+    return ", ".join(f"{f'{f.value:.0%}' if (f.value or 0) > 0 else 'nothing'} at {f.where['n']}" for f in own)
 
 
 def _sure(found: Sequence[Finding]) -> Iterator[str]:
