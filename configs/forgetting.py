@@ -7,26 +7,30 @@
 
 A decoder pretrained on `source` is tuned on `target` by each of `methods`, at the learning rate chosen for it on the target's validation
 part. What it learned (loss on the target) and what it lost (rise of the loss on the source's held-out part) are read along the way; at the
-end and once before, the Kullback-Leibler divergence of its predictions from the base's, exact over the vocabulary, on both texts.
+end and once before, the Kullback-Leibler divergence of its predictions from the base's, exact over the vocabulary, on both texts. At the
+end, too, the rank of its update: how many directions of a matrix (singular vectors) hold 90 % of the squares of all that changed.
 
 Methods, with a strength behind the @: full; lora@RANK; top@K (the last K layers, what stands behind them, and nothing else); l2sp@LAMBDA (a
-pull to the start, all weights alike); ewc@LAMBDA (a pull by the Fisher diagonal of the source; at 1 it is the source's loss to second
-order, as far as its Hessian is diagonal and the base an optimum); replay@PERCENT (of the examples, from the source: they are counted as
+pull to the start, all weights alike); ewc@LAMBDA (a pull by the Fisher diagonal of the source, that is by how much each weight matters to
+what the base predicts there: squares of gradients, window by window, whose labels are drawn from the base; at 1 it is the source's loss to
+second order, as far as its Hessian is diagonal and the base an optimum); empirical@LAMBDA (the same with the text's own labels, as much
+code has it: it is larger where the base is wrong, and no curvature); replay@PERCENT (of the examples, from the source: they are counted as
 steps of the target's); slow@FACTOR (everything, at so much of full's learning rate); slowlora@FACTOR (rank 16, at so much of lora@16's).
 On the line from the start to what training everything made of it, `alphas` are read, too (WiSE-FT), for which nothing is trained.
 
 Methods are compared where they have learned equally much: at losses that are `equal_at` of the way from the untouched model to what full
 reaches; whoever does not reach one is reported so. And they are compared with full at a lower rate, which forgets less by itself.
+What the source lost there has an interval over bases and, from losses by document along the way, over the source's documents.
 
 A sequence (`then`: the targets behind `target`; seed s begins with the s-th and goes round) gives each target as many steps and a fresh
 optimizer, at the rate chosen once, on the first target. What a method is, is meant of the task at hand: lora goes on with its one adapter;
-l2sp pulls to where the task begins; ewc too, by the sum of the Fisher diagonals, there, of the source and of every target learned before;
-replay takes its examples from these texts in equal parts. joint, which there is in a sequence alone, learns all targets mixed, at full's
-rate and in as many steps in all: a bound for what any sequence can reach. Losses on all texts are read whole after each task. Expect full
-to forget more of a target than it had learned of it, and replay@10 to have the lowest loss on all targets at the end.
+l2sp pulls to where the task begins; ewc and empirical too, by the sum of the Fisher diagonals, there, of the source and of every target
+learned before; replay takes its examples from these texts in equal parts. joint, which there is in a sequence alone, learns all targets
+mixed, at full's rate and in as many steps in all: a bound for what any sequence can reach. Losses on all texts are read whole after each
+task. Expect full to forget more of a target than it had learned of it, and replay@10 to have the lowest loss on all targets at the end.
 
-Keys to change: base (own), source, target, then (of a sequence), methods, alphas, equal_at, fisher.labels (model: the Fisher matrix; data:
-the empirical one), fisher.sequences, seeds (bases), steps, read_at, kept_at, learning_rates.*, model.*
+Keys to change: base (own), source, target, then (of a sequence), methods, alphas, equal_at, fisher.sequences (windows of the source),
+seeds (bases), steps, read_at, kept_at, learning_rates.*, model.*
 """
 
 from ml_collections import ConfigDict
@@ -34,7 +38,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, 19 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
+    "": "0.13 M parameters, code to generated sentences, 20 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; half a minute, most of it compiling",
     "sequence": "three targets one after another, 7 methods and all mixed, 3 bases, each in another order; about 6 minutes on 2 CPU cores",
     "sequence_orders": "the same, each base in each of three orders; about 12 minutes on 2 CPU cores",
@@ -55,12 +59,12 @@ def default() -> dict[str, object]:
         "adapter": {"targets": ("attention/", "mlp/"), "alpha": 16.0, "scaling": "standard", "dropout": 0.0, "form": "factored"},
         "methods": (
             *("full", "lora@1", "lora@4", "lora@16", "top@1"),
-            *("l2sp@0.001", "l2sp@0.01", "l2sp@0.1", "ewc@0.1", "ewc@1", "ewc@10"),
+            *("l2sp@0.001", "l2sp@0.01", "l2sp@0.1", "ewc@0.1", "ewc@1", "ewc@10", "empirical@1"),
             *("replay@1", "replay@5", "replay@10", "replay@25", "slow@0.1", "slow@0.3", "slowlora@0.1", "slowlora@0.3"),
         ),
         "alphas": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         "equal_at": (0.5, 0.8),
-        "fisher": {"labels": "model", "sequences": 256},
+        "fisher": {"sequences": 256},
         "learning_rates": {"full": (7e-4, 2.5e-3, 8e-3, 2.5e-2), "lora": (1e-3, 3e-3, 1e-2, 3e-2), "top": (1e-3, 3e-3, 1e-2, 3e-2)},
         "seeds": 3,
         "selection_seeds": 1,
@@ -79,7 +83,7 @@ CHANGES: dict[str, dict[str, object]] = {
         "model": {"d_model": 32, "n_layers": 1, "max_length": 32, "d_mlp": 64},
         "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},
         "pretraining": {"steps": 200, "batch_size": 16, "bases": 2},
-        "methods": ("full", "lora@2", "l2sp@0.01", "ewc@1", "replay@10", "slow@0.3"),
+        "methods": ("full", "lora@2", "l2sp@0.01", "ewc@1", "empirical@1", "replay@10", "slow@0.3"),
         "alphas": (0.5,),
         "fisher": {"sequences": 32},
         "seeds": 2,

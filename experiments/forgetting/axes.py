@@ -51,8 +51,8 @@ class MethodRuns(LoRARuns):
         words.check_slowed("methods", self.parsed)
         for trains in {method.recipe.trains for method in self.parsed}:
             check_rates(trains, self.learning_rates[trains])
-        if self.fisher["labels"] not in ("model", "data") or self.fisher["sequences"] < 1:
-            raise UsageError("fisher.labels is model (the Fisher matrix) or data (the empirical one), fisher.sequences at least 1")
+        if self.fisher["sequences"] < 1:
+            raise UsageError(f"fisher.sequences = {self.fisher['sequences']}: at least 1 window of the source, such as 256")
         check_selection_steps(self.selection_steps, self.steps, chunk_of(self.steps))
 
     @property
@@ -61,9 +61,9 @@ class MethodRuns(LoRARuns):
         return [parse(word) for word in self.methods]
 
     @property
-    def is_weighted(self) -> bool:
-        """Returns whether a method needs the Fisher diagonal."""
-        return any(method.recipe.shape == WEIGHTED for method in self.parsed)
+    def labels(self) -> list[str]:
+        """Returns the kinds of labels of which methods need the Fisher diagonal."""
+        return list(dict.fromkeys(method.recipe.labels for method in self.parsed if method.recipe.labels))
 
     def tasks(self, study: Study) -> dict[str, Task]:
         """Returns what is trained, by shape; raises UsageError for ranks and layers that the model has not."""

@@ -1,4 +1,4 @@
-"""Tuned weights beside those that they started from: losses, Kullback-Leibler divergences and distances; and between the two (WiSE-FT)."""
+"""Tuned weights beside those that they started from: losses, divergences, distances, ranks; and between the two (WiSE-FT)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,10 +9,12 @@ from jax import Array
 
 from experiments.forgetting.axes import ForgettingSweep
 from experiments.forgetting.methods import FULL
+from research import tree
 from research.analysis.trajectories import distance
+from research.analysis.update_spectra import energy_ranks, noise_ranks
 from research.cells.bases import stacked
 from research.cells.kept import weights
-from research.cells.measures import BITS
+from research.cells.measures import BITS, EARLY_BY_DOCUMENT, Measure
 from research.cells.runner import Runner
 from research.cells.setting import Cell
 from research.cells.study import Study, model_of
@@ -23,6 +25,7 @@ from research.runtime.provenance import timed
 from research.training.spread import spread
 
 WISE = "wise"
+UNITS = {"distance": "1", "energy_rank": "rank"}  # of what is no loss
 
 
 class Point(NamedTuple):
@@ -50,7 +53,10 @@ def read(runner: Runner, sweep: ForgettingSweep, study: Study, cells: Sequence[C
             yield [
                 row
                 for place, (point, pair) in enumerate(zip(some, pairs, strict=True))
-                for row in _rows(runner, point, {**_bits(found, size, place), "distance": float(distance(*pair))})
+                for row in [
+                    *_rows(runner, point, {**_bits(found, size, place), **_moved(runner, point, *pair)}),
+                    *_by_document(runner, point, texts["source"], found["source"]["token_"][place]),
+                ]
             ]
             bar.advance(len(some))
 
@@ -73,7 +79,7 @@ def _between(runner: Runner, cell: Cell, alpha: float) -> Any:
 
 
 def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
-    """(weights, base), rows by text -> sums in nats by what and text; traced, a few windows at a time."""
+    """(weights, base), rows by text -> sums in nats by what and text, and the loss of each token; traced, a few windows at a time."""
     model = model_of(study)
     at_once = study.evaluation[1]
 
@@ -83,11 +89,11 @@ def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
         def one(window: Array) -> dict[str, Array]:
             batch = study.to_batch(window)
             kl = kl_divergence(model, own, batch, base)[1]["kl"].sum()
-            return {"budget_": cross_entropy(model, own, batch)[1]["nll"].sum(), "kl_": kl}
+            return {"token_": cross_entropy(model, own, batch)[1]["nll"], "kl_": kl}
 
         def of(windows: Array) -> dict[str, Array]:
             found = jax.lax.map(one, windows.reshape(-1, min(at_once, len(windows)), windows.shape[1]))
-            return {what: values.sum() for what, values in found.items()}
+            return {"token_": found["token_"], "budget_": found["token_"].sum(), "kl_": found["kl_"].sum()}
 
         return {name: of(windows) for name, windows in rows.items()}
 
@@ -95,11 +101,39 @@ def _compared(study: Study) -> Callable[..., dict[str, dict[str, Array]]]:
 
 
 def _bits(found: Mapping[str, Mapping[str, np.ndarray]], size: Mapping[str, float], place: int) -> dict[str, float]:
-    return {f"{what}{name}": float(values[place]) / size[name] * BITS for name, own in found.items() for what, values in own.items()}
+    return {
+        f"{what}{name}": float(values[place]) / size[name] * BITS
+        for name, own in found.items()
+        for what, values in own.items()
+        if values.ndim == 1
+    }
+
+
+def _by_document(runner: Runner, point: Point, text: Measure, nats: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Losses by group of documents, as cells have them along their way, of what no cell is: between a start and its end."""
+    if point.where["method"] == WISE:
+        first = text.read([{text.quantity: nats.reshape(1, *text.batches.shape[1:3], -1)}])
+        for document, value in enumerate(first[EARLY_BY_DOCUMENT][0]):
+            for row in _rows(runner, point, {EARLY_BY_DOCUMENT: value}):
+                yield {**row, "document": document}
+
+
+def _moved(runner: Runner, point: Point, tuned: Any, base: Any) -> dict[str, float]:
+    """How far weights are from their base; at the end of training, over how many directions of a matrix that is spread, on the mean."""
+    far = float(distance(tuned, base))
+    if point.step != runner.setting.budgets[-1] or point.where["method"] == WISE:  # between both ends the update is the last one's
+        return {"distance": far}
+    ranks = energy_ranks(*(tree.flatten({"params": side}) for side in (base, tuned))).values() if np.isfinite(far) else ()
+    return {"distance": far, "energy_rank": float(np.mean([*ranks])) if ranks else float("nan")}
+
+
+def noise_rank(runner: Runner) -> float:
+    """Returns the mean energy rank of noise in place of an update, which is what no direction being preferred looks like."""
+    return float(np.mean([*noise_ranks(tree.flatten({"params": runner.setting.bases.params(0)}), seed=0).values()]))
 
 
 def _rows(runner: Runner, point: Point, known: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     start = {"experiment": runner.setting.experiment, "cell": "", **point.where, "step": point.step}
     for metric, value in known.items():
-        row = {**start, "metric": metric, "value": rounded(value), "unit": "1" if metric == "distance" else "bits/byte"}
+        row = {**start, "metric": metric, "value": rounded(value), "unit": UNITS.get(metric, "bits/byte")}
         yield row if np.isfinite(value) else {**row, "value": None, "note": "diverged"}

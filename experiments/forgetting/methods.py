@@ -14,9 +14,9 @@ class Recipe(NamedTuple):
     """What makes a member of a method.
 
     shape: of its program. trains: whose learning rates are swept. rank: of its adapter. layers: the last ones that move, with what stands
-    behind them. strength: of the pull to the start (nats), all weights alike or, `weighted`, by the Fisher diagonal. replayed: share of
-    the examples that come from the source, in a sequence from all that was learned before, in equal parts. slowed: the method whose
-    learning rate it takes, and what is left of it; None for its own.
+    behind them. strength: of the pull to the start (nats), all weights alike or, `weighted`, by the Fisher diagonal of `labels`, drawn from
+    the model or the data's own. replayed: share of the examples that come from the source, in a sequence from all that was learned before,
+    in equal parts. slowed: the method whose learning rate it takes, and what is left of it; None for its own.
     """
 
     shape: str
@@ -24,6 +24,7 @@ class Recipe(NamedTuple):
     rank: int | None = None
     layers: int = 0
     strength: float | None = None
+    labels: str | None = None
     replayed: float = 0.0
     slowed: tuple[str, float] | None = None
 
@@ -50,7 +51,11 @@ def _l2sp(strength: float | None) -> Recipe:
 
 
 def _ewc(strength: float | None) -> Recipe:
-    return Recipe(WEIGHTED, FULL, strength=words.positive(strength, "ewc@1"))
+    return Recipe(WEIGHTED, FULL, strength=words.positive(strength, "ewc@1"), labels="model")
+
+
+def _empirical(strength: float | None) -> Recipe:
+    return Recipe(WEIGHTED, FULL, strength=words.positive(strength, "empirical@1"), labels="data")
 
 
 def _replay(strength: float | None) -> Recipe:
@@ -77,6 +82,7 @@ METHODS: dict[str, Callable[[float | None], Recipe]] = {
     "top": _top,
     "l2sp": _l2sp,
     "ewc": _ewc,
+    "empirical": _empirical,
     "replay": _replay,
     "slow": _slow,
     "slowlora": _slowlora,

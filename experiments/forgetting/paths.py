@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from research.analysis.contrasts import without_each
 from research.analysis.pareto import at_level, hypervolume
 from research.analysis.tables import rows
 
 FULL, SLOW, WISE = "full", "slow", "wise"
 BETWEEN = 50  # points between two readings of a way
 Way = tuple[np.ndarray, np.ndarray]
+Ways = Mapping[tuple[str, int], Way]  # by arm and seed
+BY_DOCUMENT = "budget_document"
 
 
 class Arm(NamedTuple):
@@ -66,10 +69,38 @@ def levels(results: pd.DataFrame) -> dict[float, pd.Series]:
     }
 
 
-def lost_at(ways: Mapping[tuple[str, int], Way], arm: Arm, bits: pd.Series) -> pd.Series:
+def lost_at(ways: Ways, arm: Arm, bits: pd.Series) -> pd.Series:
     """Returns, by seed that has such a loss, the source's rise where an arm first reaches it; null where it does not."""
     own = {seed: way for (word, seed), way in ways.items() if word == arm.word and seed in bits.index}
     return pd.Series({seed: at_level(way[0], way[1], float(bits[seed])) for seed, way in own.items()}, dtype=float)
+
+
+def without_documents(results: pd.DataFrame, ways: Ways) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
+    """Returns the rises of `paths` with one group of the source's documents left out each, (1 + budgets, groups), and its bytes (groups,).
+
+    Both are empty where a run's readings were not by document, or of one group alone. Losses on the target stay those of all its documents.
+    """
+    sizes = rows(results, metric=f"{BY_DOCUMENT}_bytes").sort_values("document")["value"].to_numpy(float) if len(ways) else np.empty(0)
+    read = rows(results, metric=BY_DOCUMENT)
+    if sizes.size < 2 or read.empty:
+        return {}, np.empty(0)
+    start = rows(read, phase="reference").set_index(["seed", "document"])["value"].unstack()
+    trained, between = rows(read, phase="result"), rows(read, phase="kept")
+    last = trained[(trained["arm"] == FULL) & (trained["step"] == trained["step"].max())]
+    line = pd.concat([between, last.assign(arm=WISE, strength=1.0)]).assign(arm=WISE) if len(between) else between
+    found: dict[tuple[str, int], np.ndarray] = {}
+    for some, along in ((trained, "step"), (line, "strength")):
+        for (arm, seed), own in some.groupby(["arm", "seed"], sort=False):
+            table = own.set_index([along, "document"])["value"].unstack().sort_index().to_numpy(float)
+            found[arm, seed] = without_each(np.vstack([np.zeros(sizes.size), table - start.loc[seed].to_numpy(float)]), sizes)
+    return found, sizes
+
+
+def lost_without(ways: Ways, without: Mapping[tuple[str, int], np.ndarray], arm: Arm, bits: pd.Series) -> pd.DataFrame:
+    """Returns `lost_at` with one group of documents left out each, by seed and group; no row where they were not read."""
+    own = {seed: without[arm.word, seed] for (word, seed) in ways if word == arm.word and seed in bits.index and (word, seed) in without}
+    read = {seed: [at_level(ways[arm.word, seed][0], lost, float(bits[seed])) for lost in rises.T] for seed, rises in own.items()}
+    return pd.DataFrame.from_dict(read, orient="index", dtype=float)
 
 
 def volume(results: pd.DataFrame) -> dict[str, pd.Series]:

@@ -1,14 +1,14 @@
 """What a run says about forgetting: findings from its records alone."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from experiments.forgetting.paths import FULL, SLOW, WISE, Arm, arms, levels, lost_at, paths, volume
+from experiments.forgetting.paths import FULL, SLOW, WISE, Arm, arms, levels, lost_at, lost_without, paths, volume, without_documents
 from research.analysis import described
-from research.analysis.contrasts import contrast, without_each
+from research.analysis.contrasts import base_means, contrast, without_each
 from research.analysis.mediation import explained
 from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
@@ -18,9 +18,9 @@ EQUAL = "linear between readings of a run's way, the untouched model first"
 
 
 def findings(results: pd.DataFrame) -> list[Finding]:
-    """Returns rises and losses of each method, at the end and where all have learned equally, fronts, and what divergences explain."""
+    """Returns rises and losses of each method, at the end and where all have learned equally, fronts, updates, what divergences explain."""
     found = [*described.base(results), *described.window(results, {}), *_target(results), *_ignorance(results), *rates(results)]
-    found += [*_ends(results), *_equal(results), *_volumes(results), *_explained(results)]
+    found += [*_ends(results), *_equal(results), *_volumes(results), *_updates(results), *_explained(results)]
     return found
 
 
@@ -87,37 +87,61 @@ def _over(values: pd.Series, bases: pd.Series, replicates: np.ndarray | None, si
     return contrast(values.to_numpy(float), bases.loc[values.index].to_numpy(), replicates, weights)
 
 
+class Read(NamedTuple):
+    """Rises of an arm at one loss on the target: by seed, and by seed and the group of documents that is left out (or no seed)."""
+
+    values: pd.Series
+    without: pd.DataFrame
+
+    @property
+    def is_whole(self) -> bool:
+        """Returns whether there are values, and every run reached the loss."""
+        return len(self.values) > 0 and bool(self.values.notna().all())
+
+    def less(self, other: "Read") -> "Read":
+        """Returns the differences from another arm's rises, paired by seed and by documents."""
+        both = [seed for seed in self.without.index if seed in other.without.index]
+        apart = self.without.loc[both] - other.without.loc[both]
+        return Read(self.values - other.values.loc[self.values.index], apart)
+
+
+def over_documents(read: Read, bases: pd.Series, sizes: np.ndarray) -> Estimate:
+    """Returns the mean rise over bases, with an interval over these and over groups of documents of so many bytes (groups,)."""
+    own = bases.loc[read.values.index].to_numpy()
+    if not read.values.index.equals(read.without.index):
+        return contrast(read.values.to_numpy(), own)
+    return contrast(read.values.to_numpy(), own, base_means(read.without.to_numpy(float), own).mean(axis=0), sizes)
+
+
 def _equal(results: pd.DataFrame) -> Iterator[Finding]:
     """The source's rise where each method has learned a share of what full learns, and its difference from full's, paired by seed."""
     ways = paths(results)
+    without, sizes = without_documents(results, ways)
     bases = rows(results, phase="result").groupby("seed")["base"].first()
     for share, bits in levels(results).items():
-        read = {arm: lost_at(ways, arm, bits) for arm in arms(results, wise=True)}
-        yield from _at(read, bases, {"share": share, "bits": None if bits.empty else round(float(bits.mean()), 3)})
+        every = arms(results, wise=True)
+        read = {arm: Read(lost_at(ways, arm, bits), lost_without(ways, without, arm, bits)) for arm in every}
+        at, beside = {"share": share, "bits": None if bits.empty else round(float(bits.mean()), 3)}, _beside(read)
+        for arm, own in read.items():
+            yield finding("source_rise_at_equal_target", {**arm.where, **at}, _reached(own, bases, sizes), "bits/byte")
+            others = [(other, its) for other, its in beside.items() if arm.word not in (FULL, other)]
+            for other, its in others if own.is_whole else ():
+                between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {other}", **at}
+                yield finding("contrast", between, over_documents(own.less(its), bases, sizes), "bits/byte")
 
 
-def _at(read: Mapping[Arm, pd.Series], bases: pd.Series, at: Mapping[str, Any]) -> Iterator[Finding]:
-    beside = _beside(read)
-    for arm, values in read.items():
-        own = bases.loc[values.index].to_numpy()
-        yield finding("source_rise_at_equal_target", {**arm.where, **at}, _reached(values, own), "bits/byte")
-        others = [(other, its) for other, its in beside.items() if arm.word not in (FULL, other)]
-        for other, its in others if len(values) and values.notna().all() else ():
-            between = {"what": "source_rise_at_equal_target", "between": f"{arm.word} - {other}", **at}
-            yield finding("contrast", between, contrast((values - its.loc[values.index]).to_numpy(), own), "bits/byte")
-
-
-def _reached(values: pd.Series, bases: np.ndarray) -> Estimate:
+def _reached(read: Read, bases: pd.Series, sizes: np.ndarray) -> Estimate:
+    values = read.values
     if values.empty:
         return Estimate(None, None, None, 0, EQUAL, "no such loss: full diverged, or learned nothing")
     if lost := int(values.isna().sum()):
         return Estimate(None, None, None, len(values), EQUAL, f"does not reach it in {lost} of {len(values)} runs")
-    return contrast(values.to_numpy(), bases)
+    return over_documents(read, bases, sizes)
 
 
-def _beside(read: Mapping[Arm, pd.Series]) -> dict[str, pd.Series]:
+def _beside(read: Mapping[Arm, Read]) -> dict[str, Read]:
     """What arms are compared with: full, and full at the lowest of its lower rates at which it reaches the loss."""
-    reached = {arm: values for arm, values in read.items() if len(values) and values.notna().all()}
+    reached = {arm: own for arm, own in read.items() if own.is_whole}
     slow = sorted((arm for arm in reached if arm.method == SLOW), key=lambda arm: arm.strength or 0.0)[:1]
     return {arm.word: reached[arm] for arm in [*(arm for arm in reached if arm.word == FULL), *slow]}
 
@@ -132,6 +156,25 @@ def _volumes(results: pd.DataFrame) -> Iterator[Finding]:
         if name != FULL and FULL in found:
             where = {"what": "hypervolume", "between": f"{name} - {FULL}"}
             yield finding("contrast", where, contrast((values - found[FULL]).to_numpy(), own), "1")
+
+
+def _updates(results: pd.DataFrame) -> Iterator[Finding]:
+    """How far each method ends from its start, over how many directions that is spread, and the latter less full's, paired by seed."""
+    own = rows(results, phase="kept")
+    last = own[own["step"] == own["step"].max()] if len(own) else own
+    bases = rows(results, phase="result").groupby("seed")["base"].first()
+    for row in rows(results, metric="noise_rank").head(1).itertuples():
+        yield finding("noise_rank", {}, Estimate(float(row.value), None, None, 1, "Gaussian noise of the matrices' shapes"), "rank")
+    for name, unit in (("distance", "1"), ("energy_rank", "rank")) if len(rows(last, metric="energy_rank")) else ():
+        read = {arm: rows(last, arm=arm.word, metric=name).set_index("seed")["value"].astype(float) for arm in arms(results)}
+        read = {arm: values for arm, values in read.items() if len(values)}
+        full = next((values for arm, values in read.items() if arm.word == FULL), None)
+        for arm, values in read.items():
+            at = bases.loc[values.index].to_numpy()
+            yield finding(name, arm.where, contrast(values.to_numpy(), at), unit)
+            if name == "energy_rank" and full is not None and arm.word != FULL:
+                between = {"what": name, "between": f"{arm.word} - {FULL}"}
+                yield finding("contrast", between, contrast((values - full.reindex(values.index)).to_numpy(), at), unit)
 
 
 def _explained(results: pd.DataFrame) -> Iterator[Finding]:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from experiments.forgetting import fishers
 from experiments.forgetting.axes import INIT, SequenceSweep
 from experiments.forgetting.methods import JOINT, PULLED, WEIGHTED, parse
-from experiments.forgetting.subject import begun, diagonals, with_fishers
+from experiments.forgetting.subject import begun
 from research.analysis.ngrams import unigram_bits
 from research.cells import initializations
 from research.cells.bases import Bases, at_once
@@ -44,7 +45,7 @@ def sequence_subject(config: Mapping[str, Any]) -> Subject:
     places, count = Places.of(sweep), len(sweep.targets)
     if places.total > 1 and at_once(parameter_shapes(model_of(study)), places.total) < places.total:
         raise UsageError(
-            "methods has l2sp or ewc, or pretraining.bases is above 1: these take small models, held all at once; leave them out"
+            "methods has l2sp, ewc or empirical, or pretraining.bases is above 1: these take small models, held all at once; leave them out"
         )
     phases = Phases((sweep.selection(), *[sweep.results()] * count), lambda c: parse(c["arm"]).recipe.shape)
     layout = layout_of(study, sweep.tasks(study), phases, sweep, {**places.bases, ("last", 0): places.total - 1})
@@ -56,9 +57,9 @@ def sequence_subject(config: Mapping[str, Any]) -> Subject:
         read = [windows(corpus.parts["train"], study.model.max_length) for corpus in texts]
         course = Course(sweep, study, places, [rows[: min(map(len, read))] for rows in read])
         own = bases(study, places.bases, texts, workdir, progress)
-        if sweep.is_weighted:
+        if places.fishers:
             with timed("fisher", workdir.timings.append):
-                own = with_fishers(own, study, sweep, course.texts[0])
+                own = fishers.with_fishers(own, study, places.fishers, course.weighed[0])
         return Prepared(
             own if not places.anchors else Bases(lambda p: own.params(min(p, own.at_once - 1)), places.total, together=True),
             course.rows(),
@@ -81,12 +82,12 @@ def sequence_subject(config: Mapping[str, Any]) -> Subject:
 class Places(NamedTuple):
     """Where in the stack of bases what a cell needs has its place.
 
-    bases: of pretrained ones, by (init, seed), and `total` of all. fishers: of the source's Fisher diagonals, by the place of their base.
+    bases: of pretrained ones, by (init, seed), and `total` of all. fishers: of the source's Fisher diagonals, as `fishers.places` says.
     anchors: where a method is pulled, of what it is pulled to, by (what, arm, seed); filled when a task begins that is not the first.
     """
 
     bases: Mapping[tuple[str, int], int]
-    fishers: Mapping[int, int]
+    fishers: Mapping[tuple[str, int], int]
     anchors: Mapping[tuple[str, str, int], int]
     total: int
 
@@ -95,11 +96,11 @@ class Places(NamedTuple):
         """Returns the places of a sweep: bases, Fisher diagonals, anchors."""
         index = initializations.places((INIT,), sweep.all_seeds(), sweep.bases)
         count = max(index.values()) + 1
-        fishers = {place: count + place for place in range(count)} if sweep.is_weighted else {}
+        weighed = fishers.places(sweep.labels, count)
         what = {PULLED: ("reference",), WEIGHTED: ("reference", "importance")}
         keys = [(each, m.word, seed) for m in sweep.parsed for each in what.get(m.recipe.shape, ()) for seed in range(sweep.seeds)]
-        anchors = {key: count + len(fishers) + place for place, key in enumerate(keys)}
-        return cls(index, fishers, anchors, count + len(fishers) + len(anchors))
+        anchors = {key: count + len(weighed) + place for place, key in enumerate(keys)}
+        return cls(index, weighed, anchors, count + len(weighed) + len(anchors))
 
 
 class Course:
@@ -108,6 +109,7 @@ class Course:
     def __init__(self, sweep: SequenceSweep, study: Study, places: Places, texts: Sequence[np.ndarray]) -> None:
         self.sweep, self.study, self.places, self.texts = sweep, study, places, texts
         self.tasks, self.size = len(sweep.targets), len(texts[0])
+        self.weighed = [fishers.spaced(rows, sweep.fisher["sequences"]) for rows in texts]  # of which Fisher diagonals are
 
     def rows(self) -> np.ndarray:
         """Returns all windows (n, time + 1): for each order the source and the targets in that order, and behind them the targets mixed.
@@ -119,8 +121,7 @@ class Course:
 
     def first(self, c: Mapping[str, Any]) -> Cell:
         """Returns the cell of the first task, of coordinates with a learning rate."""
-        place = self.places.bases[c["init"], c["seed"]]
-        return self._at(begun(c, place, self.places.fishers.get(place)), 0)
+        return self._at(begun(c, self.places.bases[c["init"], c["seed"]], self.places.fishers), 0)
 
     def following(self, cell: Cell, task: int) -> Cell:
         """Returns the cell that goes on from another one, named by it: its optimizer anew, pulled to where it begins."""
@@ -150,15 +151,15 @@ class Course:
         last = runner.setting.budgets[-1]
         if not self.places.anchors or finished(runner.workdir, last).issuperset(cell.fingerprint for cell in cells):
             return runner
-        own, of = runner.setting.bases, diagonals(self.study, self.sweep)
+        own, of = runner.setting.bases, fishers.diagonals(self.study)
         trees = [own.params(place) for place in range(own.at_once)]
         for old, new in zip(before, cells, strict=True):
             if new.reference is None:
                 continue
             trees[new.reference] = start = weights(runner, old, last)
-            if new.importance is not None:
+            if new.importance is not None and (labels := parse(new.coordinates["arm"]).recipe.labels):
                 learned = (0, *(1 + text for text in self.sweep.order(new.seed)[:task]))
-                diagonal = [of(start, self.texts[place]) for place in learned]
+                diagonal = [of(labels, start, self.weighed[place]) for place in learned]
                 trees[new.importance] = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *diagonal)
         return runner.on(Bases(trees.__getitem__, len(trees), together=True))
 

@@ -1,19 +1,16 @@
 """What is swept: the pretrained decoder, tuned by each method; how much of the target it learns, and of the source it loses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
-from jax import Array
 
-from experiments.forgetting import kept
-from experiments.forgetting.axes import INIT, ForgettingSweep, MethodRuns
-from experiments.forgetting.methods import WEIGHTED, parse
-from research.analysis.fisher import fisher_diagonal
+from experiments.forgetting import fishers, kept
+from experiments.forgetting.axes import INIT, ForgettingSweep
+from experiments.forgetting.methods import parse
 from research.analysis.ngrams import unigram_bits
 from research.cells import initializations
-from research.cells.bases import Bases, at_once
+from research.cells.bases import at_once
 from research.cells.described import described
 from research.cells.measures import Measure
 from research.cells.phases import document_sizes, reference, untouched
@@ -29,9 +26,7 @@ from research.errors import UsageError
 from research.runtime.progress import Progress
 from research.runtime.provenance import timed
 from research.runtime.workdir import Workdir
-from research.training.mesh import P, jit_step, own_device
 
-KEY = 14
 APART = ("base", "methods", "alphas", "seeds", "selection_seeds", "selection_steps", "learning_rates", "mesh", "members", "equal_at")
 
 
@@ -42,25 +37,25 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
     tasks = sweep.tasks(study)
     index = initializations.places((INIT,), sweep.all_seeds(), sweep.bases)
     count = max(index.values()) + 1
-    fishers = {("fisher", place): count + place for place in range(count)} if sweep.is_weighted else {}
-    held = count + len(fishers)
+    weighed = fishers.places(sweep.labels, count)
+    held = count + len(weighed)
     if held > 1 and at_once(parameter_shapes(model_of(study)), held) < held:
-        raise UsageError("methods has ewc, or pretraining.bases is above 1: both take small models, all held at once; leave them out")
+        raise UsageError(
+            "methods has ewc or empirical, or pretraining.bases is above 1: these take small models, held all at once; leave them out"
+        )
     phases = Phases((sweep.selection(), sweep.results()), lambda c: parse(c["arm"]).recipe.shape)
-    layout = layout_of(study, tasks, phases, sweep, {**index, **fishers})
+    layout = layout_of(study, tasks, phases, sweep, {**index, **weighed})
 
     def cell(c: Mapping[str, Any]) -> Cell:
-        place = index[c["init"], c["seed"]]
-        return begun(c, place, fishers.get(("fisher", place)))
+        return begun(c, index[c["init"], c["seed"]], weighed)
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         source, target = corpora(study, (study.target,), workdir)
         rows = [windows(corpus.parts["train"], study.model.max_length) for corpus in (target, source)]
         own = bases(study, index, (source, target), workdir, progress)
-        if sweep.is_weighted:
+        if weighed:
             with timed("fisher", workdir.timings.append):
-                own = with_fishers(own, study, sweep, rows[1])
-
+                own = fishers.with_fishers(own, study, weighed, fishers.spaced(rows[1], sweep.fisher["sequences"]))
         return Prepared(
             own,
             np.concatenate(rows),
@@ -88,38 +83,14 @@ def forgetting_subject(config: Mapping[str, Any]) -> Subject:
     )
 
 
-def begun(c: Mapping[str, Any], place: int, fisher: int | None) -> Cell:
-    """Returns the cell, without its name, of coordinates that begins at the place of a base; fisher: the place of its Fisher diagonal."""
+def begun(c: Mapping[str, Any], place: int, weighed: fishers.Places) -> Cell:
+    """Returns the cell, without its name, of coordinates that begins at the place of a base; weighed: where Fisher diagonals stand."""
     recipe = parse(c["arm"]).recipe
     own = Cell("", c, recipe.shape, place, recipe.rank or 0, c["learning_rate"], c["seed"], replayed=recipe.replayed)
     if recipe.strength is None:
         return own
     pulled = own._replace(reference=place, strength=recipe.strength)
-    return pulled._replace(importance=fisher) if recipe.shape == WEIGHTED else pulled
-
-
-def with_fishers(own: Bases, study: Study, sweep: MethodRuns, rows: np.ndarray) -> Bases:
-    """Returns the bases with, behind them, the Fisher diagonal of each, from windows of the source (n, time + 1)."""
-    of = diagonals(study, sweep)
-    starts = [own.params(place) for place in range(own.at_once)]
-    trees = [*starts, *(of(params, rows) for params in starts)]
-    return Bases(trees.__getitem__, len(trees), together=True)
-
-
-def diagonals(study: Study, sweep: MethodRuns) -> Callable[[Any, np.ndarray], Any]:
-    """Returns what makes the Fisher diagonal of parameters on the host, from as many windows (n, time + 1) as the config says."""
-    model, key = model_of(study), jax.random.key(KEY)
-
-    def diagonal(params: Any, chosen: Array) -> Any:
-        return fisher_diagonal(model, params, chosen, study.to_batch, key, sweep.fisher["labels"])
-
-    compiled = jit_step(diagonal, (P(), P()), P(), own_device(), donate=())
-
-    def of(params: Any, rows: np.ndarray) -> Any:
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), sweep.fisher["sequences"])).round().astype(int)
-        return jax.device_get(compiled(params, rows[chosen]))
-
-    return of
+    return pulled._replace(importance=weighed[recipe.labels, place]) if recipe.labels else pulled
 
 
 def _known(runner: Runner, sweep: ForgettingSweep, study: Study, source: Corpus) -> Rows:
@@ -128,13 +99,14 @@ def _known(runner: Runner, sweep: ForgettingSweep, study: Study, source: Corpus)
     train, test, size = source.parts["train"], source.parts[source.read], source.bytes[source.read]
     unigram = reference(experiment, "source_unigram", unigram_bits(train, test, source.vocabulary, size), "bits/byte")
     target = {**reference(experiment, "target", 1.0, "count"), "note": study.target.source}
-    return [*equal, unigram, target, *described(experiment, study), *document_sizes(runner)]
+    noise = reference(experiment, "noise_rank", kept.noise_rank(runner), "rank")
+    return [*equal, unigram, target, noise, *described(experiment, study), *document_sizes(runner)]
 
 
 def _measures(study: Study, source: Corpus, target: Corpus) -> dict[str, tuple[Measure, ...]]:
     selection = whole(study, target, "validation", "validation_loss")._replace(groups=None)
     learned = whole(study, target, target.read, "target_loss", early="budget_target")._replace(groups=None)
-    return {"select": (selection,), "result": (learned, whole(study, source, source.read, "source_loss", early="budget_source"))}
+    return {"select": (selection,), "result": (learned, whole(study, source, source.read, "source_loss", "budget_source", True))}
 
 
 def _read(study: Study, sweep: ForgettingSweep) -> int:

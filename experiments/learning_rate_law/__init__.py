@@ -19,7 +19,7 @@ from research.sweeps import Plan
 NAME = "learning_rate_law"
 QUESTION = "What sets LoRA's best learning rate: the rank, the rule by which alpha follows it, or the curvature that it meets?"
 STAGE = 1  # raise by hand when the meaning of a cell changes
-EXTENDABLE = ("targets", "rules", "ranks", "seeds")
+EXTENDABLE = ("targets", "rules", "ranks", "factors", "seeds")
 
 
 def check(config: Any) -> None:

@@ -1,12 +1,12 @@
 """The answer in words: what pretraining put there, and whether tasks have an order of depth; every number is a finding."""
 
-import math
 from collections.abc import Iterator, Sequence
 
-from experiments.probing.readings_contrasts import EMBEDDING
+from experiments.probing.judged import UNSURE, below, compared, judged, other_of, unread
+from experiments.probing.readings_contrasts import ADJUSTED, EMBEDDING, RANDOM
 from experiments.probing.readings_depths import ALL, BEFORE, TWO
 from experiments.probing.readings_scores import LAYERS, LEADER, PLAIN
-from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, sentences, verdict
+from research.analysis.wording import ALIKE, LESS, MORE, UNJUDGED, base_sentence, sentences
 from research.findings import Finding, find, shown
 
 CLAIM = (
@@ -15,64 +15,55 @@ CLAIM = (
 )
 NOTHING = "Nothing was compared"
 SURE = 0.95
-WORDS = {**{word: f"{said}, without a network," for word, said in PLAIN.items()}, EMBEDDING: "their own embedding"}
+WORDS = {**{word: f"{said} (no network)" for word, said in PLAIN.items()}, EMBEDDING: "their own embedding"}
 VERDICTS = {
     MORE: "labels cost more from pretrained layers than from {other} for",
     ALIKE: "pretrained layers are not told apart from {other} for",
-    UNJUDGED: "without an interval over bases, which is no verdict, pretrained layers beside {other}:",
+    UNSURE: "not sure among so many comparisons is a difference from {other} for",
+    UNJUDGED: "over documents alone, which is no verdict, labels cost from pretrained layers, less from {other}:",
     LESS: "labels cost less from pretrained layers than from {other} for",
 }
 
 
 def answer(found: Sequence[Finding]) -> str:
     """Returns what contradicts the claims, then what supports them, then how sure all of it is."""
-    own, nothing = compared(found), unread(found)
+    own, nothing = [(f, judged(found, f)) for f in compared(found)], unread(found)
     if not own:
         return sentences([*base_sentence(found), CLAIM, NOTHING]) if found else ""
-    against = [part for kind in (MORE, ALIKE, UNJUDGED) for part in _told(own, kind)]
+    against = [part for kind in (MORE, ALIKE, UNSURE, UNJUDGED) for part in _told(own, kind)]
     order = list(_order(found))
     first = [*base_sentence(found), CLAIM, _short(own), *_nothing(nothing), *(said for is_sure, said in order if not is_sure)]
-    support = [*_told([f for f in own if f.where["task"] not in nothing], LESS), *(said for is_sure, said in order if is_sure)]
-    return sentences(first, against, support, [*_nulls(found), *_selectivity(found), *_chance(own)])
-
-
-def compared(found: Sequence[Finding]) -> list[Finding]:
-    """Returns how many bits a label costs less from the layers of pretrained weights, mean over layers, one finding a null and task."""
-    own = (f for f in found if f.name == "contrast" and f.where["what"] == "codelength" and f.where["depth"] == LAYERS)
-    return [f for f in own if f.where.get("init", LEADER) == LEADER]
-
-
-def other_of(f: Finding) -> str:
-    """Returns what a contrast compares pretrained layers with."""
-    return str(f.where["between"]).split(" - ")[1]
-
-
-def unread(found: Sequence[Finding]) -> list[str]:
-    """Returns the tasks whose labels cost no less from pretrained layers, surely, than even ones do: nothing is read of them."""
-    chances = {f.where["task"]: f.value for f in found if f.name == "chance" and f.value}
-    costs = {task: find(found, "codelength", task=task, init=LEADER, depth=LAYERS) for task in chances}
-    return [task for task, f in costs.items() if f is not None and f.high is not None and f.high >= -math.log2(chances[task])]
+    something = [(f, kind) for f, kind in own if f.where["task"] not in nothing]
+    support = [*_told(something, LESS), *(said for is_sure, said in order if is_sure)]
+    return sentences(first, against, support, [*_nulls(found), *_selectivity(found), *_adjusted(found)])
 
 
 def _nothing(tasks: Sequence[str]) -> Iterator[str]:
     if tasks:
-        yield f"Linear probes read nothing sure of {', '.join(tasks)} from pretrained layers: labels cost about as much as even ones"
+        yield f"Linear probes read nothing sure of {', '.join(tasks)} from pretrained layers: labels cost about as much as from a constant"
 
 
-def _short(own: Sequence[Finding]) -> str:
-    tasks = list(dict.fromkeys(f.where["task"] for f in own))
-    carried = [task for task in tasks if all(verdict(f) == LESS for f in own if f.where["task"] == task)]
-    less = [task for task in tasks if any(verdict(f) == MORE for f in own if f.where["task"] == task)]
+def _short(own: Sequence[tuple[Finding, str]]) -> str:
+    tasks = list(dict.fromkeys(f.where["task"] for f, _ in own))
+    kinds = {task: {kind for f, kind in own if f.where["task"] == task} for task in tasks}
+    if all(kinds[task] == {UNJUDGED} for task in tasks):
+        some = [task for task in tasks if all(below(f) for f, _ in own if f.where["task"] == task)]
+        return (
+            "Without an interval over bases there is no verdict; over documents alone, labels cost less from pretrained layers than from "
+            f"all that stands beside them for {', '.join(some) or 'no task'}, of {len(tasks)} tasks"
+        )
+    carried = [task for task in tasks if kinds[task] == {LESS}]
+    less = [task for task in tasks if MORE in kinds[task]]
     alike = [task for task in tasks if task not in carried and task not in less]
     against = f"; for {', '.join(less)} something else says more" if less else ""
-    against += f"; for {', '.join(alike)} something else is not told apart" if alike else ""
+    against += f"; for {', '.join(alike)} something else is not surely told apart" if alike else ""
     told = f"{', '.join(carried) or 'no task'}, of {len(tasks)} tasks{against}"
     return f"Labels cost less from pretrained layers than from all that stands beside them for {told}"
 
 
-def _told(own: Sequence[Finding], kind: str) -> Iterator[str]:
-    for other in dict.fromkeys(other_of(f) for f in own):
-        if some := [f"{f.where['task']} {shown(f, '.2f')}" for f in own if other_of(f) == other and verdict(f) == kind]:
+def _told(own: Sequence[tuple[Finding, str]], kind: str) -> Iterator[str]:
+    for other in dict.fromkeys(other_of(f) for f, _ in own):
+        if some := [f"{f.where['task']} {shown(f, '.2f')}" for f, its in own if other_of(f) == other and its == kind]:
             said = VERDICTS[kind].format(other=WORDS.get(other, f"{other} ones"))
             yield f"{said[0].upper()}{said[1:]} {', '.join(some)}"
 
@@ -112,7 +103,7 @@ def _raw(f: Finding, init: str) -> bool:
 def _nulls(found: Sequence[Finding]) -> Iterator[str]:
     """What layers that nobody trained add to their own embedding, which is no pretraining's doing."""
     own = [f for f in found if f.name == "contrast" and f.where["what"] == "codelength" and f.where["depth"] == LAYERS]
-    some = [f for f in own if f.where.get("init") == "random" and verdict(f) == LESS]
+    some = [f for f in own if f.where.get("init") == RANDOM and judged(found, f) == LESS]
     if some:
         told = ", ".join(f"{f.where['task']} {shown(f, '.2f')}" for f in some)
         yield f"Random layers too say more than their embedding, which no pretraining put there, for {told}"
@@ -124,14 +115,13 @@ def _selectivity(found: Sequence[Finding]) -> Iterator[str]:
     if low:
         told = ", ".join(f"{f.where['task']} {shown(f, '.2f')}" for f in low)
         yield (
-            f"Accuracy is not higher than on a random label of each word type (whose classes, unlike the task's, are not even) for {told}"
+            f"Accuracy is not higher than on a random label of each word type (whose classes are not as frequent as the task's) for {told}"
         )
     if unseen := [f for f in found if f.name == "unseen" and f.value is not None]:
         told = ", ".join(f"{f.where['task']} {f.value:.0%}" for f in unseen)
         yield f"Word types that the control task's probe was not trained on, for which it can only guess, make up {told}"
 
 
-def _chance(own: Sequence[Finding]) -> Iterator[str]:
-    judged = sum(verdict(f) != UNJUDGED for f in own)
-    if judged > 1:
-        yield f"Of {judged} intervals, each at 95 %, chance alone tells about {0.05 * judged:.1g} apart"
+def _adjusted(found: Sequence[Finding]) -> Iterator[str]:
+    if count := sum(f.name == ADJUSTED for f in found):
+        yield f"Verdicts are adjusted for {count} comparisons (Holm 1979), intervals are not"

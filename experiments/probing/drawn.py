@@ -1,4 +1,4 @@
-"""Which bytes of the held-out text are probed: as many of each class of a task, each behind at least half a window of text."""
+"""What is probed, and which bytes of held-out text are: as many of each class of a task, each behind at least half a window of text."""
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +17,11 @@ CONTROL = 0  # the seed of the control task, which is one task for all
 
 
 class Examples(NamedTuple):
-    """The bytes on which a task is probed.
+    """The bytes, or words, on which a task is probed.
 
-    window, offset: (n,) where each lies. labels: (2, n), of the task and of its control. types: (n,) what decides the latter. groups: (n,)
-    of documents, -1 for those that choose the ridge. classes: their number.
+    window, offset: (n,) where each lies, its last token. labels: (2, n), of the task and of its control. types: (n,) what decides the
+    latter. groups: (n,) of documents, -1 for those that choose the ridge. classes: their number. start: (n,) the first of the tokens that
+    are averaged. byte: (n,) its last byte in the window's text.
     """
 
     name: str
@@ -30,12 +31,19 @@ class Examples(NamedTuple):
     types: np.ndarray
     groups: np.ndarray
     classes: int
+    start: np.ndarray
+    byte: np.ndarray
+
+    def lies_as(self, other: "Examples") -> bool:
+        """Returns whether the examples of another task are the same bytes or words."""
+        return all(np.array_equal(*pair) for pair in zip(self[1:3], other[1:3], strict=True)) and np.array_equal(self.start, other.start)
 
 
 class Drawn(NamedTuple):
-    """All windows (n, tokens), and the examples of each task in them."""
+    """All windows (n, tokens), their bytes (n, bytes), and the examples of each task in them."""
 
     rows: np.ndarray
+    text: np.ndarray
     tasks: tuple[Examples, ...]
 
 
@@ -64,7 +72,8 @@ def drawn(sweep: ProbingSweep, languages: Mapping[str, Corpus], length: int) -> 
             texts.append(_Text(part, stream, sum(len(some) for some in rows), own, language))
             rows.append(_overlapping(stream, length))
     tasks = [(name, [text for text in texts if name == LANGUAGE or text.language == 0]) for name in sweep.tasks]
-    return Drawn(np.concatenate(rows), tuple(_examples(name, some, list(languages), sweep, length // 2) for name, some in tasks))
+    windows = np.concatenate(rows)
+    return Drawn(windows, windows, tuple(_examples(name, some, list(languages), sweep, length // 2) for name, some in tasks))
 
 
 def _check_apart(languages: Mapping[str, Corpus]) -> None:
@@ -93,12 +102,13 @@ def _examples(name: str, texts: Sequence[_Text], languages: Sequence[str], sweep
     ]
     window, offset, label, types, groups = (np.concatenate(some) for some in zip(*found, strict=True))
     labels = np.stack([label, control_labels(types, label, CONTROL)])
-    order = np.argsort(_words(name, "order", len(label)), kind="stable")  # classes in no order: an online code sends them as they stand
-    return Examples(name, window[order], offset[order], labels[:, order], types[order], groups[order], len(classes))
+    order = np.argsort(raw_words(name, "order", len(label)), kind="stable")  # classes in no order: an online code sends them as they stand
+    window, offset, types, groups = (some[order] for some in (window, offset, types, groups))
+    return Examples(name, window, offset, labels[:, order], types, groups, len(classes), offset, offset)
 
 
-def _words(name: str, what: str, count: int) -> np.ndarray:
-    """Philox's raw words, which NumPy keeps from version to version; what is drawn by them is the same for all seeds."""
+def raw_words(name: str, what: str, count: int) -> np.ndarray:
+    """Returns Philox's raw words, which NumPy keeps from version to version; what is drawn by them is the same for all seeds."""
     return np.random.Philox(key=np.array([zlib.crc32(f"{name} {what}".encode()), 7], np.uint64)).random_raw(count)
 
 
@@ -110,7 +120,7 @@ def _of_part(
     places = [half + np.flatnonzero(own[half : half * (len(own) // half)] >= 0) for own in labels]
     at, text = np.concatenate(places), np.repeat(np.arange(len(texts)), [len(some) for some in places])
     label = np.concatenate([own[some] for own, some in zip(labels, places, strict=True)])
-    order = np.argsort(_words(name, part, len(at)), kind="stable")
+    order = np.argsort(raw_words(name, part, len(at)), kind="stable")
     for number, word in enumerate(classes):
         count = wanted // len(classes) + (number < wanted % len(classes))
         own = order[label[order] == number][:count]

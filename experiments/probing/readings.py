@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.probing import readings_contrasts, readings_depths
-from experiments.probing.readings_scores import LEADER, WHATS, Reading, Scores, depths_of, reading, scores
+from experiments.probing.readings_scores import CONSTANT, LEADER, WHATS, Reading, Scores, depths_of, reading, scores
 from research.analysis import described
 from research.analysis.intervals import t_interval
 from research.analysis.tables import rows
@@ -19,7 +19,7 @@ NAMES = {"accuracy": "probe_accuracy", "codelength": "codelength", "selectivity"
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns accuracies, codelengths, selectivities, depths and their order, and how pretrained weights compare with all others."""
     read, classes = scores(results), _classes(results)
-    found = [*described.base(results), *described.window(results, {}), *_known(results), *_ends(results)]
+    found = [*described.base(results), *described.window(results, {}), *_known(results), *_chance(read), *_ends(results)]
     for (init, task), own in read.items():
         found += _by_depth({"init": init, "task": task}, own, classes[task])
     found += readings_depths.findings(read)
@@ -32,10 +32,21 @@ def _classes(results: pd.DataFrame) -> dict[str, int]:
 
 
 def _known(results: pd.DataFrame) -> Iterator[Finding]:
-    """What chance reads of each task, whose classes occur alike, and what its labels are made from."""
+    """The classes of each task and what its labels are made from; how many texts were read, and what was left out."""
     for row in rows(results, metric="classes").itertuples():
-        sees = f"a label sees {row.note}"
-        yield finding("chance", {"task": row.task}, Estimate(1 / float(str(row.value)), None, None, 1, "one over the classes", sees), "1")
+        yield finding("classes", {"task": row.task}, Estimate(float(str(row.value)), None, None, 1, "counted", str(row.note)), "1")
+    for row in rows(results, metric="texts").itertuples():
+        yield finding("texts", {"source": row.source}, Estimate(float(str(row.value)), None, None, 1, "counted", str(row.note)), "1")
+    for row in rows(results, metric="longer").itertuples():
+        said = "texts longer than the context, dropped"
+        yield finding("longer", {"source": row.source}, Estimate(float(str(row.value)), None, None, 1, "counted", said), "1")
+
+
+def _chance(read: Read) -> Iterator[Finding]:
+    """What a probe on a constant reads of each task."""
+    for (init, task), own in read.items():
+        if init == CONSTANT:
+            yield finding("chance", {"task": task}, reading(own, "accuracy", 0).estimate(own), "1")
 
 
 def _ends(results: pd.DataFrame) -> Iterator[Finding]:

@@ -22,9 +22,12 @@ def findings(read: Mapping[tuple[str, str], Scores]) -> list[Finding]:
     depths: dict[str, dict[str, Depth]] = {}
     for (init, task), own in read.items():
         if "cumulative_accuracy" in own.values:
-            one = depth(own.values["cumulative_accuracy"], own.sizes, own.bases, own.depths)
+            one = depth(own.values["cumulative_accuracy"], own.sizes, own.bases, own.mixed)
             depths.setdefault(init, {})[task] = one
             found += [*_of(one, {"init": init, "task": task}), *_center(own, {"init": init, "task": task})]
+    if some := next((own for own in read.values() if 0 < len(own.mixed) < len(own.depths)), None):
+        said = ", ".join(map(str, some.mixed))
+        found.append(finding("mixed", {}, Estimate(float(len(some.mixed)), None, None, 1, "depths that cumulative probes mix", said), "1"))
     for init, by_task in depths.items():
         found += _orders(init, by_task, next(own for (its, _), own in read.items() if its == init))
     return found
@@ -40,7 +43,7 @@ def _of(one: Depth, where: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _center(own: Scores, where: Mapping[str, Any]) -> Iterator[Finding]:
     if own.mix is not None:
-        yield finding("center_of_gravity", where, contrast(center_of_gravity(own.mix, own.depths), own.bases), "layers")
+        yield finding("center_of_gravity", where, contrast(center_of_gravity(own.mix, own.mixed), own.bases), "layers")
 
 
 def _orders(init: str, by_task: Mapping[str, Depth], own: Scores) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from research.analysis.comparisons import two_sided
 from research.analysis.contrasts import LEAST_BYTES, contrast, units, without_each
 from research.analysis.tables import rows
 from research.findings import Estimate
@@ -13,8 +14,9 @@ METRICS = ("accuracy", "control_accuracy", "codelength", "cumulative_accuracy")
 WHATS = {"accuracy": "1", "codelength": "bits/label", "selectivity": "1"}  # what is compared, and its unit
 LAYERS = "layers"  # in place of a depth: the mean over all but the embedding, for which nothing was chosen
 LEADER = "pretrained"
-CHARACTERS, LONGER, BAG = "characters", "last8", "bag"
+CONSTANT, CHARACTERS, LONGER, BAG = "constant", "characters", "last8", "bag"
 PLAIN = {  # what no network computes
+    CONSTANT: "nothing at all",
     CHARACTERS: "the last two bytes and the position",
     LONGER: "the last eight bytes and the position",
     BAG: "how often each byte has occurred in the window",
@@ -24,8 +26,8 @@ PLAIN = {  # what no network computes
 class Scores(NamedTuple):
     """What one initialization says of one task, by metric: (seeds, depths, groups).
 
-    sizes: (groups,) examples. seeds, bases: (seeds,). depths: (depths,). mix: (seeds, depths), weights of the mix of all layers,
-    where there is one.
+    sizes: (groups,) examples. seeds, bases: (seeds,). depths: (depths,). mixed: those of cumulative probes, empty where there are none.
+    mix: (seeds, mixed), weights of the mix of all of these, where there is one.
     """
 
     values: dict[str, np.ndarray]
@@ -33,6 +35,7 @@ class Scores(NamedTuple):
     seeds: np.ndarray
     bases: np.ndarray
     depths: np.ndarray
+    mixed: np.ndarray
     mix: np.ndarray | None = None
 
     def only(self, seeds: np.ndarray) -> "Scores":
@@ -60,6 +63,10 @@ class Reading(NamedTuple):
         """Returns the mean over bases with an interval over bases and documents; with `factor`, logarithms become a factor."""
         relative = LEAST_BYTES * own.sizes / own.sizes.min()  # examples are no bytes, of which a contrast wants so many
         return contrast(self.values, own.bases, units(self.without, own.bases).mean(0), relative, factor=factor)
+
+    def p_value(self, own: Scores) -> float | None:
+        """Returns the two-sided p value of 0 that the interval of `estimate` says, None where it is not over bases and documents."""
+        return two_sided(self.values, own.bases, units(self.without, own.bases).mean(0), own.sizes)
 
 
 def reading(own: Scores, what: str, depth: int | str) -> Reading:
@@ -90,10 +97,10 @@ def _of(some: pd.DataFrame) -> Scores:
     sizes = rows(some, metric="examples").groupby("group")["value"].first().to_numpy(float)
     bases = some.groupby("seed")["base"].first()
     values = {name: _array(rows(some, metric=name)) for name in METRICS if (some["metric"] == name).any()}
-    depths = np.sort(some["depth"].dropna().unique()).astype(int)
+    depths, mixed = (np.sort(each["depth"].dropna().unique()).astype(int) for each in (some, rows(some, metric="cumulative_accuracy")))
     mix = rows(some, metric="mix")
     weights = None if mix.empty else mix.pivot_table(index="seed", columns="depth", values="value").to_numpy(float)
-    return Scores(values, sizes, bases.index.to_numpy(int), bases.to_numpy(int), depths, weights)
+    return Scores(values, sizes, bases.index.to_numpy(int), bases.to_numpy(int), depths, mixed, weights)
 
 
 def _array(some: pd.DataFrame) -> np.ndarray:

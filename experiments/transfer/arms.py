@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from research.errors import UsageError
 
-DONOR, OWN, RANDOM = "A", "B", "random"  # trained on another text or other classes, on the target's own, not at all
+DONOR, OWN, RANDOM, SHUFFLED = "A", "B", "random", "shuffled"  # trained on another text or classes, on the target, not at all; A, permuted
 FIRST, LAST, EVERY, NONE = "first", "last", "every", "none"
 SCRATCH, TUNED, BELOW, ABOVE = "scratch", "tuned", "below", "above"
 MATCHED = "matched"  # from scratch, for as many steps as the donor and an arm that starts from it took together
@@ -38,6 +38,7 @@ ARMS = {
     "AnB": Recipe(DONOR, FIRST, FIRST, "first n blocks of A copied and frozen"),
     "AnB+": Recipe(DONOR, FIRST, NONE, "first n blocks of A copied, everything tuned"),
     RANDOM: Recipe(RANDOM, NONE, FIRST, "first n blocks random and frozen"),
+    SHUFFLED: Recipe(SHUFFLED, FIRST, FIRST, "first n blocks of A, the entries of each matrix permuted, copied and frozen"),
     BELOW: Recipe(DONOR, EVERY, FIRST, "all of A copied, the first n blocks frozen"),
     ABOVE: Recipe(DONOR, EVERY, LAST, "all of A copied, the last n blocks and the head frozen"),
 }

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from experiments.transfer.arms import MATCHED, OWN, SCRATCH, Arm, crossed
+from experiments.transfer.arms import ABOVE, DONOR, EVERY, MATCHED, OWN, SCRATCH, Arm, crossed
 from experiments.transfer.blocks import Blocks
 from research.cells.runs import SELECTION_SEEDS, Runs, check_rates, check_selection_steps
 from research.cells.subject import chunk_of
@@ -66,9 +66,14 @@ class TransferSweep(Runs):
         return crossed(self.arms, self.blocks)
 
     @property
+    def donors(self) -> list[tuple[str, str, int]]:
+        """Returns the whole networks that blocks are copied from, as starts, which are read untouched."""
+        return [(donor, EVERY, 0) for donor in (DONOR, OWN) if any(arm.recipe.donor == donor for arm in self.crossed)]
+
+    @property
     def starts(self) -> list[tuple[str, str, int]]:
-        """Returns what cells begin with (see `Arm.start`), each once."""
-        return list(dict.fromkeys(arm.start for arm in self.crossed))
+        """Returns what cells begin with (see `Arm.start`), and the donors, each once."""
+        return list(dict.fromkeys([*(arm.start for arm in self.crossed), *self.donors]))
 
     def places(self) -> dict[tuple[str, int], int]:
         """Returns the place of each (start, seed) among all that cells begin with; `start` as it stands in records."""
@@ -79,6 +84,8 @@ class TransferSweep(Runs):
         """Returns what is trained, by shape; UsageError for blocks that the model has not, and where nothing is left to train."""
         own = Blocks.of(shapes)
         own.check(self.blocks)
+        if model.tied and ABOVE in self.arms:
+            raise UsageError("arms has above, which freezes the head, and this model's head is its embedding; leave it out")
         patterns = {arm.shape: own.moves(arm.recipe.frozen, arm.blocks or 0) for arm in self.crossed}
         return {shape: Task(model, None, moves, optimizer, to_batch, **more) for shape, moves in patterns.items()}
 
@@ -93,6 +100,10 @@ class TransferSweep(Runs):
         cells = self._coordinates("result", self.crossed, [seed for seed in self.all_seeds() if seed < SELECTION_SEEDS])
         return [{**c, "rate_of": (self._nearest(Arm(c["name"], c["blocks"])).word, 1.0)} for c in cells]
 
+    def base_of(self, seed: int) -> int:
+        """Returns which donors a seed takes."""
+        return seed % self.bases
+
     def _nearest(self, arm: Arm) -> Arm:
         """The arm of the same name that a rate is chosen for, at the nearest number of blocks; the lower of two."""
         if arm.blocks is None:
@@ -103,7 +114,7 @@ class TransferSweep(Runs):
         for arm in arms:
             what = {"arm": arm.word, "trains": arm.name, "rank": None, "name": arm.name, "blocks": arm.blocks}
             for seed in seeds:
-                yield {"phase": phase, "init": arm.recipe.donor, **what, "seed": seed, "base": seed % self.bases}
+                yield {"phase": phase, "init": arm.recipe.donor, **what, "seed": seed, "base": self.base_of(seed)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +128,15 @@ class SplitSweep(TransferSweep):
         """Returns the sweeps of a plain config, a split each; raises UsageError for axes that cannot be."""
         own = {field.name: config[field.name] for field in dataclasses.fields(cls) if field.name not in ("bases", "split")}
         return [cls(**own, bases=max(1, config["seeds"]), split=split) for split in range(max(1, config["seeds"]))]
+
+    @property
+    def donors(self) -> list[tuple[str, str, int]]:
+        """Returns B alone: the classes that A names are others."""
+        return [donor for donor in super().donors if donor[0] == OWN]
+
+    def base_of(self, seed: int) -> int:
+        """Returns the split: its donors are its own."""
+        return self.split
 
     def all_seeds(self) -> list[int]:
         """Returns the split's number, and the seeds of its learning rate selection."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
-from experiments.transfer.arms import ARMS, MATCHED, SCRATCH, TUNED
+from experiments.transfer.arms import ARMS, DONOR, MATCHED, OWN, RANDOM, SCRATCH, SHUFFLED, TUNED
+from experiments.transfer.losses import UNTOUCHED
 from research.analysis.wording import held, window_sentence
 from research.findings import Finding, Table, find, shown
+
+UNTRAINED = tuple(UNTOUCHED.format(donor) for donor in (DONOR, OWN))
 
 
 def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
@@ -14,7 +17,7 @@ def headline(found: Sequence[Finding]) -> tuple[Table, ...]:
         return ()
     names = [name for name in ARMS if any(f.where["arm"] == name and f.where["n"] is not None for f in ends)]
     blocks = sorted({f.where["n"] for f in ends if f.where["n"] is not None})
-    alone = [f for name in (SCRATCH, MATCHED, TUNED) for f in ends if f.where["arm"] == name]
+    alone = [f for name in (SCRATCH, MATCHED, TUNED, *UNTRAINED) for f in ends if f.where["arm"] == name]
     beside = ", ".join(f"{f.where['arm']} {shown(f, '.3f')}" for f in alone)
     said = "; ".join(f"{name}: {ARMS[name].said}" for name in names)
     caption = (
@@ -37,7 +40,8 @@ def _accuracies(found: Sequence[Finding], names: Sequence[str], blocks: Sequence
 def _differences(found: Sequence[Finding], blocks: Sequence[int]) -> tuple[Table, ...]:
     columns = {
         "specificity (AnB - BnB)": [find(found, "specificity", n=n) for n in blocks],
-        "AnB - random": [find(found, "features", n=n) for n in blocks],
+        "AnB - random": [find(found, "features", n=n, beside=RANDOM) for n in blocks],
+        "AnB - shuffled": [find(found, "features", n=n, beside=SHUFFLED) for n in blocks],
         f"BnB - {SCRATCH}": [find(found, "coadaptation", n=n, beside=SCRATCH) for n in blocks],
         "BnB - BnB+": [find(found, "coadaptation", n=n, beside="BnB+") for n in blocks],
         f"AnB+ - {SCRATCH}": [find(found, "contrast", between=f"AnB+ - {SCRATCH}", n=n) for n in blocks],

@@ -9,12 +9,13 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from experiments.transfer.arms import DONOR, MATCHED, OWN, RANDOM
+from experiments.transfer.arms import DONOR, MATCHED, OWN, RANDOM, SHUFFLED
 from experiments.transfer.axes import SplitSweep, word_of
 from experiments.transfer.blocks import Blocks
 from experiments.transfer.halves import Half, halves
-from experiments.transfer.subject import arm_of
+from experiments.transfer.subject import ORDER, arm_of, donors_read
 from research.cells.bases import Bases, stacked_shapes
+from research.cells.initializations import shuffled
 from research.cells.layout import Layout, lay_out, tally
 from research.cells.measures import Measure
 from research.cells.phases import reference
@@ -72,7 +73,7 @@ def _subject(config: Mapping[str, Any], data: Labeled, sweep: SplitSweep, model:
     name = f"split {sweep.split + 1}" + (f", {MATCHED}" if MATCHED in sweep.arms else "")
 
     def cell(c: Coordinates) -> Cell:
-        return Cell("", c, arm_of(c).shape, places[word_of(arm_of(c).start), c["seed"]], 0, c["learning_rate"], c["seed"])
+        return Cell("", c, arm_of(c).shape, places[word_of(arm_of(c).start), c["seed"]], 0, c["learning_rate"], ORDER + c["seed"])
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         theirs, own = halves(data, sweep.split)
@@ -93,7 +94,8 @@ def _subject(config: Mapping[str, Any], data: Labeled, sweep: SplitSweep, model:
             known = {"depth": len(config["hidden"]), "train_images": sweep.steps * sweep.batch_size, "test_images": len(own.parts["test"])}
             rows = [reference(experiment, metric, value, "1", seed=seed) for metric, value in known.items()]
             said = f"{data.name}, classes {_said(own)}, the donor's {_said(theirs)}"
-            return [] if MATCHED in sweep.arms else [[*rows, {**reference(experiment, "target", 1.0, "count", seed=seed), "note": said}]]
+            rows.append({**reference(experiment, "target", 1.0, "count", seed=seed), "note": said})
+            return [] if MATCHED in sweep.arms else [[*rows, *donors_read(runner, sweep, places)]]
 
         return Prepared(bases, own.parts["train"], measures, (data.fingerprint, str(sweep.split)), cell, before)
 
@@ -131,11 +133,13 @@ def _initial(model: Model, row: int) -> Callable[[Array], Variables]:
 def _starts(config: Mapping[str, Any], sweep: SplitSweep, model: Model, data: Mapping[str, Half]) -> Bases:
     """What the cells of a split begin with: copied layers of its donors, which are trained here, in fresh networks."""
     draw = jax.jit(_initial(model, next(iter(data.values())).parts["train"].shape[1]))
-    wanted = [donor for donor in data if any(start[0] == donor for start in sweep.starts)]
+    begun = {start[0] for start in sweep.starts}
+    wanted = [donor for donor in data if donor in begun or (donor == DONOR and SHUFFLED in begun)]
     trained = {
-        donor: _trained(config, model, draw(jax.random.key(20_000 + 2 * sweep.split + place)), data[donor].parts["train"])
+        donor: _trained(config, model, draw, data[donor].parts["train"], 20_000 + 2 * sweep.split + place)
         for place, donor in enumerate(wanted)
     }
+    trained |= {SHUFFLED: shuffled(trained[DONOR], sweep.split)} if SHUFFLED in begun else {}
     made, blocks = [], Blocks.of(jax.eval_shape(draw, jax.random.key(0)))
     for donor, copied, n in sweep.starts:
         for seed in sweep.all_seeds():
@@ -144,7 +148,7 @@ def _starts(config: Mapping[str, Any], sweep: SplitSweep, model: Model, data: Ma
     return Bases(made.__getitem__, len(made), together=True)
 
 
-def _trained(config: Mapping[str, Any], model: Model, params: Variables, rows: np.ndarray) -> Variables:
+def _trained(config: Mapping[str, Any], model: Model, draw: Callable[[Array], Variables], rows: np.ndarray, seed: int) -> Variables:
     """A network trained on rows as the config's `pretraining` says, on the host; the same on every process."""
     p = config["pretraining"]
     tx = adamw(OptimizerSpec(steps=p["steps"], schedule=p["schedule"], warmup=p["warmup"]), p["learning_rate"])
@@ -153,9 +157,9 @@ def _trained(config: Mapping[str, Any], model: Model, params: Variables, rows: n
     def run(state: TrainState, some: Array) -> TrainState:
         return jax.lax.scan(lambda carry, row: (step(carry, batch(row))[0], None), state, some)[0]
 
-    compiled, state = jit_step(run, (P(), P()), P(), own_device(), donate=()), init_state({"params": params}, {}, tx)
+    compiled, state = jit_step(run, (P(), P()), P(), own_device(), donate=()), init_state({"params": draw(jax.random.key(seed))}, {}, tx)
     for first in range(0, p["steps"], CHUNK):
-        order = orders([0], first, min(CHUNK, p["steps"] - first), p["batch_size"], len(rows))[0]
+        order = orders([seed], first, min(CHUNK, p["steps"] - first), p["batch_size"], len(rows))[0]
         state = compiled(state, rows[order])
     found: Variables = jax.device_get(state.trainable["params"])
     return found

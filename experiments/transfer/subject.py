@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from experiments.transfer.arms import DONOR, MATCHED, OWN, RANDOM, Arm
+from experiments.transfer.arms import DONOR, MATCHED, OWN, RANDOM, SHUFFLED, Arm
 from experiments.transfer.axes import TransferSweep, word_of
 from experiments.transfer.blocks import Blocks
+from experiments.transfer.losses import UNTOUCHED, WHOLE
 from research.analysis.ngrams import unigram_bits
 from research.cells import initializations
 from research.cells.bases import Bases, at_once
 from research.cells.described import described
+from research.cells.measures import BY_DOCUMENT
 from research.cells.phases import document_sizes, reference
 from research.cells.pretraining import parameter_shapes
 from research.cells.runner import Runner
+from research.cells.runs import SELECTION_SEEDS
 from research.cells.setting import Cell
 from research.cells.starts import Loaded, Phases, layout_of, loader
 from research.cells.study import Study, model_of, text_subject, whole
@@ -23,6 +26,7 @@ from research.errors import UsageError
 from research.runtime.progress import Progress
 from research.runtime.workdir import Workdir
 
+ORDER = 50_000  # what a cell's order is drawn by, apart from that of donors: B's arms would read B's batches anew
 APART = ("base", "arms", "blocks", "rates_at", "seeds", "selection_seeds", "selection_steps", "learning_rates", "mesh", "members")
 
 Load = Callable[[Workdir, Progress], Loaded]
@@ -37,7 +41,7 @@ def text_subjects(config: Mapping[str, Any]) -> list[Subject]:
     study.check_batches(sweep.batch_size)
     if study.checkpoint is None and config["source"] == config["target"]:
         raise UsageError(f"source and target are both {config['target']}: nothing is transferred; name another target")
-    words = {DONOR: "pretrained", OWN: f"pretrained:{config['target']}", RANDOM: "random"}
+    words = {DONOR: "pretrained", OWN: f"pretrained:{config['target']}", RANDOM: "random", SHUFFLED: "shuffled"}
     donors = dict.fromkeys((*(start[0] for start in sweep.starts), RANDOM))
     index = initializations.places([words[donor] for donor in donors], sweep.all_seeds(), sweep.bases)
     loaded = loader(study, (config["target"],), index)
@@ -90,19 +94,21 @@ def _subject(
 
     def cell(c: Coordinates) -> Cell:
         arm = arm_of(c)
-        return Cell("", c, arm.shape, places[word_of(arm.start), c["seed"]], 0, c["learning_rate"], c["seed"])
+        return Cell("", c, arm.shape, places[word_of(arm.start), c["seed"]], 0, c["learning_rate"], ORDER + c["seed"])
 
     def prepare(workdir: Workdir, progress: Progress) -> Prepared:
         texts, bases = load(workdir, progress)
         target = texts.targets[study.target.source]
-        _apart(texts.source, target)
+        if study.checkpoint is None:
+            _apart(texts.source, target)
         measures = {
             "select": (whole(study, target, "validation", "validation_loss")._replace(groups=None),),
             "result": (whole(study, target, target.read, "target_loss", early="budget_loss"),),
         }
 
         def before(runner: Runner) -> Iterator[Rows]:
-            yield [] if name else [*_known(runner, study, sweep, texts.source, target), *document_sizes(runner)]
+            if not name:
+                yield [*_known(runner, study, sweep, texts.source, target), *document_sizes(runner), *donors_read(runner, sweep, places)]
 
         data = (texts.source.fingerprint, target.fingerprint, *study.named_by)
         return Prepared(bases, windows(target.parts["train"], study.model.max_length), measures, data, cell, before)
@@ -123,6 +129,23 @@ def _subject(
     )
 
 
+def donors_read(runner: Runner, sweep: TransferSweep, places: Mapping[tuple[str, int], int]) -> Rows:
+    """Returns the losses of the donors as they are, without a step on the target, where they do not stand."""
+    experiment, shape = runner.setting.experiment, next(iter(runner.setting.widths))
+    seeds, rows = [seed for seed in sweep.all_seeds() if seed < SELECTION_SEEDS], []
+    for start in sweep.donors:
+        where = [{"init": start[0], "arm": UNTOUCHED.format(start[0]), "seed": seed, "base": sweep.base_of(seed)} for seed in seeds]
+        if all(runner.workdir.records.has(**each, phase="reference", metric=WHOLE) for each in where):
+            continue
+        found = runner.untouched(shape, "result", [places[word_of(start), seed] for seed in seeds])
+        units = {name: m.unit for m in runner.setting.measures["result"] for name in m.names()}
+        for place, each in enumerate(where):
+            rows += [reference(experiment, name, float(found[name][place]), unit, **each) for name, unit in units.items()]
+            documents = found[BY_DOCUMENT][place] if BY_DOCUMENT in found else ()
+            rows += [reference(experiment, BY_DOCUMENT, float(x), "bits/byte", document=i, **each) for i, x in enumerate(documents)]
+    return rows
+
+
 def arm_of(c: Coordinates) -> Arm:
     """Returns the arm of a cell's coordinates."""
     return Arm(c["name"], c["blocks"])
@@ -137,11 +160,12 @@ def _known(runner: Runner, study: Study, sweep: TransferSweep, source: Corpus, t
     """What the texts are, how many blocks there are, how much all arms train on, and what the target costs by its bytes' frequencies."""
     experiment, tokens = runner.setting.experiment, study.model.max_length
     train, test, size = target.parts["train"], target.parts[target.read], target.bytes[target.read]
+    said = f", the donor's {source.source}" if study.checkpoint is None else ""
     rows = [
         reference(experiment, "depth", study.model.n_layers, "1"),
         reference(experiment, "train_tokens", sweep.steps * sweep.batch_size * tokens, "tokens"),
         reference(experiment, "unigram_loss", unigram_bits(train, test, target.vocabulary, size), "bits/byte"),
-        {**reference(experiment, "target", 1.0, "count"), "note": f"{target.source}, the donor's {source.source}"},
+        {**reference(experiment, "target", 1.0, "count"), "note": target.source + said},
     ]
     if study.checkpoint is None:
         p = study.pretraining

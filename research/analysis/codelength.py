@@ -5,22 +5,12 @@ each further block cost what a probe says that was trained on all blocks before.
 (`research.analysis.probes`), and the validation part that chooses their ridge is known to both sides and is not sent.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from research.errors import UsageError
 
 FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)  # of the examples, where a block ends
 EACH = 2  # examples of each class, on average, that the first block holds
-
-
-class Codelength(NamedTuple):
-    """What labels cost, in bits: (...) `bits` by the online code, `uniform` as if each class were as likely, and how many times less."""
-
-    bits: np.ndarray
-    uniform: float
-    compression: np.ndarray
 
 
 def ranks(part: np.ndarray, documents: np.ndarray, seed: int) -> np.ndarray:
@@ -65,9 +55,3 @@ def online_bits(bits: np.ndarray, places: np.ndarray, ends: tuple[int, ...], cla
     sent = (places >= 0) & (block < len(ends))
     later = bits[..., np.clip(block - 1, 0, len(ends) - 2), np.arange(len(places))]
     return np.where(sent, np.where(block == 0, np.log2(classes), later), 0.0)
-
-
-def codelength(online: np.ndarray, places: np.ndarray, classes: int) -> Codelength:
-    """Returns the code's length, from bits (..., n) of `online_bits`, beside n log2 K, and n log2 K over it."""
-    total, uniform = np.asarray(online, float).sum(-1), float((np.asarray(places) >= 0).sum() * np.log2(classes))
-    return Codelength(total, uniform, uniform / total)

@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from research.analysis import learning_rates
 from research.cells.initializations import base_of
-from research.cells.measures import BY_DOCUMENT
 from research.cells.runner import Runner
 from research.cells.runs import SELECTION_SEEDS
 from research.cells.setting import Cell
@@ -106,7 +106,7 @@ def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int],
         for (init, seed), place in wanted.items():
             value = of[place]
             at = {"init": init, "seed": seed, "base": base_of(init, seed, bases), **where}
-            if metric == BY_DOCUMENT:
+            if np.ndim(value):  # by document
                 rows += [reference(experiment, metric, float(x), "bits/byte", document=i, **at) for i, x in enumerate(value)]
             else:
                 rows.append(reference(experiment, metric, float(value), units[metric], **at))
@@ -114,8 +114,10 @@ def untouched(runner: Runner, shape: str, places: Mapping[tuple[str, int], int],
 
 
 def document_sizes(runner: Runner, **where: Any) -> Rows:
-    """Returns how many bytes each group of documents has that `document_loss` is the mean over."""
-    measures = (measure for measure in runner.setting.measures["result"] if measure.groups is not None)
-    weights = [int(weight) for measure in measures for weight in measure.weights()]
-    experiment = runner.setting.experiment
-    return [reference(experiment, "document_bytes", weight, "bytes", document=i, **where) for i, weight in enumerate(weights)]
+    """Returns how many bytes each group of documents has that `document_loss`, or `budget_document`, is the mean over."""
+    measures, experiment = runner.setting.measures["result"], runner.setting.experiment
+    sizes = {
+        "document_bytes": [int(weight) for m in measures if m.groups is not None for weight in m.weights()],
+        "budget_document_bytes": [int(weight) for m in measures if m.first_groups is not None for weight in m.first_weights()],
+    }
+    return [reference(experiment, name, x, "bytes", document=i, **where) for name, own in sizes.items() for i, x in enumerate(own)]

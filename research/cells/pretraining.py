@@ -4,8 +4,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,15 +17,14 @@ from research.data.batches import batch, orders, windows
 from research.data.corpus import Corpus
 from research.data.vocabulary import BYTES
 from research.errors import UsageError
-from research.files import explained
 from research.losses import cross_entropy
 from research.models.configuration import DecoderConfig
 from research.models.decoder import decoder
 from research.models.model import Model, Variables
 from research.optimizers import OptimizerSpec, adamw
-from research.runtime import locks
 from research.runtime.devices import cache_folder
 from research.runtime.progress import Interrupted, Progress, stop_requested
+from research.runtime.turns import turn
 from research.sweeps import fingerprint
 from research.training import checkpoints, processes
 from research.training.mesh import P, check_divisible, jit_step, shardings, specs
@@ -34,7 +32,6 @@ from research.training.step import TrainState, init_state, make_train_step
 
 STAGE = 1  # raise by hand when the meaning of a pretrained base changes
 CHUNK = 50
-WAIT = 0.5  # seconds between two looks at a lock
 _log = logging.getLogger(__name__)
 
 
@@ -105,7 +102,7 @@ def pretrain(spec: Pretraining, corpus: Corpus, mesh: Mesh, progress: Progress) 
         state, done = run.restored(folder)
         if done == steps:
             return _cached(state, name)
-    with _alone(folder):
+    with turn(folder, "the base"):
         state, done = run.restored(folder)
         if done == steps:
             return _cached(state, name)
@@ -189,30 +186,3 @@ class _Run:
                 if stop and done < total:
                     raise Interrupted(f"pretraining is saved at step {done} of {total}")
         return state
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Holds a kernel lock on a base, so that two experiments that need the same one make it once; the second waits.
-
-    Of several processes of a run the first one holds it for all. Raises Interrupted when a stop is requested meanwhile.
-    """
-    with ExitStack() as stack:
-
-        def held() -> bool:
-            with explained(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-            descriptor = locks.lock(folder / "lock")
-            if descriptor is not None:
-                stack.callback(os.close, descriptor)
-            return descriptor is not None
-
-        said = False
-        while not processes.by_leader(held):
-            if not said:
-                _log.info("%s is making the base %s; waiting for it", locks.holder(folder / "lock"), folder.name)
-            said = True
-            if stop_requested():
-                raise Interrupted("another command was making the base that this one needs")
-            time.sleep(WAIT)
-        yield

@@ -12,7 +12,7 @@ import numpy as np
 
 from research import tree
 from research.cells.bases import Bases
-from research.cells.measures import BITS, BY_DOCUMENT, Measure
+from research.cells.measures import BITS, Measure
 from research.cells.programs import Programs
 from research.cells.setting import Cell, Setting, kept_as
 from research.data.batches import replayed, scored, within
@@ -145,9 +145,9 @@ class _InFlight:
         self.again = [cell.again or (self.fresh, len(self.setting.windows)) for cell in rows]
         self.bases = runner.placed(cells[0].base)
         self.phase = cells[0].coordinates["phase"]
-        self.measures = {name: m for m in self.setting.measures[self.phase] for name in m.names()}
-        self.measured = {name: np.full((len(rows), len(self.setting.budgets)), np.nan) for name in self.measures}
-        self.by_document: np.ndarray | None = None  # of the last budget
+        self.measures = {name: m for m in self.setting.measures[self.phase] for name in m.shapes()}
+        sizes = {name: (len(rows), len(self.setting.budgets), *m.shapes()[name]) for name, m in self.measures.items()}
+        self.measured = {name: np.full(size, np.nan) for name, size in sizes.items()}
         self.train = np.full((len(rows), self.setting.budgets[-1]), np.nan, np.float32)
 
     def _further(self, name: str, rows: Sequence[Cell]) -> np.ndarray:
@@ -201,9 +201,7 @@ class _InFlight:
         pending = [(m, [m.needed(self.functions.evaluate(states, self.members, self.bases, x)) for x in chunks]) for m, chunks in due]
         self.train[:, done - steps : done] = processes.fetch(losses) * self._tokens_per_byte(order)
         for measure, chunks in pending:
-            found = measure.read(processes.fetch(chunks))
-            self.by_document = found.pop(BY_DOCUMENT, self.by_document)
-            for name, values in found.items():
+            for name, values in measure.read(processes.fetch(chunks)).items():
                 self.measured[name][:, setting.budgets.index(done)] = values
         if done in setting.kept_at or done == setting.budgets[-1]:
             self._keep(states, done)
@@ -242,9 +240,8 @@ class _InFlight:
 
         for position, step in enumerate(self.setting.budgets):
             for name, measure in self.measures.items():
-                if measure.due(name, step == last):
-                    yield row(step, name, self.measured[name][index, position], measure.unit)
-            for document, value in enumerate(self.by_document[index] if step == last and self.by_document is not None else ()):
-                yield row(step, BY_DOCUMENT, value, "bits/byte", document=document)
+                read = self.measured[name][index, position]
+                for document, value in enumerate(read.ravel()) if measure.due(name, step == last) else ():
+                    yield row(step, name, value, measure.unit, **({"document": document} if read.ndim else {}))
             yield row(step, "train_loss", float(self.train[index, first:step].mean()) * BITS, self.setting.unit)
             first = step

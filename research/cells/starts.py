@@ -81,16 +81,16 @@ def layout_of(study: Study, tasks: Mapping[str, Task], phases: Phases, axes: Axe
 def bases(study: Study, index: Places, corpora: Sequence[Corpus], workdir: Workdir, progress: Progress) -> Bases:
     """Returns the bases of `index` (see `initializations.places`): pretrained or taken from the cache, or read from a checkpoint.
 
-    corpora: source and targets. A text that a word of `index` names lacks what any target holds out, as the source does.
+    corpora: source and targets, of which a checkpoint needs none. A text that a word of `index` names lacks what any target holds out, as
+    the source does.
     """
     mesh, model, count = study.solo_mesh(), decoder(study.model), max(index.values()) + 1
     together = at_once(parameter_shapes(model), count) == count
-    own = _pretrained(study, corpora, workdir, progress, together)
     with timed("pretraining", workdir.timings.append):
+        made = _read(study, workdir) if study.checkpoint is not None else _pretrained(study, corpora, workdir, progress, together)
         if study.checkpoint is None and not together:  # each is made, and kept on disk, before the first cell trains
             for init, seed in [(initializations.parse(word), seed) for word, seed in index]:
-                own(init, seed) if init.kind != "random" else None
-        made = own if study.checkpoint is None else _read(study, workdir)
+                made(init, seed) if init.kind != "random" else None
         random = initializer(model, mesh)
         # Seeds of random weights are apart from those that pretraining begins with.
         make = initializations.maker(index, made, lambda seed: fetch(random(10_000 + seed)))

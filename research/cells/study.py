@@ -165,11 +165,14 @@ def in_chunks(study: Study, rows: np.ndarray, filling: int) -> np.ndarray:
     return in_batches(rows, study.evaluation, filling)
 
 
-def whole(study: Study, corpus: Corpus, part: str, metric: str, early: str = "") -> Measure:
-    """Returns the measure of a part's loss at the last budget, whole and by its groups of documents; `early` as in `Measure`."""
+def whole(study: Study, corpus: Corpus, part: str, metric: str, early: str = "", first_groups: bool = False) -> Measure:
+    """Returns the measure of a part's loss at the last budget, whole and by its groups of documents; `early` and whether there are
+    `first_groups`: as in `Measure`."""
     rows, groups, size = (windows(stream[part], study.model.max_length) for stream in (corpus.parts, corpus.groups, corpus.bytes))
     documents, predicted = in_chunks(study, _read_at_all(groups[:, 1:], size[:, 1:]), -1), in_chunks(study, size[:, 1:], 0)
-    return Measure(metric, in_chunks(study, rows, corpus.vocabulary.mark), True, early=early, groups=documents, bytes=predicted)
+    first = _read_at_all(documents[:1], predicted[:1]) if first_groups else None
+    batches = in_chunks(study, rows, corpus.vocabulary.mark)
+    return Measure(metric, batches, True, early=early, groups=documents, first_groups=first, bytes=predicted)
 
 
 def _read_at_all(groups: np.ndarray, size: np.ndarray) -> np.ndarray:

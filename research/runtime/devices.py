@@ -74,7 +74,7 @@ def usable_cores() -> int:
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Returns $XDG_CACHE_HOME/lowlands, by default ~/.cache/lowlands: compiled programs and pretrained bases live there."""
+    """Returns $XDG_CACHE_HOME/lowlands, by default ~/.cache/lowlands, where compiled programs, bases and Fisher diagonals live."""
     return local_path(environ.get("XDG_CACHE_HOME") or "~/.cache", "XDG_CACHE_HOME=") / "lowlands"
 
 

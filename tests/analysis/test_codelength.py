@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from research.analysis.codelength import block_ends, codelength, online_bits, ranks, trained_on
+from research.analysis.codelength import block_ends, online_bits, ranks, trained_on
 from research.errors import UsageError
 
 
@@ -32,8 +32,5 @@ def test_a_code_is_the_first_block_at_log2_k_and_each_other_by_the_probe_of_all_
     bits = np.array([np.full(7, 10.0), np.full(7, 100.0)]) + np.arange(7)
     online = online_bits(bits, places, ends, classes)
     np.testing.assert_array_equal(online, [100, 2, 0, 13, 2, 105, 106])
-    code = codelength(online, places, classes)
-    assert (code.bits, code.uniform, code.compression) == (328, 12, 12 / 328)
     many = online_bits(np.stack([bits, 2 * bits]), places, ends, classes)
     np.testing.assert_array_equal(many, [online, np.where(online == 2, 2, 2 * online)])
-    assert codelength(many, places, classes).bits.shape == (2,)

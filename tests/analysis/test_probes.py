@@ -7,13 +7,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from research.analysis.depths import center_of_gravity
-from research.analysis.probes import FINE, RIDGES, Point, Population, Probed, at_layer, check, crossed, up_to_layer
+from research.analysis.probes import FINE, RIDGES, Point, Population, Probed, at_layer, axes, check, crossed, trained_most, up_to_layer
 from research.errors import UsageError
 from research.training.spread import spread
 
 LAYERS, N, WIDTH, CLASSES = 3, 360, 6, (5, 3)
 MOST = 6  # more than any task has
-AT_LAYER, UP_TO = jax.jit(at_layer, static_argnums=2), jax.jit(up_to_layer, static_argnums=(2, 3))
+AT_LAYER = jax.jit(at_layer, static_argnums=2, static_argnames="trained")
+UP_TO = jax.jit(up_to_layer, static_argnums=2, static_argnames=("trained", "leveled"))
 
 
 def drawn(seed: int = 0) -> Population:
@@ -100,6 +101,18 @@ def test_every_point_is_what_it_is_alone() -> None:
         alone = probe(AT_LAYER, depth, split=split, task=task)
         np.testing.assert_allclose(together.bits[at], alone.bits, atol=1e-4)
         np.testing.assert_allclose(side_by_side.bits[at], alone.bits, atol=0.01)
+
+
+def test_which_axes_and_rows_a_program_takes_changes_no_probe() -> None:
+    fewest = trained_most(POPULATION.train)
+    assert fewest == N * 3 // 8 and POPULATION.train.sum(1).max() == N // 3
+    for program, cumulative in ((AT_LAYER, False), (UP_TO, True)):
+        found = axes(POPULATION.features, cumulative)
+        np.testing.assert_allclose(np.swapaxes(found, 1, 2) @ found, np.tile(np.eye(WIDTH), (LAYERS, 1, 1)), atol=1e-5)
+        given = POPULATION._replace(axes=found)
+        np.testing.assert_allclose(probe(program, 1, given, trained=fewest).bits, probe(program, 1).bits, atol=0.01)
+    with pytest.raises(AssertionError):  # rows that are too few are seen
+        np.testing.assert_allclose(probe(AT_LAYER, 1, trained=fewest // 2).bits, probe(AT_LAYER, 1).bits, atol=0.01)
 
 
 def test_a_class_that_training_lacks_costs_bits_and_not_infinitely_many() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from research.cells.measures import BITS, BY_DOCUMENT, Measure
+from research.cells.measures import BITS, BY_DOCUMENT, EARLY_BY_DOCUMENT, Measure
 from research.cells.study import early, whole
 from research.data.batches import batch
 from research.data.corpus import DataSpec, load_corpus
@@ -44,6 +44,21 @@ def test_before_the_last_budget_one_chunk_is_read_and_not_called_the_whole() -> 
     assert [measure.due(name, False) for name in measure.names()] == [False, True]
     late = Measure("target_loss", BATCHES, True)
     assert late.chunks(False) == slice(0) and not late.due("target_loss", False) and late.due("target_loss", True)
+
+
+def test_the_first_chunk_is_read_by_its_own_groups_at_every_budget() -> None:
+    first = np.where(GROUPS[:1] == 2, -1, np.where(GROUPS[:1] == 3, 2, GROUPS[:1]))  # three groups of its own, some tokens in none
+    measure = Measure("target_loss", BATCHES, True, early="budget_loss", groups=GROUPS, first_groups=first)
+    assert measure.shapes() == {"target_loss": (), "budget_loss": (), BY_DOCUMENT: (4,), EARLY_BY_DOCUMENT: (3,)}
+    assert [[measure.due(name, last) for name in measure.shapes()] for last in (False, True)] == [[False, True, False, True], [True] * 4]
+    tokens = np.moveaxis(NLL, 1, 0)[:, 0]
+    for chunks in (CHUNKS[:1], CHUNKS):
+        found = measure.read(chunks)
+        for group in range(3):
+            np.testing.assert_allclose(found[EARLY_BY_DOCUMENT][:, group], tokens[:, group == first[0]].mean(axis=1) * BITS, rtol=1e-6)
+            assert measure.first_weights()[group] == (first == group).sum()
+    at_every_budget = Measure("target_loss", BATCHES, False, groups=GROUPS)
+    assert at_every_budget.due("target_loss", False) and not at_every_budget.due(BY_DOCUMENT, False)
 
 
 def test_sums_are_float64() -> None:
@@ -87,7 +102,8 @@ def test_a_part_is_read_whole_with_the_bytes_of_all_its_tokens_but_the_first(kno
         (tmp_path / f"{i}.txt").write_text(f"{i} land word!! " * (1 + i % 5))
     corpus = load_corpus(DataSpec(f"text:{tmp_path}/*", 1000, 2000, 1000), known)
     study: Any = SimpleNamespace(model=SimpleNamespace(max_length=8), evaluation=(2, 3))
-    measure = whole(study, corpus, "test", "target_loss", early="budget_loss")
+    measure = whole(study, corpus, "test", "target_loss", "budget_loss", True)
+    assert measure.first_weights().sum() == measure.bytes[:1].sum() and (measure.first_weights() > 0).all()
     assert measure.batches.shape[1:] == (2, 3, 9) and measure.batches.dtype == known.dtype
     made = batch(measure.batches, known)
     assert np.array_equal(made["weights"] > 0, measure.bytes > 0) and np.array_equal(made["weights"] > 0, measure.groups >= 0)

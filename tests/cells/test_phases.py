@@ -48,6 +48,9 @@ def test_only_what_does_not_stand_is_measured(tmp_path: Path) -> None:
 def test_documents_are_weighed_by_the_bytes_that_are_scored(tmp_path: Path) -> None:
     rows = document_sizes(runner(Records(tmp_path / "records.jsonl"), []), target="text")
     assert [(row["document"], row["value"], row["target"]) for row in rows] == [(0, 1, "text"), (1, 1, "text")]
+    both = runner(Records(tmp_path / "again.jsonl"), [])
+    both.setting.measures = {"result": [MEASURES[0]._replace(first_groups=np.array([[[[0, 0]]]])), MEASURES[1]]}
+    assert [(row["metric"], row["value"]) for row in document_sizes(both)] == [("document_bytes", 1)] * 2 + [("budget_document_bytes", 2)]
 
 
 def test_rates_may_be_chosen_and_results_trained_for_each_budget_apart(tmp_path: Path) -> None:

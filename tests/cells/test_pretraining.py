@@ -16,7 +16,7 @@ from research.data.corpus import Corpus
 from research.errors import UsageError
 from research.models.configuration import DecoderConfig
 from research.optimizers import OptimizerSpec
-from research.runtime import locks
+from research.runtime import locks, turns
 from research.runtime.progress import Interrupted, Progress
 from research.training.mesh import MeshSpec, make_mesh
 
@@ -136,7 +136,7 @@ def test_a_base_that_another_command_makes_is_waited_for(
         shutil.copytree(cache / "aside", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock"))
         os.close(held)
 
-    monkeypatch.setattr(pretraining.time, "sleep", finished)
+    monkeypatch.setattr(turns.time, "sleep", finished)
     with caplog.at_level("INFO"):
         again = made()
     assert again.seconds == 0 and same(again, whole)
@@ -145,6 +145,6 @@ def test_a_base_that_another_command_makes_is_waited_for(
 
 def test_waiting_for_a_base_ends_when_a_stop_is_asked_for(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("research.runtime.locks.lock", lambda path: None)
-    monkeypatch.setattr(pretraining, "stop_requested", lambda: True)
+    monkeypatch.setattr(turns, "stop_requested", lambda: True)
     with pytest.raises(Interrupted, match="another command was making the base"):
         made()

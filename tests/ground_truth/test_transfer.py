@@ -1,4 +1,4 @@
-"""Transfer between classifiers of which it is known what transfers: the same images under other names, and images whose pixels are shuffled."""
+"""Transfer where it is known: from the same images under other names, and from images whose pixels are shuffled."""
 
 import json
 

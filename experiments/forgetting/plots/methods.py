@@ -14,6 +14,7 @@ NAMES = {
     "top": "top layers",
     "l2sp": "L2-SP",
     "ewc": "EWC",
+    "empirical": "EWC, empirical Fisher",
     "replay": "replay",
     "slow": "low rate",
     "slowlora": "LoRA, low rate",
@@ -25,6 +26,7 @@ STRENGTHS = {
     "top": "top {} layers",
     "l2sp": "L2-SP, λ = {}",
     "ewc": "EWC, λ = {}",
+    "empirical": "EWC, empirical Fisher, λ = {}",
     "replay": "replay, {} %",
     "slow": "low rate, × {}",
     "slowlora": "LoRA, rank 16, low rate, × {}",
@@ -34,12 +36,13 @@ ORDER = tuple(NAMES)
 # Eight methods need eight colors: all of the palette, not only those that looks without a name take turns in.
 _COLORS = [*(look.color for look in style.INIT_LOOKS.values()), *style.NEXT_COLORS]
 _MARKERS = [*(look.marker for look in style.INIT_LOOKS.values()), *style.NEXT_MARKERS]
-_OWN = [name for name in ORDER[1:] if name not in ("slowlora", "joint")]
+_OWN = [name for name in ORDER[1:] if name not in ("empirical", "slowlora", "joint")]
 _LOOKS = {
     "full": style.FULL,
     **{name: style.Look(color, marker, "-") for name, color, marker in zip(_OWN, _COLORS, _MARKERS, strict=False)},
 }
 _LOOKS["joint"] = style.MATCHED  # no method of a sequence, but its bound
+_LOOKS["empirical"] = _LOOKS["ewc"]._replace(marker="h", line=(0, (1.2, 1.2)))  # the color of EWC
 _LOOKS["slowlora"] = _LOOKS["lora"]._replace(marker="<", line=(0, (4, 1.5)))  # the color of LoRA
 
 

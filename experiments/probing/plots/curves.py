@@ -14,6 +14,7 @@ from research.figures import style
 from research.figures.intervals import around
 from research.findings import Finding, find, shown
 
+TICKS = 7  # at most
 LABELS = {"probe_accuracy": "accuracy", "compression": "compression", "selectivity": "selectivity"}
 
 
@@ -33,15 +34,15 @@ def caption(found: Sequence[Finding]) -> str:
     ended = f" The largest derivative of any probe's mean loss where it ended: {shown(worst, '.1g')} nats." if worst else ""
     return (
         "Above: accuracy of probes of one depth, on documents on which they were not trained. Below: how many times fewer bits the labels "
-        "cost by an online code than log2 of the classes each. Depth 0 is the embedding. Dotted: chance; dashed: a probe on the last two "
-        f"bytes and the position, without a network.{ended} {interval_sentence(_own(found, 'probe_accuracy'))}"
+        "cost by an online code than log2 of the classes. Depth 0 is the embedding. Dotted: a probe on a constant; dashed: on the last "
+        f"two bytes and the position, without a network.{ended} {interval_sentence(_own(found, 'probe_accuracy'))}"
     )
 
 
 def selectivity_caption(found: Sequence[Finding]) -> str:
     """Returns how to read `selective`."""
     return (
-        "Accuracy less what the same probe reaches on random labels, one for each word type (a word so far, or a byte outside of words). "
+        "Accuracy less what the same probe reaches on random labels, one for each word type. "
         "Below 0 a probe remembers words better than it reads the task. Dashed: a probe on the last two bytes and the position, without a "
         f"network. {interval_sentence(_own(found, 'selectivity'))}"
     )
@@ -66,8 +67,7 @@ def _drawn(found: Sequence[Finding], names: Sequence[str]) -> Figure:
             axes.set_title(task, fontsize=9.5)
         for axes in grid[-1]:
             axes.set_xlabel("depth")
-        further = [*looks.FURTHER, *([looks.CHANCE_LINE] if "probe_accuracy" in names else [])]
-        style.legend_below(figure, [*(style.handle(look, word, linestyle="-") for word, look in made.items()), *further])
+        style.legend_below(figure, [*(style.handle(look, word, linestyle="-") for word, look in made.items()), *looks.FURTHER])
         return figure
 
 
@@ -76,7 +76,7 @@ def _panel(axes: Axes, found: Sequence[Finding], name: str, task: str) -> None:
     for place, (init, look) in enumerate(made.items()):
         some = [f for f in own if f.where["init"] == init]
         shift = 0.05 * (place - (len(made) - 1) / 2)  # intervals side by side
-        depths, values, ends = around(some, [f.where["depth"] for f in some if f.value is not None])
+        places, values, ends = around(some, [f.where["depth"] for f in some if f.value is not None])
         line: dict[str, Any] = {
             "color": look.color,
             "marker": look.marker,
@@ -85,11 +85,10 @@ def _panel(axes: Axes, found: Sequence[Finding], name: str, task: str) -> None:
             "elinewidth": 0.7,
             "alpha": 0.9,
         }
-        axes.errorbar(depths + shift, values, yerr=np.abs(ends), **line)
-    axes.set_xticks(sorted({f.where["depth"] for f in own}))
+        axes.errorbar(places + shift, values, yerr=np.abs(ends), **line)
+    depths = sorted({f.where["depth"] for f in own})
+    axes.set_xticks(depths[:: -(-len(depths) // TICKS)])
     for word, dashes in looks.PLAIN_LINES.items():
         known = find(own, name, init=word)
         looks.horizontal(axes, None if known is None else known.value, dashes)
-    chance = find(found, "chance", task=task)
-    levels = {"probe_accuracy": None if chance is None else chance.value, "compression": 1.0, "selectivity": 0.0}
-    looks.horizontal(axes, levels[name], ":" if name != "selectivity" else "-")
+    looks.horizontal(axes, 0.0 if name == "selectivity" else None, "-")

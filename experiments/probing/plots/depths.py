@@ -44,11 +44,13 @@ def caption(found: Sequence[Finding]) -> str:
     own = _own(found)
     lost = [f"{f.where['task']} ({f.where['init']})" for f in own if f.value is None]
     negative = [f"{f.where['task']} {f.value:.0%}" for f in found if f.name == "negative_differences" and f.where["init"] == LEADER]
+    some = find(found, "mixed")
+    mixed = "" if some is None else f" Cumulative probes mix depths {some.note}."
     return (
         "Where cumulative probes gain their accuracy: sum of l D(l) over sum of D(l), D what depth l adds to all before it; clipped: "
         "without what is negative. Center of gravity: sum of l s(l), of the weights of a mix of all layers, each standardized. Losses are "
         f"of all changes, for {LEADER} weights: {', '.join(negative) or 'not read'}. None, since all layers gain "
-        f"nothing that is sure over the embedding: {', '.join(lost) or 'none'}. {interval_sentence(own)}"
+        f"nothing that is sure over the embedding: {', '.join(lost) or 'none'}.{mixed} {interval_sentence(own)}"
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from experiments.probing.readings_scores import BAG, CHARACTERS, LEADER, PLAIN
+from experiments.probing.readings_scores import BAG, CHARACTERS, CONSTANT, LEADER, PLAIN
 from research.figures import style
 from research.figures.style import Look
 from research.findings import Finding
@@ -22,7 +22,7 @@ def looks(found: Iterable[Finding]) -> dict[str, Look]:
 
 def tasks(found: Iterable[Finding]) -> list[str]:
     """Returns the tasks, in the order of the records."""
-    return list(dict.fromkeys(f.where["task"] for f in found if f.name == "chance"))
+    return list(dict.fromkeys(f.where["task"] for f in found if f.name == "classes"))
 
 
 def horizontal(axes: Axes, value: float | None, dashes: Any) -> None:
@@ -31,6 +31,5 @@ def horizontal(axes: Axes, value: float | None, dashes: Any) -> None:
         axes.axhline(value, color=style.GRAY, linewidth=1.0, linestyle=dashes, zorder=0.9)
 
 
-PLAIN_LINES = {CHARACTERS: DASHED, BAG: (0, (6, 2, 1, 2))}
+PLAIN_LINES = {CONSTANT: ":", CHARACTERS: DASHED, BAG: (0, (6, 2, 1, 2))}
 FURTHER = [style.handle(Look(style.GRAY, "", line), f"{word}, no network") for word, line in PLAIN_LINES.items()]
-CHANCE_LINE = style.handle(Look(style.GRAY, "", ":"), "one over the classes")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.probing.answers import compared, other_of
+from experiments.probing.judged import compared, other_of
 from experiments.probing.readings_contrasts import EMBEDDING
-from experiments.probing.readings_scores import BAG, CHARACTERS, LONGER
+from experiments.probing.readings_scores import BAG, CHARACTERS, CONSTANT, LONGER
 from research.analysis.wording import interval_sentence
 from research.figures import style
 from research.figures.intervals import around
@@ -15,6 +15,7 @@ from research.figures.style import Look
 from research.findings import Finding
 
 OWN = {
+    CONSTANT: Look(style.GRAY, "+", "-"),
     CHARACTERS: Look(style.GRAY, "d", "-"),
     LONGER: Look(style.GRAY, "p", "-"),
     BAG: Look("#000000", "x", "-"),

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.transfer import published
-from experiments.transfer.arms import ABOVE, BELOW, MATCHED, RANDOM, SCRATCH, TUNED
+from experiments.transfer.arms import ABOVE, BELOW, MATCHED, RANDOM, SCRATCH, SHUFFLED, TUNED
 from experiments.transfer.plots import looks
 from experiments.transfer.readings import SLOPE
 from research.analysis.wording import interval_sentence, window_sentence
@@ -17,7 +17,7 @@ from research.findings import Finding, find
 
 PARTS = (BELOW, ABOVE, "AnB+")
 BESIDE = {TUNED: "tuning all of A", SCRATCH: "from scratch", MATCHED: "from scratch, longer"}
-CUT = ("BnB", "BnB+", "AnB", "AnB+", RANDOM)
+CUT = ("BnB", "BnB+", "AnB", "AnB+", RANDOM, SHUFFLED)
 BLOCKS = "n, blocks"
 SIDE = 0.09  # by which curves of one panel are drawn apart, so that intervals do not lie on one another
 
@@ -52,7 +52,8 @@ def transfer_caption(found: Sequence[Finding]) -> str:
     ends = [f for f in found if f.name == "transfer_loss" and f.where["share"] == 1]
     return (
         f"Left: loss on the target at the end of training; up is worse. {interval_sentence(ends)}{window_sentence(found)} Curves are drawn "
-        f"a little apart. Right: {published.SOURCE}; up is worse, without intervals. Its arms were trained for as long as its base network."
+        f"a little apart. Right: {published.SOURCE}; up is worse, without intervals. Its arms "
+        "were trained for as long as its base network; its random frozen layers, near chance from the third on, are not drawn."
     )
 
 
@@ -60,9 +61,9 @@ def differences(found: Sequence[Finding]) -> Figure:
     """Returns what is special to A, what frozen blocks are worth beside random ones, and what cutting costs, by number of blocks."""
     panels = {
         "special to A:\nAnB − BnB": _by_n(found, "specificity"),
-        "worth of A's blocks:\nAnB − random": _by_n(found, "features"),
-        "cut apart:\nBnB − scratch": _by_n(found, "coadaptation", beside=SCRATCH),
-        "cut apart, beside tuned:\nBnB − BnB+": _by_n(found, "coadaptation", beside="BnB+"),
+        "worth of A's blocks:\nAnB − random": _by_n(found, "features", beside=RANDOM),
+        "B's own, frozen:\nBnB − scratch": _by_n(found, "coadaptation", beside=SCRATCH),
+        "B's own, frozen:\nBnB − BnB+": _by_n(found, "coadaptation", beside="BnB+"),
     }
     return _panels({title: {"AnB": some} for title, some in panels.items() if some}, None)
 
@@ -122,8 +123,8 @@ def shares_caption(found: Sequence[Finding]) -> str:
     """Returns on what the losses of a course are read."""
     some = [f for f in found if f.name == "transfer_loss" and f.where["share"] != 1]
     return (
-        "Loss on the target along the way, on the first chunk of its held-out part, at the end on the whole of it; rates were chosen for "
-        f"the end. {interval_sentence(some)}"
+        "Loss on the target along the way, on the first chunk of its held-out part, at the end on the whole of it; rates serve "
+        f"all of it alike. {interval_sentence(some)}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from matplotlib.lines import Line2D
 
-from experiments.transfer.arms import ABOVE, BELOW, MATCHED, RANDOM, SCRATCH, TUNED
+from experiments.transfer.arms import ABOVE, BELOW, MATCHED, RANDOM, SCRATCH, SHUFFLED, TUNED
 from research.figures import style
 
 _A, _B = style.INIT_LOOKS["pretrained"].color, style.INIT_LOOKS["shuffled"].color
@@ -15,6 +15,7 @@ LOOKS = {
     "AnB": style.Look(_A, "o", "-"),
     "AnB+": style.Look(_A, "^", (0, (4, 1.5))),
     RANDOM: style.Look(style.INIT_LOOKS["random"].color, "v", "-"),
+    SHUFFLED: style.Look(style.NEXT_COLORS[1], "<", "-"),
     BELOW: style.Look(style.INIT_LOOKS["rotated"].color, "D", "-"),
     ABOVE: style.Look(style.NEXT_COLORS[0], "X", "-"),
 }
@@ -27,6 +28,7 @@ SAID = {
     "AnB": "AnB (A's first n, frozen)",
     "AnB+": "AnB+ (tuned)",
     RANDOM: "random first n, frozen",
+    SHUFFLED: "A's first n, permuted, frozen",
     BELOW: "all of A, first n frozen",
     ABOVE: "all of A, last n and head frozen",
 }

@@ -6,7 +6,8 @@ import pytest
 
 from configs.forgetting import get_config
 from experiments.forgetting.axes import ForgettingSweep
-from experiments.forgetting.subject import forgetting_subject
+from experiments.forgetting.fishers import places
+from experiments.forgetting.subject import begun, forgetting_subject
 from research.cells.runs import SELECTION_SEEDS
 from research.cells.study import Study
 from research.errors import UsageError
@@ -37,8 +38,7 @@ def config(**changes: Any) -> dict[str, Any]:
         ({"alphas": (0.0,)}, "alphas = (0.0,)", "both ends are there anyway"),
         ({"read_at": (1.0,)}, "read_at = (1.0,)", "both ends are there anyway"),
         ({"kept_at": (-0.2,)}, "kept_at = (-0.2,)", "between 0 and 1"),
-        ({"fisher__labels": "texts"}, "fisher.labels", "model (the Fisher matrix) or data"),
-        ({"fisher__sequences": 0}, "fisher.sequences", "at least 1"),
+        ({"fisher__sequences": 0}, "fisher.sequences = 0", "such as 256"),
         ({"selection_steps": 3}, "selection_steps = 3", "a multiple of 2"),
         ({"selection_steps": 60}, "selection_steps = 60", "0 for all 40 steps"),
         ({"learning_rates__lora": (1e-3,)}, "learning_rates.lora", "at least 3"),
@@ -98,3 +98,15 @@ def test_members_that_are_pulled_have_programs_of_their_own_beside_fulls() -> No
     lora = config(methods=("full", "lora@2", "lora@8"))
     adapted = ForgettingSweep.of(lora).tasks(Study.of(lora))["lora"]
     assert adapted.adapter is not None and adapted.adapter.rank == 8 and adapted.moves == ("^adapter/",)
+
+
+def test_both_fishers_of_a_base_stand_behind_all_bases_and_each_method_takes_its_own() -> None:
+    sweep = ForgettingSweep.of(config(methods=("full", "empirical@1", "ewc@1", "ewc@10", "l2sp@1")))
+    at = places(sweep.labels, 2)
+    assert sorted(at.values()) == [2, 3, 4, 5] and set(at) == {(labels, base) for labels in ("data", "model") for base in (0, 1)}
+    cells = {(c["arm"], base): begun({**c, "learning_rate": 1e-3}, base, at) for c in sweep.results() for base in (0, 1)}
+    taken = {key: (cell.reference, cell.importance) for key, cell in cells.items()}
+    for base in (0, 1):
+        assert taken["empirical@1", base] == (base, at["data", base]) and taken["l2sp@1", base] == (base, None)
+        assert taken["ewc@1", base] == taken["ewc@10", base] == (base, at["model", base])
+    assert ForgettingSweep.of(config(methods=("full", "l2sp@1"))).labels == []

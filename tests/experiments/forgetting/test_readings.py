@@ -14,7 +14,7 @@ from experiments.forgetting.readings import findings
 from research.analysis.contrasts import BASE_LEFT_OUT
 from research.findings import Finding, find
 from tests.experiments.forgetting import planted
-from tests.experiments.forgetting.planted import GROUPS, LEARNED, LEARNS, RISES, SHARE, TARGET, records
+from tests.experiments.forgetting.planted import FIRST, GROUPS, LEARNED, LEARNS, RISES, SHARE, TARGET, records
 
 EQUAL = "source_rise_at_equal_target"
 LEVEL = TARGET + 0.2 - SHARE * LEARNED  # mean over bases
@@ -57,8 +57,24 @@ def test_intervals_of_rises_are_over_bases_and_documents(found: list[Finding]) -
         assert (f.high - f.low) / 2 == pytest.approx(np.hypot(bases, documents)) and f.n == 3
     full = one(found, "source_rise", "full")
     assert full.high - full.low == pytest.approx(0, abs=1e-9)
-    equal = one(found, EQUAL, "lora@2")  # its readings are not by document
-    assert (equal.high - equal.low) / 2 == pytest.approx(bases * SHARE / LEARNS["lora@2"])
+
+
+@pytest.mark.parametrize("read", ["by document", "not by document", "of one group"])
+def test_intervals_at_equal_loss_are_over_bases_and_the_documents_of_the_first_chunk(read: str) -> None:
+    """Along the way of LoRA, straight in all, rises of documents lie apart in proportion to it; of full's none do."""
+    own = records()
+    kept = {"by document": own, "not by document": own[~own["metric"].str.startswith("budget_document")]}
+    kept["of one group"] = own[~(own["metric"].str.startswith("budget_document") & (own["document"] > 0))]
+    found, share = findings(kept[read]), SHARE / LEARNS["lora@2"]
+    bases = t.ppf(0.975, 2) * planted.SPREAD / np.sqrt(3) * share
+    documents = t.ppf(0.975, FIRST - 1) * planted.FIRST_APART * np.std(np.arange(FIRST), ddof=1) / np.sqrt(FIRST) * share
+    for f in (one(found, EQUAL, "lora@2"), difference(found, "lora@2")):
+        half = np.hypot(bases, documents if read == "by document" else 0.0)
+        assert (f.high - f.low) / 2 == pytest.approx(half) and ("9 groups of documents" in f.note) == (read == "by document")
+    assert one(found, EQUAL, "lora@2").value == pytest.approx(RISES["lora@2"] * share)
+    caption = headline(found)[0].caption
+    assert ("over bases and documents; no interval holds documents of the target" in caption) == (read == "by document")
+    assert ("documents are left out; of the rise on the source at the end, over documents, too" in caption) == (read != "by document")
 
 
 @pytest.mark.parametrize("arm", REACH)
@@ -160,14 +176,14 @@ def test_of_one_base_the_others_are_told_too() -> None:
 def test_no_verdict_of_one_base_and_none_without_another_method() -> None:
     told = answer(findings(records(seeds=1)))
     assert "without an interval over bases, which is no verdict, where both have learned equally much" in told
-    assert "-0.23 at 80 %" in told  # of the first base alone
+    assert "-0.23 [-0.27, -0.19] at 80 %" in told  # of the first base alone, over documents
     assert not [words for _, words in VERDICTS.values() if words in told]
     alone = findings(records().query("arm != arm or arm == 'full'"))
     assert NOTHING in answer(alone) and one(alone, EQUAL, "full").value == pytest.approx(SHARE * RISES["full"])
 
 
 def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
-    table, _ = headline(found)
+    table, *_ = headline(found)
     assert table.columns == (*COLUMNS, "the same, less full's", "the same, less slow@0.1's")
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert {row["the same, less slow@0.1's"] for row in rows.values()} == {"–"}  # it does not learn so much
@@ -180,7 +196,7 @@ def test_the_headline_has_a_row_for_each_arm(found: list[Finding]) -> None:
 
 
 def test_fronts_have_a_row_for_each_method_the_largest_volume_first(found: list[Finding]) -> None:
-    _, table = headline(found)
+    _, table, _ = headline(found)
     volumes = {row[0]: float(row[1].split()[0]) for row in table.rows}
     assert set(volumes) == {f.where["method"] for f in found if f.name == "hypervolume"} and volumes["full"] == 0.5
     assert list(volumes.values()) == sorted(volumes.values(), reverse=True)
@@ -191,7 +207,7 @@ def test_fronts_have_a_row_for_each_method_the_largest_volume_first(found: list[
 @pytest.mark.parametrize("word", ["l2sp@1e-3", "l2sp@0.0010"])
 def test_the_headline_finds_the_difference_of_a_strength_however_it_is_written(word: str) -> None:
     own = records()
-    table, _ = headline(
+    table, *_ = headline(
         findings(own.assign(arm=own["arm"].replace("replay@5", parse(word).word)).assign(**_at(own, "replay@5", "l2sp", 1e-3)))
     )
     rows = {row[0]: row for row in table.rows}
@@ -209,7 +225,13 @@ def test_a_run_that_was_cut_short_is_read_as_far_as_it_came(phases: list[str]) -
     found = findings(own[own["phase"].isin(phases)])
     done = "result" in phases
     assert bool(headline(found)) == done and (NOTHING in answer(found)) != done
-    names = {"window", "target", "unigram_rise", *(("source_rise", "target_loss", "contrast", "hypervolume", EQUAL) if done else ())}
+    names = {
+        "window",
+        "target",
+        "unigram_rise",
+        "noise_rank",
+        *(("source_rise", "target_loss", "contrast", "hypervolume", EQUAL) if done else ()),
+    }
     assert {f.name for f in found} == names
     if done:
         assert find(found, EQUAL, method="wise") is None and difference(found, "lora@2").value is not None

@@ -27,13 +27,13 @@ TINY = (
     "--config.pretraining.steps=20",
     "--config.pretraining.bases=1",
     "--config.seeds=1",
-    "--config.methods=full,lora@2,l2sp@0.1,ewc@1,replay@25,slow@0.3",
+    "--config.methods=full,lora@2,l2sp@0.1,ewc@1,empirical@1,replay@25,slow@0.3",
     "--config.source=text:research/**/*.py",
     "--config.fisher.sequences=8",
     "--config.learning_rates.full=5e-3,5.01e-3,5.02e-3",  # as good as one: methods differ by what they do, not by their rates
     "--config.learning_rates.lora=1e-2,1.001e-2,1.002e-2",
 )
-ARMS = ("full", "lora@2", "l2sp@0.1", "ewc@1", "replay@25", "slow@0.3")
+ARMS = ("full", "lora@2", "l2sp@0.1", "ewc@1", "empirical@1", "replay@25", "slow@0.3")
 MODEL = decoder(DecoderConfig(d_model=16, d_mlp=32, n_layers=1, max_length=32))
 END, LENGTH, READ = 40, 32, 256  # windows of the first chunk of a text
 
@@ -108,6 +108,23 @@ def test_kept_weights_read_as_training_read_them(run: Ran) -> None:
     assert run.read("budget_target", "full") < run.read("budget_target", "full", step=10) - 0.1
 
 
+def test_losses_by_document_along_the_way_are_those_of_the_first_chunk(run: Ran) -> None:
+    """Weighed by their bytes they are its loss, of every run at every budget, and of what lies between full's ends."""
+    sizes = {row["document"]: row["value"] for row in run.rows if row["metric"] == "budget_document_bytes"}
+    stream, groups = (side["test"][1 : 1 + LENGTH * READ] for side in (run.texts["source"].parts, run.texts["source"].groups))
+    assert sorted(sizes.values()) == sorted(np.unique(groups[(groups >= 0) & (stream != 0)], return_counts=True)[1])
+    found: dict[tuple[Any, ...], float] = {}
+    for row in run.rows:
+        if row["metric"] == "budget_document":
+            key = row["phase"], row["arm"], row["step"]
+            found[key] = found.get(key, 0.0) + row["value"] * sizes[row["document"]] / sum(sizes.values())
+    where = {(row["phase"], row["arm"], row["step"]) for row in run.rows if row["metric"] == "budget_source" and row["phase"] != "kept"}
+    assert found.keys() == where | {("kept", "wise@0.5", END)} and len(sizes) > 8
+    assert len([key for key in where if key[0] == "result"]) == 4 * len(ARMS)
+    for (phase, arm, step), value in found.items():
+        assert value == pytest.approx(run.read("budget_source", arm, phase, step), rel=1e-5)
+
+
 def test_distances_are_those_of_the_weights_and_half_of_the_way_is_half_as_far(run: Ran) -> None:
     base = tree.flatten({"params": run.base})
     ends = {arm: run.end(arm) for arm in ARMS if arm != "lora@2"}
@@ -119,6 +136,16 @@ def test_distances_are_those_of_the_weights_and_half_of_the_way_is_half_as_far(r
     assert run.read("distance", "lora@2") > 0
     moved = [end["params/head/kernel"] for end in ends.values()]
     assert min(np.abs(one - other).max() for i, one in enumerate(moved) for other in moved[:i]) > 1e-4  # no method is another's
+
+
+def test_ranks_of_updates_are_those_of_their_singular_values(run: Ran) -> None:
+    base, full = (tree.flatten(side) for side in (run.base, tree.unflatten(run.end("full"))["params"]))
+    inner = {path: full[path] - base[path] for path in full if "attention/" in path or "mlp/" in path}
+    matrices = {path: own.reshape(-1, own.shape[-1]) if "out" in path else own.reshape(len(own), -1) for path, own in inner.items()}
+    held = [np.cumsum(np.linalg.svd(own, compute_uv=False) ** 2) for own in matrices.values()]
+    assert len(held) == 6 and run.read("energy_rank", "full") == pytest.approx(np.mean([1 + (h < 0.9 * h[-1]).sum() for h in held]))
+    assert 1 <= run.read("energy_rank", "lora@2") <= 2 < run.read("energy_rank", "full") < run.read("noise_rank", None, "reference", 0)
+    assert not [row for row in run.rows if row["metric"] == "energy_rank" and (row["step"] != END or row["arm"] not in ARMS)]
 
 
 def test_what_is_held_back_moves_less(run: Ran) -> None:

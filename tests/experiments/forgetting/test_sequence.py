@@ -12,7 +12,7 @@ import pytest
 
 from configs.forgetting import get_config
 from experiments.forgetting.axes import SequenceSweep
-from experiments.forgetting.subject import diagonals
+from experiments.forgetting.fishers import diagonals, spaced
 from research import tree
 from research.adapters.adapt import adapt
 from research.cells import study as studies
@@ -139,10 +139,10 @@ def by_hand(run: Ran, arm: str, seed: int, task: int) -> dict[str, Any]:
         frozen = {"params": run.base, "constants": moves.pop("constants")}
         model = adapt(model, sweep.lora(sweep.adapter["targets"], 2))
     if arm == "ewc@1":
-        length, of = study.model.max_length, diagonals(study, sweep)
+        length, of = study.model.max_length, diagonals(study)
         cut = {word: windows(run.texts[word].parts["train"], length) for word in order(seed)}
         n = min(map(len, cut.values()))
-        learned = [of(moves["params"], cut[word][:n]) for word in order(seed)[:task]]
+        learned = [of("model", moves["params"], spaced(cut[word][:n], sweep.fisher["sequences"])) for word in order(seed)[:task]]
         importance = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *learned)
         loss, reference = anchored, {"params": moves["params"], "strength": jnp.float32(1), "importance": importance}
     tx = adamw(study.optimizer, run.cell(arm, seed, task)["learning_rate"], ("^adapter/",) if frozen else ("^params/",))

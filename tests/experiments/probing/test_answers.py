@@ -41,6 +41,25 @@ def test_labels_that_cost_more_are_said_first(found: list[Finding]) -> None:
     assert "for no task, of 3 tasks" in answer(none) and "cost less" not in answer(none).split("\n\n")[1]
 
 
+def test_a_verdict_is_adjusted_for_the_number_of_comparisons_and_an_interval_is_not(found: list[Finding]) -> None:
+    assert "Verdicts are adjusted for 15 comparisons (Holm 1979), intervals are not" in answer(found).split("\n\n")[-1]
+    adjusted = [f for f in found if f.name == "adjusted_p"]
+    assert len(adjusted) == 15 and all(f.value is not None and 0 <= f.value <= 1 for f in adjusted)
+    unsure = changed(found, "adjusted_p", 0.06, 0.0, task="early", between="pretrained - random")
+    assert "Not sure among so many comparisons is a difference from random ones for early -0.70" in answer(unsure).split("\n\n")[1]
+    sure = changed(found, "adjusted_p", 0.04, 0.0, task="early", between="pretrained - random")
+    assert answer(sure) == answer(found)
+
+
+def test_one_base_has_no_verdict_and_says_so() -> None:
+    single = findings(records(seeds=1))
+    first, against, *rest = answer(single).split("\n\n")
+    assert "over documents alone, labels cost less from pretrained layers than from all that stands beside them for early, late" in first
+    assert "which is no verdict, labels cost from pretrained layers, less from random ones: early -0.70" in against
+    assert not any(f.name == "adjusted_p" for f in single) and "Holm" not in "".join(rest)
+    assert "Linear probes read nothing sure" not in first
+
+
 def test_an_order_that_is_not_sure_is_no_order(found: list[Finding]) -> None:
     unsure = answer(changed(found, "order_probability", 0.6, 0.0, init="pretrained"))
     assert "The likeliest order of depth, early < late, has a probability of 0.60 alone" in unsure.split("\n\n")[0]
@@ -57,11 +76,11 @@ def test_a_null_with_an_order_as_sure_is_told(found: list[Finding]) -> None:
 def test_a_probe_that_reads_a_random_label_as_well_is_told(found: list[Finding]) -> None:
     assert "a random label of each word type" not in answer(found)
     told = answer(changed(found, "selectivity", -0.1, 0.05, init="pretrained", task="late", depth="layers"))
-    assert re.search(r"are not even\) for late -0\.10 \[-0\.15, -0\.05\]", told)
+    assert re.search(r"as the task's\) for late -0\.10 \[-0\.15, -0\.05\]", told)
 
 
 def test_of_what_costs_as_much_as_even_labels_nothing_is_claimed(found: list[Finding]) -> None:
-    even = changed(found, "codelength", 1.99, 0.05, init="pretrained", task="early", depth="layers")
+    even = changed(found, "contrast", -0.01, 0.05, what="codelength", task="early", between="pretrained - constant")
     first, _, support, _ = answer(even).split("\n\n")
     assert "Linear probes read nothing sure of early from pretrained layers" in first
     assert "random ones for late" in support and "early -0.70" not in support
@@ -76,6 +95,7 @@ def test_the_table_has_a_row_a_task_and_says_what_labels_see(found: list[Finding
     (table,) = headline(found)
     assert [row[0] for row in table.rows] == ["early", "late", "flat"]
     early = dict(zip(table.columns, table.rows[0], strict=True))
-    assert early["chance"] == "0.25" and early["expected layer"].startswith("1.00") and early["bits less random's"].startswith("-0.70")
+    assert early["chance"].startswith("0.25") and early["classes"] == "4"
+    assert early["expected layer"].startswith("1.00") and early["bits less random's"].startswith("-0.70")
     assert dict(zip(table.columns, table.rows[2], strict=True))["expected layer"] == "none"
     assert early["characters"].startswith("0.5") and "early: how early it is" in table.caption

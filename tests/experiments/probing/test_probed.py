@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from experiments.probing.drawn import Examples
-from experiments.probing.probed import Programs, Scores, halves, probe
+from experiments.probing.probed import Programs, Scores, features, halves, probe
 from research.analysis.codelength import block_ends
 from research.analysis.probes import Point, Population, Probed
 
 GROUPS, EACH, WIDTH, CLASSES = 8, 40, 6, 3
 DEPTHS = 3
+DEEP = range(DEPTHS)
 
 
 def task(seed: int = 0) -> Examples:
@@ -17,10 +18,10 @@ def task(seed: int = 0) -> Examples:
     generator = np.random.default_rng(seed)
     groups = np.repeat(np.arange(-1, GROUPS), EACH)
     labels, types = (generator.integers(0, count, len(groups)) for count in (CLASSES, 20))
-    return Examples("planted", groups, groups, np.stack([labels, types % CLASSES]), types, groups, CLASSES)
+    return Examples("planted", groups, groups, np.stack([labels, types % CLASSES]), types, groups, CLASSES, groups, groups)
 
 
-def features(own: Examples) -> np.ndarray:
+def planted(own: Examples) -> np.ndarray:
     """Returns noise, in which depth 1 says the label, and depth 2 says it again."""
     noise = np.random.default_rng(1).standard_normal((DEPTHS, len(own.groups), WIDTH)).astype(np.float32)
     noise[1:, :, :CLASSES] += 20 * np.eye(CLASSES, dtype=np.float32)[own.labels[0]]
@@ -35,7 +36,7 @@ def programs() -> Programs:
 @pytest.fixture(scope="module")
 def found(programs: Programs) -> Scores:
     own = task()
-    return probe(features(own), own, 0, programs)
+    return probe(features(planted(own), DEEP), own, 0, programs)
 
 
 def test_a_label_is_read_from_where_it_is_said_and_its_control_is_not(found: Scores) -> None:
@@ -60,7 +61,7 @@ def test_a_code_of_sure_probes_costs_its_first_block_at_log2_of_the_classes() ->
         return Probed(nothing, nothing, *(np.zeros(len(points.depth)) for _ in range(2)), nothing, nothing)
 
     own = task()
-    found = probe(features(own)[:1], own, 0, Programs(sure, sure, CLASSES))
+    found = probe(features(planted(own)[:1], (0,)), own, 0, Programs(sure, sure, CLASSES))
     first = block_ends(GROUPS * EACH, CLASSES)[0]
     assert (found.groups["codelength"] @ found.sizes).item() == pytest.approx(first * np.log2(CLASSES))
 
@@ -69,7 +70,7 @@ def test_nobody_is_read_by_a_probe_that_saw_its_group(programs: Programs) -> Non
     """Features that name the example, and nothing else: whoever trained on it knows its label."""
     own = task()
     names = np.eye(len(own.groups), dtype=np.float32)[None]
-    accuracy = probe(names, own, 0, programs).groups["accuracy"]
+    accuracy = probe(features(names, (0,)), own, 0, programs).groups["accuracy"]
     assert abs(accuracy.mean() - 1 / CLASSES) < 0.12
 
 
@@ -83,12 +84,12 @@ def test_halves_part_the_groups_by_the_seed_and_leave_out_what_chooses() -> None
 
 def test_one_depth_alone_has_no_cumulative_probe(programs: Programs) -> None:
     own = task()
-    found = probe(features(own)[:1], own, 0, programs)
+    found = probe(features(planted(own)[:1], (0,)), own, 0, programs)
     assert set(found.groups) == {"accuracy", "control_accuracy", "codelength"} and not found.mix.size
 
 
 def test_types_that_were_not_trained_on_are_told(programs: Programs) -> None:
     own = task()
     alone = own._replace(types=np.arange(len(own.types)))
-    assert probe(features(own)[:1], alone, 0, programs).unseen == 1.0
-    assert probe(features(own)[:1], own, 0, programs).unseen < 0.05
+    assert probe(features(planted(own)[:1], (0,)), alone, 0, programs).unseen == 1.0
+    assert probe(features(planted(own)[:1], (0,)), own, 0, programs).unseen < 0.05

@@ -32,7 +32,8 @@ def test_readings_by_depth_are_means_over_examples_and_bases(found: list[Finding
     assert value(found, "probe_accuracy", init="pretrained", task="late", depth="layers") == pytest.approx(0.6 + LUCK)
     one = find(found, "probe_accuracy", **own, depth=1)
     assert one is not None and one.n == 3 and "3 bases" in one.note and "10 groups" in one.note
-    assert value(found, "chance", task="early") == 1 / CLASSES and value(found, "unseen", task="late") == 0.25
+    assert value(found, "classes", task="early") == CLASSES and value(found, "chance", task="early") == pytest.approx(0.25 + LUCK)
+    assert value(found, "unseen", task="late") == 0.25
 
 
 def test_a_contrast_is_paired_so_that_luck_of_seeds_and_documents_goes(found: list[Finding]) -> None:

@@ -16,7 +16,7 @@ def losses():
         made["BnB", n] = SCRATCH + CUT[n]
         made["BnB+", n] = SCRATCH
         made["AnB", n] = made["BnB", n] + SPECIAL * n
-        made["random", n] = made["AnB", n] + WORTH
+        made["random", n] = made["shuffled", n] = made["AnB", n] + WORTH
         made["AnB+", n] = SCRATCH - 0.2
         made["below", n] = TUNED + 0.1 * n
         made["above", n] = TUNED + 0.3 * n

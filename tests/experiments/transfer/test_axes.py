@@ -2,12 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from configs import transfer
 from experiments.transfer import check, plan
 from experiments.transfer.axes import SplitSweep, TransferSweep
 from experiments.transfer.halves import halves
+from experiments.transfer.subject import ORDER
+from research.data.batches import orders
 from research.data.labeled import load_labeled
 from research.errors import UsageError
 
@@ -26,8 +29,15 @@ def test_all_arms_of_a_seed_share_it_and_rates_are_those_of_the_nearest_number_o
     assert {c["seed"] for c in cells if c["name"] == "AnB"} == {c["seed"] for c in cells if c["name"] == "scratch"} == {0, 1}
     chosen = {c["arm"] for c in sweep.selection()}
     assert {c["rate_of"][0] for c in cells} == chosen
-    assert {c["rate_of"][0] for c in cells if c["arm"] == "AnB@3"} == {"AnB@2"}  # the lower of two that are as near
+    assert {c["rate_of"][0] for c in cells if c["arm"] == "AnB@2"} == {"AnB@1"}  # the lower of two that are as near
     assert {c["seed"] for c in cells}.isdisjoint(c["seed"] for c in sweep.selection())
+
+
+def test_the_arms_read_other_batches_than_the_donors():
+    """B's arms would otherwise see B's own windows again, in B's order, and A's would not."""
+    for seed in range(5):
+        donors, cells = orders([seed], 0, 50, 8, 10_000), orders([ORDER + seed], 0, 50, 8, 10_000)
+        assert len(np.intersect1d(donors, cells)) < 0.1 * donors.size
 
 
 def test_splits_have_seeds_of_their_own_and_halves_share_no_class():
