@@ -9,6 +9,7 @@ import pandas as pd
 from experiments.forgetting.paths import FULL, SLOW, WISE, Arm, arms, levels, lost_at, lost_without, paths, volume, without_documents
 from research.analysis import described
 from research.analysis.contrasts import base_means, contrast, without_each
+from research.analysis.learning_rates import chosen
 from research.analysis.mediation import explained
 from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
@@ -19,7 +20,13 @@ EQUAL = "linear between readings of a run's way, the untouched model first"
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns rises and losses of each method, at the end and where all have learned equally, fronts, updates, what divergences explain."""
-    found = [*described.base(results), *described.window(results, {}), *_target(results), *_ignorance(results), *rates(results)]
+    found = [
+        *described.base(results),
+        *described.window(results, {}),
+        *_target(results),
+        *_ignorance(results),
+        *chosen(results, {"arm": "method"}),
+    ]
     found += [*_ends(results), *_equal(results), *_volumes(results), *_updates(results), *_explained(results)]
     return found
 
@@ -35,14 +42,6 @@ def _ignorance(results: pd.DataFrame) -> Iterator[Finding]:
     if len(own) and len(before):
         rise = float(own["value"].iloc[0] - before["value"].mean())
         yield finding("unigram_rise", {}, Estimate(rise, None, None, 1, "unigram entropy less the untouched model's loss"), "bits/byte")
-
-
-def rates(results: pd.DataFrame) -> Iterator[Finding]:
-    """Yields the learning rate chosen for each method, its note saying where it lies on the edge of its grid."""
-    for row in rows(results, phase="choice", metric="best_learning_rate").itertuples():
-        value = None if np.isnan(row.value) else float(row.value)
-        note = row.note if isinstance(getattr(row, "note", None), str) else ""
-        yield finding("learning_rate", {"method": row.arm}, Estimate(value, None, None, 1, "best of a grid by selection seeds", note), "1")
 
 
 def _ends(results: pd.DataFrame) -> Iterator[Finding]:

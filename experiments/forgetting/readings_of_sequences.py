@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.forgetting.paths import FULL, SLOW, Arm, arms
-from experiments.forgetting.readings import rates
 from research.analysis import described
 from research.analysis.contrasts import contrast
+from research.analysis.learning_rates import chosen
 from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
@@ -79,7 +79,7 @@ OF_JOINT = ("end_loss", "source_rise")  # it learns all at once: what was learne
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns what each method learned, lost and had at the end, and how that differs from full training's, at its rate and at a lower."""
-    found = [*described.base(results), *described.window(results, {}), *_texts(results), *rates(results)]
+    found = [*described.base(results), *described.window(results, {}), *_texts(results), *chosen(results, {"arm": "method"})]
     read, bases = matrices(results), _bases(results)
     values = {
         (name, arm): pd.Series({seed: measure(r) for (word, seed), r in read.items() if word == arm.word}, dtype=float)

@@ -11,12 +11,14 @@ from research.analysis import described
 from research.analysis.contrasts import base_means, contrast, without_each
 from research.analysis.data_transferred import Law, law
 from research.analysis.effective_data import Losses, Point, effective_data, needed
+from research.analysis.learning_rates import chosen
 from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
 READ = "stopped"  # the phase of what a run reads where it is stopped
 BEGINS, OWN_TEXT, SHARE = "text_begins", "own_text", "stopped_at"
 FACTS = {"donor_tokens": "tokens", "unigram_loss": "bits/byte", "target": "count"}
+BY = {"arm": "arm", "parameters": "parameters"}  # what a rate is chosen for
 ALLOWED = 0.1  # of D(N), as in the paper
 POWERS = ("k", "a", "b")
 
@@ -28,7 +30,7 @@ def measured(results: pd.DataFrame) -> bool:
 
 def findings(results: pd.DataFrame) -> list[Finding]:
     """Returns losses by arm, size and amount, effective data and data transferred, their law, and how many runs were still falling."""
-    found = [*described.base(results), *described.window(results, {}), *_facts(results), *_rates(results)]
+    found = [*described.base(results), *described.window(results, {}), *_facts(results), *chosen(results, BY)]
     own = losses(results)
     if own is None:
         return found
@@ -65,13 +67,6 @@ def _facts(results: pd.DataFrame) -> Iterator[Finding]:
     if len(begins) > 1:
         said = "between where the texts of two seeds begin, at least: more than that, and they overlap"
         yield finding(OWN_TEXT, {}, Estimate(float(np.diff(begins).min()), None, None, len(begins), said), "bytes")
-
-
-def _rates(results: pd.DataFrame) -> Iterator[Finding]:
-    for row in rows(results, phase="choice", metric="best_learning_rate").itertuples():
-        value, note = None if np.isnan(row.value) else float(row.value), row.note if isinstance(getattr(row, "note", None), str) else ""
-        where = {"arm": row.arm, "parameters": int(row.parameters)}
-        yield finding("learning_rate", where, Estimate(value, None, None, 1, "best of a grid by selection seeds", note), "1")
 
 
 def _losses(own: Losses) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from experiments.transfer import data_stops
 from experiments.transfer.arms import TUNED
 from experiments.transfer.blocks import Blocks
 from experiments.transfer.data_axes import INITS, DataSweep, check, first_windows
+from experiments.transfer.subject import check_apart, check_words
 from research import tree
 from research.analysis.costs import trainable_count
 from research.analysis.ngrams import unigram_bits
@@ -45,8 +46,7 @@ def data_subjects(config: Mapping[str, Any]) -> list[Subject]:
     check(config)
     if config["base"] != "own":
         raise UsageError(f"base = {config['base']}: donors of every width are pretrained here; leave base=own")
-    if config["source"] == config["target"]:
-        raise UsageError(f"source and target are both {config['target']}: nothing is transferred; name another target")
+    check_words(config)
     if config["optimizer"]["schedule"] != "constant":
         raise UsageError("optimizer.schedule: runs are stopped where they are best, which takes a rate that does not fall; choose constant")
 
@@ -54,8 +54,7 @@ def data_subjects(config: Mapping[str, Any]) -> list[Subject]:
     def texts(workdir: Workdir) -> tuple[Corpus, ...]:
         study = Study.of(config)
         found = corpora(study, (study.target,), workdir)
-        if found[0].held_out == found[1].held_out:
-            raise UsageError(f"{config['source']} and {config['target']} are one text under two words; name another target")
+        check_apart(*found)
         return found
 
     return [subject for width in config["widths"] for subject in _Width(config, width, texts).subjects()]

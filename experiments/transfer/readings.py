@@ -10,6 +10,7 @@ from experiments.transfer.arms import ABOVE, ARMS, BELOW, DONOR, MATCHED, OWN, R
 from experiments.transfer.losses import ACCURACY, UNTOUCHED, Arm, Losses, read
 from research.analysis import described
 from research.analysis.comparisons import holm
+from research.analysis.learning_rates import chosen
 from research.analysis.tables import rows
 from research.findings import Estimate, Finding, finding
 
@@ -33,7 +34,7 @@ def findings(results: pd.DataFrame) -> list[Finding]:
     Behind each family of differences stand its p values, adjusted for their number (`comparisons.holm`).
     """
     own = read(results)
-    found = [*described.base(results), *described.window(results, {}), *_facts(results), *_rates(results)]
+    found = [*described.base(results), *described.window(results, {}), *_facts(results), *chosen(results, {"arm": "arm", "split": "split"})]
     if not own.arms:
         return found
     found += [f for share in own.shares for f in _losses(own.at(share), share)]
@@ -51,13 +52,6 @@ def _facts(results: pd.DataFrame) -> Iterator[Finding]:
 
 def _depth(found: Sequence[Finding]) -> float:
     return next((f.value for f in found if f.name == "depth" and f.value is not None), np.inf)
-
-
-def _rates(results: pd.DataFrame) -> Iterator[Finding]:
-    for row in rows(results, phase="choice", metric="best_learning_rate").itertuples():
-        value, note = None if np.isnan(row.value) else float(row.value), row.note if isinstance(getattr(row, "note", None), str) else ""
-        where = {"arm": row.arm, **({"split": int(row.split)} if pd.notna(getattr(row, "split", None)) else {})}
-        yield finding("learning_rate", where, Estimate(value, None, None, 1, "best of a grid by selection seeds", note), "1")
 
 
 def _losses(own: Losses, share: float) -> Iterator[Finding]:

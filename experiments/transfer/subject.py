@@ -39,8 +39,8 @@ def text_subjects(config: Mapping[str, Any]) -> list[Subject]:
     """
     sweep, study = TransferSweep.of(config), Study.of(config)
     study.check_batches(sweep.batch_size)
-    if study.checkpoint is None and config["source"] == config["target"]:
-        raise UsageError(f"source and target are both {config['target']}: nothing is transferred; name another target")
+    if study.checkpoint is None:
+        check_words(config)
     words = {DONOR: "pretrained", OWN: f"pretrained:{config['target']}", RANDOM: "random", SHUFFLED: "shuffled"}
     donors = dict.fromkeys((*(start[0] for start in sweep.starts), RANDOM))
     index = initializations.places([words[donor] for donor in donors], sweep.all_seeds(), sweep.bases)
@@ -54,7 +54,13 @@ def text_subjects(config: Mapping[str, Any]) -> list[Subject]:
     return [first, _subject(longer, Study.of(longer), alone, _grafts(study, alone, loaded, words, index), MATCHED)]
 
 
-def _apart(source: Corpus, target: Corpus) -> None:
+def check_words(config: Mapping[str, Any]) -> None:
+    """Raises UsageError where one word names source and target."""
+    if config["source"] == config["target"]:
+        raise UsageError(f"source and target are both {config['target']}: nothing is transferred; name another target")
+
+
+def check_apart(source: Corpus, target: Corpus) -> None:
     """Raises UsageError where the target is the text that the donor was trained on, under another word."""
     if source.held_out == target.held_out:
         raise UsageError(f"{source.source} and {target.source} are one text under two words: nothing is transferred; name another target")
@@ -100,7 +106,7 @@ def _subject(
         texts, bases = load(workdir, progress)
         target = texts.targets[study.target.source]
         if study.checkpoint is None:
-            _apart(texts.source, target)
+            check_apart(texts.source, target)
         measures = {
             "select": (whole(study, target, "validation", "validation_loss")._replace(groups=None),),
             "result": (whole(study, target, target.read, "target_loss", early="budget_loss"),),

@@ -1,14 +1,15 @@
 """The learning rate of each arm, chosen on the validation part, and how LoRA's best compares with full training's."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from research.analysis.intervals import join_notes, log_t_interval
-from research.findings import Estimate
+from research.analysis.tables import rows
+from research.findings import Estimate, Finding, finding
 from research.records import rounded
 
 _log = logging.getLogger(__name__)
@@ -34,13 +35,13 @@ def choose(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
     one). A diverged run (null) counts as infinitely bad. Columns init, arm, trains, rank, learning_rate, on_edge, note; where all rates
     diverged learning_rate is null and note says so.
     """
-    rows = []
+    made = []
     for key, losses in _mean_losses(selection, step):
         best = losses.idxmin() if np.isfinite(losses).any() else None
         on_edge = best is not None and best in (losses.index[0], losses.index[-1])
         vertex = parabola_optimum(losses.index.to_numpy(float), losses.to_numpy(float)).learning_rate
-        rows.append((*key, best if vertex is None else float(f"{vertex:.3g}"), on_edge, _choice_note(losses, best)))
-    return pd.DataFrame(rows, columns=CHOICE_COLUMNS).astype({"learning_rate": float, "on_edge": bool})
+        made.append((*key, best if vertex is None else float(f"{vertex:.3g}"), on_edge, _choice_note(losses, best)))
+    return pd.DataFrame(made, columns=CHOICE_COLUMNS).astype({"learning_rate": float, "on_edge": bool})
 
 
 def lowest(selection: pd.DataFrame) -> pd.DataFrame:
@@ -53,16 +54,29 @@ def lowest(selection: pd.DataFrame) -> pd.DataFrame:
 
 def choice_records(experiment: str, chosen: pd.DataFrame, step: int | None = None) -> list[dict[str, Any]]:
     """Returns the learning rates chosen at a step as records; one on the grid's edge is flagged there and in the log."""
-    rows = []
+    made = []
     for c in chosen.itertuples():
         rank = None if pd.isna(c.rank) else int(c.rank)
         arm = None if pd.isna(c.arm) else c.arm
         row = {"experiment": experiment, "cell": "", "phase": "choice", "init": c.init, "arm": arm, "trains": c.trains, "rank": rank}
         row |= {"learning_rate": None, "seed": None, "step": step, "metric": "best_learning_rate", "value": c.learning_rate, "unit": "1"}
-        rows.append({**row, "on_edge": bool(c.on_edge), **({"note": c.note} if c.note else {})})
+        made.append({**row, "on_edge": bool(c.on_edge), **({"note": c.note} if c.note else {})})
     if edges := int(chosen["on_edge"].sum()):
         _log.warning("%d of %d chosen learning rates lie on the edge of their grid: a better one may lie outside", edges, len(chosen))
-    return rows
+    return made
+
+
+def chosen(results: pd.DataFrame, named: Mapping[str, str]) -> Iterator[Finding]:
+    """Yields the finding `learning_rate` of each choice in records, its note saying where it lies on the edge of its grid.
+
+    named: coordinates of the finding by the columns that they are in; one that a record has not is left out.
+    """
+    for _, row in rows(results, phase="choice", metric="best_learning_rate").iterrows():
+        where = {name: row[column] for column, name in named.items() if column in row and pd.notna(row[column])}
+        where = {name: int(value) if isinstance(value, float) else value for name, value in where.items()}
+        note = row["note"] if isinstance(row.get("note"), str) else ""
+        value = None if np.isnan(row["value"]) else float(row["value"])
+        yield finding("learning_rate", where, Estimate(value, None, None, 1, "best of a grid by selection seeds", note), "1")
 
 
 def with_rates(coordinates: Sequence[Mapping[str, Any]], chosen: pd.DataFrame) -> list[dict[str, Any]]:
@@ -124,14 +138,14 @@ def lr_ratio(selection: pd.DataFrame, step: int | None = None) -> pd.DataFrame:
     Regret".)
     """
     seeds = _seed_losses(selection, step)
-    rows = []
+    made = []
     for (init, arm, trains, rank), table in seeds.items():
         if trains != "lora":
             continue
         for reference, key in (("full", (init, None, "full", None)), ("matched", (init, arm, "matched", None))):
             if key in seeds:
-                rows.append((init, arm, rank, reference, *_ratio(table, seeds[key])))
-    return pd.DataFrame(rows, columns=RATIO_COLUMNS)
+                made.append((init, arm, rank, reference, *_ratio(table, seeds[key])))
+    return pd.DataFrame(made, columns=RATIO_COLUMNS)
 
 
 def _ratio(lora: pd.DataFrame, full: pd.DataFrame) -> Estimate:
