@@ -1,6 +1,6 @@
 """What does fine-tuning forget, and which method forgets least for what it learns?
 
-    python launch.py --config=configs/forgetting.py              about 9 minutes on 2 CPU cores
+    python launch.py --config=configs/forgetting.py              about 10 minutes on 2 CPU cores
     python launch.py --config=configs/forgetting.py:smoke        half a minute, to see that everything works
     python launch.py --config=configs/forgetting.py:sequence     about 6 minutes: three targets, one learned after another
     python launch.py --config=configs/forgetting.py:sequence_orders   each base in each of three orders, which narrows intervals
@@ -38,7 +38,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 VARIANTS = {
-    "": "0.13 M parameters, code to generated sentences, 20 methods and strengths, 3 bases; about 9 minutes on 2 CPU cores",
+    "": "0.13 M parameters, code to generated sentences, 20 methods and strengths, 3 bases; about 10 minutes on 2 CPU cores",
     "smoke": "the same path, tiny; half a minute, most of it compiling",
     "sequence": "three targets one after another, 7 methods and all mixed, 3 bases, each in another order; about 6 minutes on 2 CPU cores",
     "sequence_orders": "the same, each base in each of three orders; about 12 minutes on 2 CPU cores",

@@ -9,6 +9,8 @@ from research.findings import Finding, find, shown
 
 Place: TypeAlias = tuple[str, str]  # target, init
 
+FARTHEST = 1000  # a factor beyond which a law, fitted to settings that tell nothing of it, is not told how wrong it is
+
 
 def at_end(found: Sequence[Finding]) -> list[Finding]:
     """Returns the findings without what was read before the last step."""
@@ -42,7 +44,9 @@ def times(f: Finding | None) -> str:
     """Returns an error of logarithms as the factor by which rates are missed."""
     if f is None or f.value is None:
         return "–"
-    value, low, high = (None if end is None else float(np.exp(end)) for end in (f.value, f.low, f.high))
+    if f.value > np.log(FARTHEST):
+        return f"more than x{FARTHEST:,}"
+    value, low, high = (None if end is None or end > np.log(FARTHEST) else float(np.exp(end)) for end in (f.value, f.low, f.high))
     return "x" + shown(f._replace(value=value, low=low, high=high), ".2f")
 
 

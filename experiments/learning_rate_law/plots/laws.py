@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.learning_rate_law.answers import FIRST_STEP, PUBLISHED
-from experiments.learning_rate_law.compared import errors, places_of
+from experiments.learning_rate_law.compared import FARTHEST, errors, places_of
 from experiments.learning_rate_law.laws import MEASURED, RANK, RULE, SETTING, SHAPE, TARGET
 from experiments.learning_rate_law.plots import looks
 from research.analysis.rate_laws import LAWS
@@ -115,7 +115,7 @@ def _cross(axes: Axes, found: Sequence[Finding], name: str, place: tuple[str, st
 
 
 def _dots(axes: Axes, some: Sequence[tuple[float, Finding]], look: style.Look) -> None:
-    told = [(place, np.exp(looks.ends(f))) for place, f in some if f.value is not None]
+    told = [(place, np.exp(np.minimum(looks.ends(f), np.log(FARTHEST)))) for place, f in some if f.value is not None]
     if told:
         at = np.array([place for place, _ in told])
         values, lows, highs = np.array([ends for _, ends in told]).T
