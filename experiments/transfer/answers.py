@@ -119,7 +119,8 @@ def _gain(found: Sequence[Finding], beside: str, how: str) -> Iterator[str]:
 
 
 def _features(found: Sequence[Finding]) -> Iterator[str]:
-    for beside, said in ((RANDOM, "random ones (and a random embedding)"), (SHUFFLED, "A's own with their entries permuted")):
+    before = " (and a random embedding)" if unit_of(found) == TEXT else ""
+    for beside, said in ((RANDOM, f"random ones{before}"), (SHUFFLED, "of A's own with their entries permuted")):
         if some := _named(found, "features", beside=beside):
             yield f"A's first n blocks, frozen, beside as many {said}: {_grouped(found, some)}"
 
