@@ -81,7 +81,8 @@ def test_rates_may_be_chosen_and_results_trained_for_each_budget_apart(tmp_path:
     prepared = SimpleNamespace(cell=lambda c: Cell("", c, "full", 0, 0, c["learning_rate"], c["seed"]), data=())
     for apart in (True, False):
         trained.clear()
-        subject: Any = SimpleNamespace(name="x", sweep=sweep, share={}, described={}, rates_per_budget=apart, selection_steps=0)
+        own = {"rates_per_budget": apart, "selection_steps": 0, "stopped_early": False}
+        subject: Any = SimpleNamespace(name="x", sweep=sweep, share={}, described={}, **own)
         list(phases._trained(1, subject, prepared, runner))  # type: ignore[arg-type]
         rates = {c["chosen_for"]: c["learning_rate"] for c in trained}
         assert rates == {step: pytest.approx(best[step], rel=0.01) for step in ((5, 10) if apart else (10,))}

@@ -79,7 +79,9 @@ def plain(tied: bool, loss: losses.Loss) -> Any:
 def assert_equal(found: Any, wanted: Any) -> None:
     for path, leaf in tree.flatten(wanted).items():
         assert np.abs(leaf).max() > 0 or path == "metrics/correct", path
-        np.testing.assert_allclose(tree.flatten(found)[path], leaf, rtol=0, atol=1e-6 * np.abs(leaf).max(), err_msg=path)
+        # A divergence is a small difference of numbers of order one, whose float32 rounding hangs on the processor.
+        least = 1e-6 if path in ("loss", "metrics/kl") else 0.0
+        np.testing.assert_allclose(tree.flatten(found)[path], leaf, rtol=0, atol=max(least, 1e-6 * np.abs(leaf).max()), err_msg=path)
 
 
 def scans(program: Any, *args: Any) -> int:

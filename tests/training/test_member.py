@@ -147,6 +147,7 @@ def test_a_population_is_the_same_on_any_mesh(mesh: MeshSpec, eight: Trained, ba
     np.testing.assert_allclose(other.losses, eight.losses[:, :20], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_functions_compiled_ahead_are_the_same_and_serve_other_shapes_too(eight: Trained, bases: dict) -> None:
     windows, batches = jax.ShapeDtypeStruct((8, 10, SIZE, 9), np.uint8), jax.ShapeDtypeStruct((2, 4, 9), np.uint8)
     functions = ahead(eight.functions, bases, windows, batches)

@@ -45,7 +45,7 @@ def together():
     return trained(TASK, members(RANKS, ALPHAS))
 
 
-@pytest.mark.parametrize("alpha", [2.0, 32.0])
+@pytest.mark.parametrize("alpha", [pytest.param(2.0, marks=pytest.mark.slow), 32.0])
 def test_each_is_the_member_of_a_program_of_its_alpha(together, alpha):
     weights, losses = together
     own = [place for place, value in enumerate(ALPHAS) if value == alpha]

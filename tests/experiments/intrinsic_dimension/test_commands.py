@@ -49,6 +49,7 @@ def test_scales_of_layers_leave_room_for_a_direction(tmp_path: Path, capsys: pyt
 TINY = ("models=fc", "hidden=8", "projections.fc=count_sketch", "dimensions.fc=0,16,64", "steps.fc=20", "known_draws=2", "batch_size.fc=16")
 
 
+@pytest.mark.slow
 def test_dimensions_are_measured_the_untouched_model_among_them_and_more_draws_extend_a_run(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

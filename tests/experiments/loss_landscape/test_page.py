@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 def test_the_lines_on_a_foreign_model_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (root / "docs" / "experiments" / "loss_landscape.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
