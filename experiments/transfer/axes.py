@@ -1,6 +1,7 @@
 """The axes of the experiment: arm x number of blocks x seed, at the learning rate chosen for each arm."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -75,10 +76,13 @@ class TransferSweep(Runs):
         """Returns what cells begin with (see `Arm.start`), and the donors, each once."""
         return list(dict.fromkeys([*(arm.start for arm in self.crossed), *self.donors]))
 
+    def begun(self) -> list[tuple[tuple[str, str, int], int]]:
+        """Returns each (start, seed) that cells begin with, in the order of their bases."""
+        return list(itertools.product(self.starts, self.all_seeds()))
+
     def places(self) -> dict[tuple[str, int], int]:
-        """Returns the place of each (start, seed) among all that cells begin with; `start` as it stands in records."""
-        keys = [(word_of(start), seed) for start in self.starts for seed in self.all_seeds()]
-        return {key: place for place, key in enumerate(keys)}
+        """Returns the place of each (start, seed) among all that cells begin with; `start` in a word."""
+        return {(word_of(start), seed): place for place, (start, seed) in enumerate(self.begun())}
 
     def tasks(self, model: Model, shapes: Variables, optimizer: OptimizerSpec, to_batch: ToBatch, **more: Any) -> dict[str, Task]:
         """Returns what is trained, by shape; UsageError for blocks that the model has not, and where nothing is left to train."""

@@ -63,7 +63,7 @@ def _subjects(config: Mapping[str, Any], data: Labeled) -> list[Subject]:
     tasks = sweeps[0].tasks(model, shapes, optimizer, batch, row=row)
     activations = 40 * config["batch_size"] * (row + sum(config["hidden"]))
     counts = tally(lambda c: arm_of(c).shape, *(cells for sweep in sweeps for cells in (sweep.selection(), sweep.results())))
-    bases = stacked_shapes(shapes, len(sweeps[0].starts) * len(sweeps[0].all_seeds()))
+    bases = stacked_shapes(shapes, len(sweeps[0].begun()))
     layout = lay_out(mesh, tasks, counts, bases, activations, sweeps[0].members)
     return [_subject(config, data, sweep, model, (layout, mesh)) for sweep in sweeps]
 
@@ -141,10 +141,9 @@ def _starts(config: Mapping[str, Any], sweep: SplitSweep, model: Model, data: Ma
     }
     trained |= {SHUFFLED: shuffled(trained[DONOR], sweep.split)} if SHUFFLED in begun else {}
     made, blocks = [], Blocks.of(jax.eval_shape(draw, jax.random.key(0)))
-    for donor, copied, n in sweep.starts:
-        for seed in sweep.all_seeds():
-            fresh = jax.device_get(draw(jax.random.key(10_000 + seed)))
-            made.append(blocks.grafted(fresh if donor == RANDOM else trained[donor], fresh, copied, n))
+    for (donor, copied, n), seed in sweep.begun():
+        fresh = jax.device_get(draw(jax.random.key(10_000 + seed)))
+        made.append(blocks.grafted(fresh if donor == RANDOM else trained[donor], fresh, copied, n))
     return Bases(made.__getitem__, len(made), together=True)
 
 

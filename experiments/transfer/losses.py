@@ -51,9 +51,7 @@ class Losses(NamedTuple):
 
     def mean(self, weights: Mapping[Arm, float]) -> Estimate:
         """Returns the mean over seeds of a weighted sum of arms' losses, paired by seed, with an interval over bases and documents."""
-        value, replicates = self._summed(weights)
-        bases = self.bases.loc[self.values.index].to_numpy()
-        return contrast(value, bases, replicates, None if replicates is None else self.sizes)
+        return self._over(*self._summed(weights))
 
     def p_value(self, weights: Mapping[Arm, float]) -> float | None:
         """Returns the p value of such a sum that is 0, two-sided, None where one base carries no interval."""
@@ -71,8 +69,10 @@ class Losses(NamedTuple):
         """Returns the mean over seeds of one such sum as a share of another one's, with its interval."""
         (a, without_a), (b, without_b) = self._summed(part), self._summed(whole)
         replicates = None if without_a is None or without_b is None else without_a / without_b
-        bases = self.bases.loc[self.values.index].to_numpy()
-        return contrast(a / b, bases, replicates, None if replicates is None else self.sizes)
+        return self._over(a / b, replicates)
+
+    def _over(self, value: np.ndarray, replicates: np.ndarray | None) -> Estimate:
+        return contrast(value, self.bases.loc[self.values.index].to_numpy(), replicates, None if replicates is None else self.sizes)
 
     def _summed(self, weights: Mapping[Arm, float]) -> tuple[np.ndarray, np.ndarray | None]:
         """A weighted sum by seed, and its mean with one group of documents left out each, None where none were read."""

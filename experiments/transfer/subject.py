@@ -71,7 +71,7 @@ def _grafts(
 ) -> Callable[[Workdir, Progress], tuple[Loaded, Bases]]:
     """Returns what loads the texts and makes what the cells of a sweep begin with: copied blocks in fresh networks of the same seeds."""
     shapes = parameter_shapes(model_of(study))
-    keys = [(start, seed) for start in sweep.starts for seed in sweep.all_seeds()]
+    keys = sweep.begun()
 
     def load(workdir: Workdir, progress: Progress) -> tuple[Loaded, Bases]:
         texts, own = loaded(workdir, progress), Blocks.of(shapes)
